@@ -1,0 +1,1 @@
+//! Starts and stops: one file per supervisor. What is reported is what was seen to happen.

@@ -1,0 +1,1 @@
+//! Every decision: `(state, input, now) -> (state, effects)`. No async, no I/O, no clock.

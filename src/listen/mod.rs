@@ -1,0 +1,1 @@
+//! Is told: process exits by pidfd, file changes by inotify.

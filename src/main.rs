@@ -1,0 +1,3 @@
+//! minder, the program. See the library for what it is made of.
+
+fn main() {}

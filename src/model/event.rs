@@ -1,0 +1,366 @@
+//! Events, incidents and messages: what is remembered and told.
+
+use super::{Exit, Identity, Name, Severity, Wall, show_duration};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+/// An immutable fact, recorded on a transition only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Grows by one; never used again.
+    pub id: u64,
+    /// When.
+    pub at: Wall,
+    /// Of which service; nothing if it is about minder itself.
+    pub service: Option<Name>,
+    /// The incident that it belongs to.
+    pub incident: Option<u64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// minder has started.
+    Started {
+        /// Its version.
+        version: String,
+    },
+    /// minder is about to end.
+    Ended,
+    /// A plan is in effect.
+    Planned {
+        /// How many services it has.
+        services: usize,
+    },
+    /// A plan was refused; the one before stays in effect.
+    Refused {
+        /// The report of its mistakes.
+        report: String,
+    },
+    /// Something about minder itself that people should know.
+    Noted {
+        /// What.
+        words: String,
+    },
+    /// A rule fires.
+    Fired {
+        /// Which.
+        rule: String,
+        /// How bad it is.
+        severity: Severity,
+        /// The condition, and the hold.
+        condition: String,
+        /// The values that made it true: `process.memory 612 MB`.
+        value: String,
+        /// What the probe said, if it said something.
+        note: Option<String>,
+    },
+    /// A rule no longer fires.
+    Resolved {
+        /// Which.
+        rule: String,
+        /// How long it fired, in milliseconds.
+        after: u64,
+        /// Why, if not because its condition is false: its rule is gone, the service was stopped.
+        why: Option<String>,
+    },
+    /// A rule that is a notice has seen a change.
+    Noticed {
+        /// Which.
+        rule: String,
+        /// What it was.
+        from: String,
+        /// What it is.
+        to: String,
+    },
+    /// A process has ended.
+    Died {
+        /// Which.
+        process: Identity,
+        /// How, where it is known.
+        how: Option<Exit>,
+    },
+    /// A process was found where there was none.
+    Appeared {
+        /// Which.
+        process: Identity,
+    },
+    /// Another process stands in the place of the old one.
+    Replaced {
+        /// The old one.
+        old: Identity,
+        /// The new one.
+        new: Identity,
+    },
+    /// An action begins.
+    Acting {
+        /// Which.
+        action: String,
+        /// Who asked: a rule's name, or a person.
+        by: String,
+    },
+    /// An action has ended.
+    Acted {
+        /// Which.
+        action: String,
+        /// Whether it did what it should.
+        ok: bool,
+        /// What came of it.
+        words: String,
+        /// How long it took, in milliseconds.
+        took: u64,
+    },
+    /// An action was due and was not taken.
+    Held {
+        /// Which.
+        action: String,
+        /// Why.
+        why: String,
+    },
+    /// The budget is spent.
+    GaveUp {
+        /// How many restarts were tried.
+        restarts: u32,
+        /// Within how long, in milliseconds.
+        within: u64,
+    },
+    /// A person, or a rule, wants it up or down.
+    Intended {
+        /// Up, or down.
+        up: bool,
+        /// Who.
+        by: String,
+    },
+    /// It is not judged until it is resumed.
+    Paused {
+        /// By whom.
+        by: String,
+    },
+    /// It is judged again.
+    Resumed {
+        /// By whom.
+        by: String,
+    },
+    /// An incident begins.
+    Opened {
+        /// How bad.
+        severity: Severity,
+    },
+    /// An incident ends.
+    Closed {
+        /// How long it lasted, in milliseconds.
+        after: u64,
+    },
+    /// A snapshot of a process.
+    Snapshot {
+        /// What was seen.
+        text: String,
+    },
+    /// A message was not delivered.
+    Undelivered {
+        /// The notifier.
+        to: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for EventKind {
+    /// In words for people, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |ms: &u64| show_duration(Duration::from_millis(*ms));
+        match self {
+            EventKind::Started { version } => write!(f, "minder {version} started"),
+            EventKind::Ended => write!(f, "minder ended"),
+            EventKind::Planned { services } => write!(f, "plan in effect, {services} services"),
+            EventKind::Refused { report } => {
+                write!(f, "plan refused, the old one stays: {}", report.lines().next().unwrap_or_default())
+            }
+            EventKind::Noted { words } => f.write_str(words),
+            EventKind::Fired { rule, value, note, .. } => {
+                write!(f, "{rule} fires")?;
+                if !value.is_empty() {
+                    write!(f, ": {value}")?;
+                }
+                note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
+            }
+            EventKind::Resolved { rule, after, why } => {
+                write!(f, "{rule} resolved after {}", span(after))?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            EventKind::Noticed { rule, from, to } => write!(f, "{rule}: {from} became {to}"),
+            EventKind::Died { process, how: Some(how) } => write!(f, "{process} {how}"),
+            EventKind::Died { process, how: None } => write!(f, "{process} ended, exit code not available"),
+            EventKind::Appeared { process } => write!(f, "up as {process}"),
+            EventKind::Replaced { old, new } => write!(f, "{old} was replaced by {new}"),
+            EventKind::Acting { action, by } => write!(f, "{action}, because of {by}"),
+            EventKind::Acted { action, ok: true, words, took } => write!(f, "{action} done in {}: {words}", span(took)),
+            EventKind::Acted { action, ok: false, words, .. } => write!(f, "{action} failed: {words}"),
+            EventKind::Held { action, why } => write!(f, "no {action}: {why}"),
+            EventKind::GaveUp { restarts, within } => {
+                write!(f, "given up after {restarts} restarts in {}", span(within))
+            }
+            EventKind::Intended { up: true, by } => write!(f, "wanted up by {by}"),
+            EventKind::Intended { up: false, by } => write!(f, "stopped on purpose by {by}"),
+            EventKind::Paused { by } => write!(f, "paused by {by}"),
+            EventKind::Resumed { by } => write!(f, "resumed by {by}"),
+            EventKind::Opened { severity } => write!(f, "incident opened, {severity}"),
+            EventKind::Closed { after } => write!(f, "incident closed after {}", span(after)),
+            EventKind::Snapshot { text } => write!(f, "snapshot, {} lines", text.lines().count()),
+            EventKind::Undelivered { to, why } => write!(f, "message to {to} not delivered: {why}"),
+        }
+    }
+}
+
+impl EventKind {
+    /// The word by which it is stored and filtered, as serde writes it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            EventKind::Started { .. } => "started",
+            EventKind::Ended => "ended",
+            EventKind::Planned { .. } => "planned",
+            EventKind::Refused { .. } => "refused",
+            EventKind::Noted { .. } => "noted",
+            EventKind::Fired { .. } => "fired",
+            EventKind::Resolved { .. } => "resolved",
+            EventKind::Noticed { .. } => "noticed",
+            EventKind::Died { .. } => "died",
+            EventKind::Appeared { .. } => "appeared",
+            EventKind::Replaced { .. } => "replaced",
+            EventKind::Acting { .. } => "acting",
+            EventKind::Acted { .. } => "acted",
+            EventKind::Held { .. } => "held",
+            EventKind::GaveUp { .. } => "gave-up",
+            EventKind::Intended { .. } => "intended",
+            EventKind::Paused { .. } => "paused",
+            EventKind::Resumed { .. } => "resumed",
+            EventKind::Opened { .. } => "opened",
+            EventKind::Closed { .. } => "closed",
+            EventKind::Snapshot { .. } => "snapshot",
+            EventKind::Undelivered { .. } => "undelivered",
+        }
+    }
+}
+
+/// From a service's first firing to its all-clear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: u64,
+    /// Whose.
+    pub service: Name,
+    /// When it began.
+    pub opened: Wall,
+    /// When it ended, if it has.
+    pub closed: Option<Wall>,
+    /// The worst that it has been.
+    pub severity: Severity,
+    /// In a few words: what fired first.
+    pub title: String,
+    /// Every rule that has fired in it.
+    pub rules: BTreeSet<String>,
+    /// The notifiers that were told of it; each is told of its end.
+    pub told: BTreeSet<Name>,
+}
+
+/// A message's number: grows by one; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MessageId(pub u64);
+
+/// A message to one notifier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its number.
+    pub id: MessageId,
+    /// The same for every attempt at it, and for no other message of any minder: receivers may use it against doubles.
+    pub key: String,
+    /// Which notifier.
+    pub to: Name,
+    /// What it is about.
+    pub kind: MessageKind,
+    /// When it was written.
+    pub at: Wall,
+    /// From when on it is no longer worth sending.
+    pub expires: Wall,
+    /// What it tells.
+    pub story: Story,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageKind {
+    /// Something is wrong.
+    Firing,
+    /// There is more to tell of what is wrong: given up, another rule fires.
+    Update,
+    /// All is well again.
+    Resolved,
+    /// Something has changed; nothing is wrong.
+    Notice,
+    /// Somebody tries the notifier.
+    Test,
+}
+
+/// What a message tells: facts only; the sentences are made where it is sent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Story {
+    /// The machine.
+    pub host: String,
+    /// The service; empty in a test.
+    pub service: String,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// The incident's number.
+    pub incident: Option<u64>,
+    /// How bad.
+    pub severity: Option<Severity>,
+    /// The service's status now.
+    pub status: String,
+    /// In a few words: `web: process.down`.
+    pub title: String,
+    /// Since when.
+    pub since: Option<Wall>,
+    /// When it ended.
+    pub ended: Option<Wall>,
+    /// What fired.
+    pub rules: Vec<StoryRule>,
+    /// How the process died: `pid 812 killed by SIGSEGV, core dumped`.
+    pub death: Option<String>,
+    /// What was done, and what came of it.
+    pub actions: Vec<StoryAction>,
+    /// The last lines of the log, bounded.
+    pub log: Vec<String>,
+}
+
+/// A rule in a story.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoryRule {
+    /// Its name.
+    pub rule: String,
+    /// Its condition, and hold.
+    pub condition: String,
+    /// The values and limits: `process.memory 612 MB (limit 500 MB)`.
+    pub value: String,
+    /// What the probe said.
+    pub note: Option<String>,
+    /// Since when it fires.
+    pub since: Wall,
+}
+
+/// An action in a story.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoryAction {
+    /// Which.
+    pub action: String,
+    /// Whether it did what it should; nothing while it is under way.
+    pub ok: Option<bool>,
+    /// What came of it.
+    pub words: String,
+}

@@ -1,0 +1,391 @@
+//! What comes into the engine and what it wants of the world.
+
+use super::controls::{ControlRun, ControlSpec};
+use super::kinds::Process;
+use super::{
+    Event, ExecSpec, Incident, Kind, Message, MessageId, MetricSet, Name, Plan, Sample, SavedService, Signal, Wall,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A check of the plan in effect. Never used again for another one while minder runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckId(pub u32);
+
+/// An action under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ActId(pub u64);
+
+/// A person's request that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A process: its pid together with its start time, never the pid alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// The pid.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+    pub start: u64,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.pid)
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// It was killed by this signal.
+    Signal {
+        /// Which.
+        number: i32,
+        /// It left a core.
+        core: bool,
+    },
+}
+
+impl Exit {
+    /// From the status of `waitpid` and `PIDFD_GET_INFO`.
+    pub fn from_wait_status(status: i32) -> Exit {
+        match status & 0x7f {
+            0 => Exit::Code((status >> 8) & 0xff),
+            number => Exit::Signal { number, core: status & 0x80 != 0 },
+        }
+    }
+    /// It ended as asked: code 0, or by TERM, INT, HUP or QUIT. An upgrade or an operator's own restart looks like this.
+    pub fn is_clean(self) -> bool {
+        matches!(self, Exit::Code(0) | Exit::Signal { number: 15 | 2 | 1 | 3, .. })
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exited with code {code}"),
+            Exit::Signal { number, core } => {
+                match Signal(*number).name() {
+                    Some(name) => write!(f, "killed by SIG{name}")?,
+                    None => write!(f, "killed by signal {number}")?,
+                }
+                if *core { f.write_str(", core dumped") } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// Everything that comes from outside.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The time that [`super::Effect`]s asked to be woken at has come.
+    Woken,
+    /// Answers of probes and controls.
+    Sampled(Vec<(CheckId, Arc<Sample>)>),
+    /// A watched process has ended. May come twice for one death: at once without the cause, and with it when its parent has
+    /// taken note of it.
+    Exited {
+        /// Which.
+        identity: Identity,
+        /// How, where it is known.
+        how: Option<Exit>,
+    },
+    /// A file that a check looks at has changed.
+    Touched(CheckId),
+    /// What came of an action. An action with [`Report::Launched`] has a further report.
+    Acted {
+        /// Which.
+        id: ActId,
+        /// What really happened.
+        report: Report,
+    },
+    /// A person asks for something.
+    Asked {
+        /// To be answered under this number.
+        request: RequestId,
+        /// Who asks, for the record: `root`, `uid 1000`.
+        who: Arc<str>,
+        /// For what.
+        command: Command,
+    },
+    /// A new plan is in effect.
+    Planned(Arc<Plan>),
+    /// A new plan was refused; the old one stays. The report of its mistakes.
+    Refused(Arc<str>),
+    /// What came of a message.
+    Delivered {
+        /// Which.
+        message: MessageId,
+        /// What.
+        outcome: Delivery,
+    },
+    /// Something about minder itself that people should know, said once: it must poll, a database is gone.
+    Noted(Arc<str>),
+    /// minder is about to end.
+    Ending,
+}
+
+/// What a person can ask of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    /// Start it.
+    Start {
+        /// Which.
+        service: Name,
+    },
+    /// Stop it, and leave it so.
+    Stop {
+        /// Which.
+        service: Name,
+    },
+    /// Restart it; it gets a fresh budget.
+    Restart {
+        /// Which.
+        service: Name,
+    },
+    /// Do not judge it until it is resumed.
+    Pause {
+        /// Which.
+        service: Name,
+    },
+    /// Judge it again.
+    Resume {
+        /// Which.
+        service: Name,
+    },
+    /// Send a message through this notifier.
+    NotifyTest {
+        /// Which.
+        notifier: Name,
+    },
+}
+
+/// The answer to a person's request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whether what was asked for is now so.
+    pub ok: bool,
+    /// What came of it, in a sentence.
+    pub words: String,
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A start or restart is on its way: the command has been launched. What becomes of it is seen by the checks.
+    Launched {
+        /// The process that was launched, if there was one of ours: it may be the daemon itself, or end when the daemon runs.
+        process: Option<Identity>,
+        /// Processes that the dead one had left in its process group, and that were ended first.
+        leftovers: u32,
+    },
+    /// The launched command has ended, before its deadline. A daemon that goes to the background ends with code 0.
+    LaunchEnded {
+        /// How.
+        exit: Exit,
+        /// The last lines that it wrote, bounded.
+        output: Arc<str>,
+    },
+    /// It is done, and was seen to be.
+    Done {
+        /// More about it, in words: the last line of a command's output, the signal that ended a process.
+        words: Arc<str>,
+    },
+    /// It could not be done.
+    Failed {
+        /// Why, in words.
+        why: Arc<str>,
+    },
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// It was taken.
+    Delivered,
+    /// It was not taken, and is tried again.
+    Deferred {
+        /// Why.
+        why: Arc<str>,
+    },
+    /// It was refused for good, or has expired.
+    Dead {
+        /// Why.
+        why: Arc<str>,
+    },
+}
+
+/// What the engine asks the outside world to do.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Ask this, and answer with a sample.
+    Ask(Question),
+    /// This check is no longer asked: let go of whatever is kept for it.
+    Forget(CheckId),
+    /// Tell when this process ends.
+    Watch(Identity),
+    /// This process is no longer of interest.
+    Unwatch(Identity),
+    /// Tell when this file changes.
+    WatchPath(CheckId, PathBuf),
+    /// These are the metrics that [`Effect::Keep`] will bring for this check.
+    Series(CheckId, Series),
+    /// Keep this sample in the history.
+    Keep(CheckId, Arc<Sample>),
+    /// Do this, after all records of this step are on disk (or 50 ms later).
+    Act(ActId, Act),
+    /// Send this message. It is also a record: it waits in the outbox until it is delivered or expires.
+    Tell(Message),
+    /// Keep this. All records of one step are one transaction.
+    Record(Record),
+    /// Answer a person.
+    Reply(RequestId, Answer),
+}
+
+/// One question to a probe or a control.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Which check.
+    pub check: CheckId,
+    /// What.
+    pub kind: Arc<Kind>,
+    /// The process that answered last time, if it is still thought to live: asked directly, without the selector. Nothing: ask
+    /// the selector.
+    pub identity: Option<Identity>,
+    /// What is wanted. What comes for free may be added.
+    pub wanted: MetricSet,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Someone waits for it: a death, a start. It goes before the others.
+    pub urgent: bool,
+}
+
+/// What the history calls a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// The service.
+    pub service: Name,
+    /// The check.
+    pub check: Name,
+    /// What is kept of each sample.
+    pub metrics: MetricSet,
+    /// Its kind: [`Kind::metrics_of`] has the names.
+    pub kind: &'static str,
+}
+
+/// What a control or the world shall do.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Start the service. A `command` control first ends what the dead process left in its process group.
+    Start {
+        /// Of whom.
+        service: Name,
+        /// How.
+        control: ControlSpec,
+        /// The process that died.
+        after: Option<Identity>,
+    },
+    /// Restart it in one go: runit, or a `command` with a `restart`.
+    Restart {
+        /// Of whom.
+        service: Name,
+        /// How.
+        control: ControlSpec,
+    },
+    /// Stop it, and wait until its process has ended.
+    Stop {
+        /// Of whom.
+        service: Name,
+        /// How.
+        control: ControlSpec,
+        /// The process, and why it may be signalled.
+        process: Option<Aim>,
+        /// A person wants it down and kept down; otherwise it is the first half of a restart.
+        for_good: bool,
+    },
+    /// Send a signal.
+    Signal {
+        /// To whom.
+        process: Aim,
+        /// Which.
+        signal: Signal,
+    },
+    /// Run a command.
+    Exec {
+        /// Which.
+        spec: Arc<ExecSpec>,
+        /// For its environment.
+        facts: Facts,
+    },
+    /// Look at a process and keep what is seen: limits, open files, children, kernel stack, last log lines; never the environment.
+    Snapshot {
+        /// Which.
+        identity: Identity,
+        /// The log whose last lines are kept too.
+        log: Option<PathBuf>,
+    },
+}
+
+/// A process to be signalled, and how it was found: a pid from a pidfile is believed only if whoever could write the file
+/// could as well have sent the signal.
+#[derive(Debug, Clone)]
+pub struct Aim {
+    /// Which.
+    pub identity: Identity,
+    /// The check that found it.
+    pub selector: Arc<Kind>,
+}
+
+impl Aim {
+    /// The keys of the check that found it.
+    pub fn process(&self) -> Option<&Process> {
+        match &*self.selector {
+            Kind::Process(process) => Some(process),
+            _ => None,
+        }
+    }
+}
+
+/// What a command finds in its environment, as `MINDER_NAME`.
+pub type Facts = Vec<(&'static str, String)>;
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// An event.
+    Event(Event),
+    /// An incident was opened, has changed, or was closed.
+    Incident(Incident),
+    /// All of a service's state, as it is now.
+    Service(Name, Box<SavedService>),
+    /// A service is no longer in the plan.
+    Gone(Name),
+    /// What came of a message.
+    Message(MessageId, Delivery, Wall),
+}
+
+impl ControlSpec {
+    /// Whether it restarts in one go; otherwise a restart is a stop and a start.
+    pub fn restarts_in_one(&self) -> bool {
+        match self {
+            ControlSpec::Command(c) => c.restart.is_some(),
+            ControlSpec::Runit(_) => true,
+        }
+    }
+    /// The commands that it launches, for diagnostics.
+    pub fn runs(&self) -> impl Iterator<Item = &ControlRun> {
+        let command = match self {
+            ControlSpec::Command(c) => Some(c),
+            ControlSpec::Runit(_) => None,
+        };
+        command.into_iter().flat_map(|c| c.start.iter().chain(&c.restart))
+    }
+}

@@ -1,0 +1,158 @@
+//! Metrics, and the samples that carry them.
+
+use super::{Dimension, Identity, Now};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One metric of a kind of check.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// As written in rules, after the name of the check: `memory`, `cert.expires`.
+    pub name: &'static str,
+    /// What it measures.
+    pub dimension: Dimension,
+    /// It is a part of a whole, and may also be compared with `%`: the memory of the machine.
+    pub of_whole: bool,
+    /// Its rules say whether the thing lives at all: they judge during the grace after a start too, and are critical
+    /// unless said otherwise.
+    pub liveness: bool,
+    /// It can never be larger than this, in its base unit.
+    pub at_most: Option<f64>,
+    /// What it is, for people: a phrase without a full stop.
+    pub about: &'static str,
+}
+
+impl Metric {
+    /// A plain metric: not of a whole, not about liveness, unbounded.
+    pub const fn new(name: &'static str, dimension: Dimension, about: &'static str) -> Metric {
+        Metric { name, dimension, of_whole: false, liveness: false, at_most: None, about }
+    }
+    /// The same, as a part of a whole.
+    pub const fn of_whole(self) -> Metric {
+        Metric { of_whole: true, ..self }
+    }
+    /// The same, about liveness.
+    pub const fn liveness(self) -> Metric {
+        Metric { liveness: true, ..self }
+    }
+    /// The same, with the largest value that it can have.
+    pub const fn at_most(self, most: f64) -> Metric {
+        Metric { at_most: Some(most), ..self }
+    }
+}
+
+/// A metric by its place in its kind's table ([`super::Kind::metrics`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MetricId(pub u8);
+
+/// A set of metrics of one kind (at most 64).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct MetricSet(pub u64);
+
+impl MetricSet {
+    /// Every metric.
+    pub const ALL: MetricSet = MetricSet(u64::MAX);
+    /// Adds one.
+    pub fn insert(&mut self, id: MetricId) {
+        self.0 |= 1 << id.0;
+    }
+    /// Whether it holds this one.
+    pub fn contains(self, id: MetricId) -> bool {
+        self.0 & (1 << id.0) != 0
+    }
+    /// Those it holds, in order.
+    pub fn iter(self) -> impl Iterator<Item = MetricId> {
+        (0..64).filter(move |i| self.0 & (1 << i) != 0).map(MetricId)
+    }
+}
+
+/// What a probe found for one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// A number in the base unit of its dimension.
+    Number(f64),
+    /// A number, and the whole that it is a part of, both in the base unit.
+    Part {
+        /// The number.
+        value: f64,
+        /// The whole.
+        whole: f64,
+    },
+    /// True or false.
+    Flag(bool),
+    /// A text, bounded by the probe.
+    Text(Arc<str>),
+    /// It was asked, and there is no such thing now: the memory of a dead process. Comparisons with it are false.
+    Absent,
+    /// It could not be asked: no permission, our own fault, no value yet.
+    Unknown,
+}
+
+impl Reading {
+    /// The number that history keeps, if this is one; a flag is 0 or 1.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Reading::Number(value) | Reading::Part { value, .. } => Some(*value),
+            Reading::Flag(flag) => Some(f64::from(u8::from(*flag))),
+            Reading::Text(_) | Reading::Absent | Reading::Unknown => None,
+        }
+    }
+}
+
+/// The timestamped answer of a probe. It never judges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// When it was taken.
+    pub at: Now,
+    /// How long asking took.
+    pub took: Duration,
+    /// What was found, sorted by metric. A metric that was wanted and is not here is unknown.
+    pub readings: Vec<(MetricId, Reading)>,
+    /// Why it failed, or why it could not be asked, in a short sentence for people; free of secrets and control characters.
+    pub note: Option<Arc<str>>,
+    /// For checks of processes: who was found.
+    pub found: Found,
+}
+
+impl Sample {
+    /// What was found for this metric; unknown if nothing was.
+    pub fn reading(&self, id: MetricId) -> &Reading {
+        self.readings
+            .binary_search_by_key(&id, |(metric, _)| *metric)
+            .map_or(&Reading::Unknown, |i| &self.readings[i].1)
+    }
+    /// A sample that could not be taken, and why. Every metric of it is unknown.
+    pub fn unknown(at: Now, why: impl Into<Arc<str>>) -> Sample {
+        Sample { at, took: Duration::ZERO, readings: Vec::new(), note: Some(why.into()), found: Found::Unasked }
+    }
+}
+
+/// Whom a check of a process found, or what a control said of its service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It was not asked for a process, or could not ask.
+    Unasked,
+    /// The selector was asked, and no live process matches. A zombie is not alive.
+    Nobody,
+    /// A pidfile that is empty or half written, younger than a second: too early to say.
+    Forming,
+    /// A process lives. Of several, the oldest whose parent is not among them.
+    Process(Identity),
+    /// What the control said: samples of [`super::Kind::Control`] only.
+    Control(ControlState),
+}
+
+/// What a control knows of its service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlState {
+    /// The supervisor itself is there to do as it is told.
+    pub alive: bool,
+    /// What it was told last: up or down. Nothing where a control has no record of that (`command`).
+    pub wanted: Option<bool>,
+    /// The service's process while it runs, never that of a finish script.
+    pub process: Option<Identity>,
+    /// In a word or two, for people: `run`, `down`, `finish`, `paused`.
+    pub word: Arc<str>,
+    /// Changes with each change of state that the supervisor records (runit: its 12-byte stamp).
+    pub stamp: u64,
+}

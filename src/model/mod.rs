@@ -1,0 +1,26 @@
+//! The words of the design as plain data. Imports nothing of ours, touches nothing.
+
+mod condition;
+pub mod controls;
+mod event;
+mod flow;
+pub mod kinds;
+mod metric;
+mod plan;
+mod quantity;
+mod saved;
+mod secret;
+mod status;
+mod time;
+
+pub use condition::*;
+pub use event::*;
+pub use flow::*;
+pub use kinds::{Kind, Mistake};
+pub use metric::*;
+pub use plan::*;
+pub use quantity::*;
+pub use saved::*;
+pub use secret::*;
+pub use status::*;
+pub use time::*;

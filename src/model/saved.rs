@@ -1,0 +1,124 @@
+//! What of the engine's state outlives minder: one record for each service, written on transitions.
+
+use super::{Exit, Identity, Incident, Name, Reading, Status, Wall};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// What was found on disk at the start, and what the engine must know of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Restored {
+    /// State of services by name.
+    pub services: HashMap<Name, SavedService>,
+    /// The machine has not booted since: saved identities may still be right.
+    pub same_boot: bool,
+    /// The highest event, incident and message numbers used so far.
+    pub last_event: u64,
+    /// See `last_event`.
+    pub last_incident: u64,
+    /// See `last_event`.
+    pub last_message: u64,
+    /// The state could not be read and was put aside: nothing is started automatically until a person confirms it by
+    /// asking for a start, restart or resume.
+    pub lost: bool,
+}
+
+/// What the engine must know of the machine and of how it is run.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The machine's name, for messages.
+    pub host: String,
+    /// Random, the same as long as the state directory lives: makes the keys of messages unique.
+    pub instance: String,
+    /// How long ago the machine booted.
+    pub booted: Duration,
+    /// Judge and record, and do nothing: say what would have been done.
+    pub no_act: bool,
+}
+
+/// A service's state.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedService {
+    /// A person, or a rule, has stopped it on purpose.
+    pub stopped: bool,
+    /// A person has paused it.
+    pub paused: bool,
+    /// It has been seen up since the machine booted.
+    pub seen_up: bool,
+    /// Its process by the name of the check that watches it.
+    pub identities: BTreeMap<String, Identity>,
+    /// How its process last died.
+    pub last_exit: Option<Exit>,
+    /// When it was restarted automatically, oldest first; those within the budget's window.
+    pub restarts: Vec<Wall>,
+    /// How many restarts in a row have not helped.
+    pub streak: u32,
+    /// Since when it is given up.
+    pub given_up: Option<Wall>,
+    /// The action under way: committed before it begins.
+    pub acting: Option<SavedAct>,
+    /// Its rules by name, those that are not inactive.
+    pub rules: BTreeMap<String, SavedRule>,
+    /// What `changed(..)` compares with, by rule.
+    pub baselines: BTreeMap<String, SavedReading>,
+    /// Its open incident.
+    pub incident: Option<Incident>,
+    /// Its status, and since when.
+    pub status: Option<(Status, Wall)>,
+}
+
+/// An action that was under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedAct {
+    /// `restart`, `start` or `stop`.
+    pub action: String,
+    /// Who asked.
+    pub by: String,
+    /// When it began.
+    pub since: Wall,
+    /// The process before it.
+    pub old: Option<Identity>,
+}
+
+/// A rule's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedRule {
+    /// The rule as it was, in canonical words: a rule that reads differently now begins anew.
+    pub text: String,
+    /// Whether it fires; otherwise it is pending.
+    pub firing: bool,
+    /// Since when it is in this state.
+    pub since: Wall,
+    /// How long the condition has been true, in milliseconds, of a duration hold.
+    pub held: u64,
+    /// The values at its firing.
+    pub value: String,
+}
+
+/// A reading as it is saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SavedReading {
+    /// A number.
+    Number(f64),
+    /// A flag.
+    Flag(bool),
+    /// A text.
+    Text(String),
+    /// There was none.
+    Absent,
+}
+
+impl SavedReading {
+    /// What is saved of a reading; nothing of an unknown one.
+    pub fn of(reading: &Reading) -> Option<SavedReading> {
+        match reading {
+            Reading::Number(value) | Reading::Part { value, .. } => Some(SavedReading::Number(*value)),
+            Reading::Flag(flag) => Some(SavedReading::Flag(*flag)),
+            Reading::Text(text) => Some(SavedReading::Text(text.to_string())),
+            Reading::Absent => Some(SavedReading::Absent),
+            Reading::Unknown => None,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! How things stand: the snapshot that the page and the command line show.
+
+use super::{Dimension, Event, Incident, Name, Severity, Wall};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A service's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// All is well.
+    Ok,
+    /// A rule of severity warning fires.
+    Warning,
+    /// A rule of severity critical fires.
+    Critical,
+    /// It cannot be said.
+    Unknown,
+    /// It is not judged.
+    Paused,
+    /// Its operator has taken it down on purpose.
+    Stopped,
+    /// Restarting did not help.
+    GivenUp,
+}
+
+impl Status {
+    /// The worse, the greater; for sorting.
+    pub fn rank(self) -> u8 {
+        match self {
+            Status::GivenUp => 6,
+            Status::Critical => 5,
+            Status::Warning => 4,
+            Status::Unknown => 3,
+            Status::Paused => 2,
+            Status::Stopped => 1,
+            Status::Ok => 0,
+        }
+    }
+    /// Something is wrong.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Status::GivenUp | Status::Critical | Status::Warning)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Ok => "ok",
+            Status::Warning => "warning",
+            Status::Critical => "critical",
+            Status::Unknown => "unknown",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+            Status::GivenUp => "given up",
+        })
+    }
+}
+
+/// How everything stands at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When.
+    pub at: Wall,
+    /// The machine's name.
+    pub host: String,
+    /// minder's version.
+    pub version: String,
+    /// Since when minder runs.
+    pub since: Wall,
+    /// It only says what it would do.
+    pub no_act: bool,
+    /// The files of the plan in effect.
+    pub files: Vec<String>,
+    /// Why the latest plan was refused, if it was.
+    pub refused: Option<String>,
+    /// What people should know of minder itself: it polls where it could be told, a database is gone.
+    pub notes: Vec<String>,
+    /// The services, in the order of the plan.
+    pub services: Vec<ServiceView>,
+}
+
+/// How a service stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub description: Option<String>,
+    /// Its group.
+    pub group: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its status.
+    pub status: Status,
+    /// Since when.
+    pub since: Wall,
+    /// What is wrong, or what goes on, in a line; empty if all is well.
+    pub summary: String,
+    /// What comes next, if something is planned: `restart in 8 s`.
+    pub next: Option<String>,
+    /// Its process's pid.
+    pub pid: Option<u32>,
+    /// The name of its control.
+    pub control: Option<String>,
+    /// What the control says: `run, wanted up`.
+    pub control_state: Option<String>,
+    /// How its process last died.
+    pub last_exit: Option<String>,
+    /// Automatic restarts within the budget's window, and the budget: `2 of 5 in 15m`.
+    pub budget: Option<String>,
+    /// Its open incident.
+    pub incident: Option<Incident>,
+    /// Its checks.
+    pub checks: Vec<CheckView>,
+    /// Its rules.
+    pub rules: Vec<RuleView>,
+}
+
+/// How a check stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// Its name.
+    pub name: Name,
+    /// Its kind.
+    pub kind: String,
+    /// What it asks.
+    pub about: String,
+    /// How often, in milliseconds.
+    pub every: u64,
+    /// When it was last answered.
+    pub at: Option<Wall>,
+    /// How long that took, in milliseconds.
+    pub took: Option<f64>,
+    /// Why it failed, or could not be asked.
+    pub note: Option<String>,
+    /// A rule on it fires (how bad), or it is unknown.
+    pub status: Status,
+    /// Its latest metrics.
+    pub metrics: Vec<MetricView>,
+}
+
+/// A metric's latest value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricView {
+    /// Its name.
+    pub name: String,
+    /// In words: `512 MB`; `unknown`; `none`.
+    pub text: String,
+    /// The number, in the base unit.
+    pub value: Option<f64>,
+    /// What the number measures: `bytes`, `seconds`, `percent`, `bytes/s`, `count`, `flag`, `text`.
+    pub unit: String,
+}
+
+/// The word for a dimension in JSON.
+pub fn unit_word(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Bytes => "bytes",
+        Dimension::ByteRate => "bytes/s",
+        Dimension::Time => "seconds",
+        Dimension::Percent => "percent",
+        Dimension::Count => "count",
+        Dimension::CountRate => "count/s",
+        Dimension::Flag => "flag",
+        Dimension::Text => "text",
+    }
+}
+
+/// How a rule stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuleView {
+    /// Its name.
+    pub name: Name,
+    /// Its condition in canonical words.
+    pub condition: String,
+    /// Its hold, empty if there is none.
+    pub hold: String,
+    /// Its actions.
+    pub actions: Vec<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its state.
+    pub state: RuleState,
+    /// Since when, if it is not inactive.
+    pub since: Option<Wall>,
+    /// The latest values of what it compares, each with its limit.
+    pub values: Vec<ValueView>,
+    /// How far the hold has come, from 0 to 1, while it is pending.
+    pub progress: Option<f64>,
+    /// Nobody wrote it: it is the default of its check.
+    pub implied: bool,
+}
+
+/// A value beside its limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValueView {
+    /// The metric, or the function over it: `process.memory`.
+    pub metric: String,
+    /// Its check.
+    pub check: String,
+    /// The value in words.
+    pub text: String,
+    /// The value as a number in the base unit.
+    pub value: Option<f64>,
+    /// The comparison as written: `> 500MB`; empty for a flag.
+    pub limit: String,
+    /// The limit as a number in the same unit, where it is one.
+    pub limit_value: Option<f64>,
+    /// Whether this comparison is true; nothing if unknown.
+    pub bad: Option<bool>,
+}
+
+/// The state of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleState {
+    /// Its condition is not true.
+    Inactive,
+    /// Its condition is true, but not for long enough.
+    Pending,
+    /// It fires.
+    Firing,
+}
+
+/// A change, for those who follow along.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Grows by one.
+    pub number: u64,
+    /// What happened, in the form that history has.
+    pub event: Event,
+    /// The same in words.
+    pub words: String,
+}

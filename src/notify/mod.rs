@@ -1,0 +1,1 @@
+//! Delivers messages: one file per kind of notifier.

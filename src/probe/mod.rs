@@ -1,0 +1,1 @@
+//! Asks: one file per kind of check, and the snapshot. A probe never judges.

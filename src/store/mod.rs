@@ -1,0 +1,1 @@
+//! Keeps: state in `state.db`, samples in `history.db`.
