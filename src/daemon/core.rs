@@ -1,0 +1,263 @@
+//! The loop: inputs go into the engine, its effects go to whoever performs them. Nothing in here waits.
+
+use super::{Error, Options};
+use crate::control::Controls;
+use crate::dashboard::Ask;
+use crate::engine::Engine;
+use crate::listen::Listen;
+use crate::model::{
+    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Mono, Plan, Question, Record, Report, RequestId,
+    Snapshot,
+};
+use crate::notify::Notifiers;
+use crate::probe::{self, Probes};
+use crate::store::Store;
+use crate::{config, model};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// A snapshot for people is built anew at most this often.
+const SNAPSHOT_AGE: Duration = Duration::from_millis(100);
+
+/// How many inputs are handled before the loop looks at anything else.
+const BATCH: usize = 256;
+
+/// How long the databases have, at the end, to write what they hold.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+pub(super) struct Core {
+    pub engine: Engine,
+    pub clock: Arc<dyn Clock>,
+    pub store: Store,
+    pub probes: Probes,
+    pub controls: Controls,
+    pub listen: Listen,
+    pub notifiers: Notifiers,
+    pub changes: broadcast::Sender<Arc<Change>>,
+    pub plan: Arc<Plan>,
+    pub options: Options,
+    pub inputs: mpsc::UnboundedSender<Input>,
+    pub people: People,
+    /// Questions of this turn, handed to the probes together: process checks due together are asked in one pass.
+    pub questions: Vec<Question>,
+    /// What was noted at the start.
+    pub notes: Vec<String>,
+}
+
+/// The people who wait for something.
+#[derive(Default)]
+pub(super) struct People {
+    /// Those who wait for an answer of the engine.
+    waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
+    next: u64,
+    snapshot: Option<(Mono, Arc<Snapshot>)>,
+}
+
+/// A plan that was read again, and who waits to hear of it.
+struct Reloaded {
+    outcome: Result<(Plan, String), String>,
+    reply: Option<oneshot::Sender<Answer>>,
+}
+
+impl Core {
+    /// Runs until it is told to end.
+    pub async fn run(
+        &mut self,
+        mut from_outside: mpsc::UnboundedReceiver<Input>,
+        mut from_people: mpsc::Receiver<Ask>,
+    ) -> Result<(), Error> {
+        let on = |kind| signal(kind).map_err(Error::system("catch signals"));
+        let (mut term, mut int, mut hup) =
+            (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+        let (reloaded, mut reloads) = mpsc::channel::<Reloaded>(4);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let wake = self.engine.next_wakeup().map(|at| at - self.clock.now().mono);
+            tokio::select! {
+                biased;
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+                _ = from_outside.recv_many(&mut batch, BATCH) => {
+                    for input in batch.drain(..) {
+                        self.step(input);
+                    }
+                }
+                Some(ask) = from_people.recv() => self.answer(ask, &reloaded),
+                _ = hup.recv() => self.reload(None, &reloaded),
+                Some(done) = reloads.recv() => self.take_plan(done),
+                () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => {}
+            }
+            // However many inputs come in, what is due is done.
+            if self.engine.next_wakeup().is_some_and(|at| at <= self.clock.now().mono) {
+                self.step(Input::Woken);
+            }
+            if !self.questions.is_empty() {
+                self.ask();
+            }
+        }
+        self.step(Input::Ending);
+        self.notifiers.shutdown();
+        let _ = std::fs::remove_file(&self.options.socket);
+        self.store.close(CLOSE_WITHIN);
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input) {
+        let now = self.clock.now();
+        let effects = self.engine.handle(input, now);
+        self.perform(effects);
+    }
+
+    /// Hands each effect to whoever performs it. Records are committed before acts are begun: an act waits for its
+    /// record on its own thread, at most 50 ms.
+    pub fn perform(&mut self, effects: Vec<Effect>) {
+        let mut records = Vec::new();
+        let mut messages = Vec::new();
+        let mut acts: Vec<(ActId, Act)> = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Ask(question) => self.questions.push(question),
+                Effect::Forget(check) => {
+                    self.probes.forget(check);
+                    self.listen.forget(check);
+                    self.store.forget(check);
+                }
+                Effect::Watch(identity) => self.listen.watch(identity),
+                Effect::Unwatch(identity) => self.listen.unwatch(identity),
+                Effect::WatchPath(check, path) => self.listen.watch_path(check, path),
+                Effect::Series(check, series) => self.store.series(check, series),
+                Effect::Keep(check, sample) => self.store.keep(check, &sample),
+                Effect::Act(id, act) => acts.push((id, act)),
+                Effect::Tell(message) => messages.push(message),
+                Effect::Record(record) => {
+                    if let Record::Event(event) = &record {
+                        self.announce(event);
+                    }
+                    records.push(record);
+                }
+                Effect::Reply(request, answer) => {
+                    if let Some(reply) = self.people.waiting.remove(&request) {
+                        let _ = reply.send(answer);
+                    }
+                }
+            }
+        }
+        let committed = (!records.is_empty() || !messages.is_empty())
+            .then(|| self.store.commit(records, messages.clone()));
+        for message in messages {
+            self.notifiers.send(message);
+        }
+        for (id, act) in acts {
+            match act {
+                Act::Snapshot { identity, log } => {
+                    let inputs = self.inputs.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let words = probe::snapshot(identity, log.as_deref()).into();
+                        let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
+                    });
+                }
+                act => self.controls.act(id, act, committed.clone()),
+            }
+        }
+    }
+
+    fn ask(&mut self) {
+        let (controls, probes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.questions)
+            .into_iter()
+            .partition(|q| matches!(*q.kind, model::Kind::Control(_)));
+        for question in controls {
+            self.controls.ask(question);
+        }
+        if !probes.is_empty() {
+            self.probes.ask(probes);
+        }
+    }
+
+    /// Says an event in the log, and to those who follow along.
+    fn announce(&self, event: &Event) {
+        let words = event.kind.to_string();
+        let service = event.service.as_deref().unwrap_or("minder");
+        match event.kind {
+            EventKind::Fired { .. } | EventKind::GaveUp { .. } | EventKind::Acted { ok: false, .. } => {
+                tracing::warn!(service, "{words}");
+            }
+            _ => tracing::info!(service, "{words}"),
+        }
+        if self.changes.receiver_count() > 0 {
+            let _ = self.changes.send(Arc::new(Change { number: event.id, event: event.clone(), words }));
+        }
+    }
+
+    fn answer(&mut self, ask: Ask, reloaded: &mpsc::Sender<Reloaded>) {
+        match ask {
+            Ask::Snapshot(reply) => {
+                let snapshot = self.snapshot();
+                let _ = reply.send(snapshot);
+            }
+            Ask::Command { who, command, reply } => {
+                self.people.next += 1;
+                let request = RequestId(self.people.next);
+                self.people.waiting.insert(request, reply);
+                self.step(Input::Asked { request, who, command });
+            }
+            Ask::Reload(reply) => self.reload(Some(reply), reloaded),
+        }
+    }
+
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        let now = self.clock.now();
+        if let Some((at, snapshot)) = &self.people.snapshot
+            && now.mono - *at < SNAPSHOT_AGE
+        {
+            return snapshot.clone();
+        }
+        let mut snapshot = self.engine.snapshot(now);
+        snapshot.notes.extend(self.notes.iter().cloned());
+        snapshot.notes.extend(self.store.trouble());
+        let snapshot = Arc::new(snapshot);
+        self.people.snapshot = Some((now.mono, snapshot.clone()));
+        snapshot
+    }
+
+    /// Reads the rules again, beside the loop: a rule file on a dead mount must not stop it.
+    fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>, reloaded: &mpsc::Sender<Reloaded>) {
+        let (rules, reloaded) = (self.options.rules.clone(), reloaded.clone());
+        tokio::task::spawn_blocking(move || {
+            let outcome = config::load(&rules, &config::Env::of_process());
+            let _ = reloaded.blocking_send(Reloaded { outcome, reply });
+        });
+    }
+
+    fn take_plan(&mut self, Reloaded { outcome, reply }: Reloaded) {
+        let answer = match outcome {
+            Ok((mut plan, warnings)) => {
+                let mut words = format!("{} services are watched now", plan.services.len());
+                if plan.dashboard.listen != self.plan.dashboard.listen {
+                    words.push_str("; the page moves to its new address when minder is started again");
+                    plan.dashboard = self.plan.dashboard.clone();
+                }
+                if !warnings.is_empty() {
+                    tracing::warn!("{warnings}");
+                }
+                let plan = Arc::new(plan);
+                self.plan = plan.clone();
+                self.notifiers.replan(&plan);
+                self.store.limits(&plan.history);
+                self.step(Input::Planned(plan));
+                Answer { ok: true, words }
+            }
+            Err(report) => {
+                tracing::warn!("the new rules have mistakes; the old ones stay in effect\n{report}");
+                self.step(Input::Refused(report.as_str().into()));
+                Answer { ok: false, words: format!("the new rules have mistakes; the old ones stay in effect\n{report}") }
+            }
+        };
+        self.people.snapshot = None;
+        if let Some(reply) = reply {
+            let _ = reply.send(answer);
+        }
+    }
+}
