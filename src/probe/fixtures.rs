@@ -3,7 +3,7 @@
 use super::Net;
 use crate::model::kinds::{Http, Tcp};
 use crate::model::{Clock, Kind, Metric, MetricSet, Mono, Now, Reading, Sample, Wall};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt::Write as _;
 use std::future::Future;
@@ -169,8 +169,9 @@ pub(super) struct Signed {
 }
 
 impl Authority {
-    pub(super) fn new() -> Authority {
+    pub(super) fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }

@@ -1,5 +1,6 @@
 //! Asks: one file per kind of check, and the snapshot. A probe never judges.
 
+mod certificate;
 mod http;
 mod names;
 mod net;

@@ -1,7 +1,8 @@
 //! The way to a server: its name, the connection, TLS; how long each took, and how far it came.
 
+use super::certificate::Certificate;
 use super::names::{Lookup, Names, NotFound};
-use super::tls::{Certificate, Trust};
+use super::tls::{self, Trust};
 use super::words::{self, Trouble, trouble};
 use crate::model::kinds::Tls;
 use crate::model::{Clock, Found, MetricId, Mono, Now, Reading, Sample, show_duration};
@@ -129,7 +130,7 @@ impl Net {
         Reading::Number((self.mono() - start).as_secs_f64())
     }
 
-    /// Connects. A name's addresses are tried in turn: each may take its share of the time that is left.
+    /// Connects.
     pub(super) async fn connect(
         &self,
         place: &Place<'_>,
@@ -145,7 +146,7 @@ impl Net {
                 progress.connect = self.since(start);
                 return Ok(Box::new(stream));
             }
-            Place::Host(host, port) => (host, port),
+            Place::Host(host, port) => (host, *port),
         };
         let addresses = match Names::known(host) {
             Some(addresses) => {
@@ -159,11 +160,22 @@ impl Net {
                 addresses?
             }
         };
+        Ok(Box::new(self.connect_to_one_of(&addresses, port, deadline, progress).await?))
+    }
+
+    /// The addresses are tried in turn: each may take its share of the time that is left.
+    async fn connect_to_one_of(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+        deadline: Mono,
+        progress: &mut Progress,
+    ) -> Result<TcpStream, Trouble> {
         progress.stage = Stage::Connect;
         let mut first = None;
         for (i, address) in addresses.iter().enumerate() {
             let start = self.mono();
-            let connecting = TcpStream::connect(SocketAddr::new(*address, *port));
+            let connecting = TcpStream::connect(SocketAddr::new(*address, port));
             let left = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
             // The last one is ended by the caller's deadline, which tells what it was that took so long.
             let connected = match left {
@@ -178,7 +190,7 @@ impl Net {
                     progress.connect = self.since(start);
                     // Best effort: without it, a request may wait for the acknowledgement of the handshake before it.
                     let _ = stream.set_nodelay(true);
-                    return Ok(Box::new(stream));
+                    return Ok(stream);
                 }
                 // That this machine has no IPv6 explains nothing where the name has other addresses.
                 Err(e) if address.is_ipv6() && unroutable(&e) && (left > 1 || first.is_some()) => {}
@@ -189,7 +201,7 @@ impl Net {
                 },
             }
         }
-        Err(first.unwrap_or_else(|| Trouble::failed("the name has no address")))
+        Err(first.unwrap_or_else(|| Trouble::failed("no address of the name answers")))
     }
 
     async fn look_up(&self, host: &str, progress: &mut Progress) -> Result<Arc<[IpAddr]>, Trouble> {
@@ -227,7 +239,7 @@ impl Net {
         let connector = self.trust.connector(tls, protocol, &progress.certificate).await?;
         progress.stage = Stage::Handshake;
         let start = self.mono();
-        let secured = connector.connect(super::tls::server_name(name)?, stream).await;
+        let secured = connector.connect(tls::server_name(name)?, stream).await;
         progress.tls = self.since(start);
         Ok(Box::new(secured.map_err(|e| trouble(&e))?))
     }
@@ -255,5 +267,51 @@ impl Net {
         let at = self.clock.now();
         let note = why.map(|why| words::note(why, secrets));
         Sample { at, took: at.mono - start.mono, readings, note, found: Found::Unasked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::*;
+    use super::*;
+    use crate::model::MetricSet;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn an_address_that_hangs_leaves_time_for_the_next() {
+        // A listener whose queue is full: the kernel drops what comes.
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(0).unwrap();
+        let port = full.local_addr().unwrap().port();
+        let mut queue = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(50), TcpStream::connect(full.local_addr().unwrap())).await
+        {
+            queue.push(stream.unwrap());
+            assert!(queue.len() < 10);
+        }
+        let good = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+        let addresses = ["127.0.0.1".parse().unwrap(), good.local_addr().unwrap().ip()];
+        let (net, mut progress) = (net(), Progress::new(false));
+        let deadline = net.mono() + Duration::from_millis(400);
+        let stream = net.connect_to_one_of(&addresses, port, deadline, &mut progress).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
+
+        let seen = ask_within(&format!("url: http://127.0.0.1:{port}/"), Duration::from_millis(50)).await;
+        seen.failed("no answer within 50 ms (connecting)");
+    }
+
+    #[tokio::test]
+    async fn no_turn_to_look_a_name_up_is_not_the_servers_fault() {
+        let net = net();
+        let all = net.names.take_all_slots().await;
+        let spec = http_of("url: http://minder.invalid/", "");
+        let seen = Seen(net.http(&spec, MetricSet::ALL, Duration::from_millis(50)).await);
+        seen.unasked("no answer within 50 ms (waiting for other names to be looked up)");
+        // What needs no resolver does not wait for it.
+        let server = answering("HTTP/1.1 204 Fine\r\n\r\n").await;
+        let local = http_of(&format!("url: http://localhost:{}/", server.port()), "");
+        Seen(net.http(&local, MetricSet::ALL, AMPLE).await).well();
+        drop(all);
     }
 }

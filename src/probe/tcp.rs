@@ -224,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn tls_and_unix_sockets() {
-        let authority = Authority::new();
+        let authority = Authority::new("one");
         let nginx = Nginx::start(&[authority.sign("localhost", 2999)]);
         let ca = write(&nginx.path("ca"), &authority.pem());
         let question = "send: \"GET /ok HTTP/1.0\\r\\n\\r\\n\", expect: '^HTTP/1.1 200'";

@@ -1,16 +1,16 @@
-//! Whom TLS trusts, and what a server's certificate says, accepted or not.
+//! Whom TLS trusts, and its errors in words.
 
+use super::certificate::{Blind, Certificate, Listed, Recorder};
 use super::words::{Trouble, clip, trouble as system_trouble};
 use crate::model::kinds::Tls;
-use crate::model::{Clock, Mono, Wall, show_duration};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use crate::model::{Clock, Mono, show_duration};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{Metadata, OpenOptions};
@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex as Turn;
 use tokio_rustls::TlsConnector;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The largest file of certificates.
 const CA_FILE: u64 = 1 << 20;
@@ -37,8 +36,11 @@ pub(super) struct Trust {
     /// counters; building the verifier of the machine's certificates costs milliseconds.)
     base: Result<ClientConfig, rustls::Error>,
     /// By file; the machine's own under none.
-    read: Mutex<HashMap<Option<PathBuf>, Arc<Turn<Option<Trusted>>>>>,
+    read: Mutex<HashMap<Option<PathBuf>, Reader>>,
 }
+
+/// Who holds it reads the file, or finds it read.
+type Reader = Arc<Turn<Option<Trusted>>>;
 
 /// A verifier, and what its certificates were read from.
 struct Trusted {
@@ -180,23 +182,6 @@ pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, Trouble> {
         .map_err(|_| Trouble::ours("TLS cannot ask for a server by such a name; set `tls.name`"))
 }
 
-/// What is kept of a server's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Certificate {
-    not_before: Wall,
-    /// The last moment at which it is valid.
-    pub(super) not_after: Wall,
-}
-
-impl Certificate {
-    fn read(der: &[u8]) -> Option<Certificate> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let validity = certificate.validity();
-        let wall = |time: x509_parser::time::ASN1Time| Wall(time.timestamp().saturating_mul(1000));
-        Some(Certificate { not_before: wall(validity.not_before), not_after: wall(validity.not_after) })
-    }
-}
-
 /// An error of TLS in words, and whose fault it is.
 pub(super) fn trouble(e: &rustls::Error) -> Trouble {
     use rustls::Error;
@@ -217,7 +202,10 @@ pub(super) fn trouble(e: &rustls::Error) -> Trouble {
             CertificateError::NotValidForNameContext { presented, .. } => {
                 format!("the certificate is for another name: {}", presented_names(presented))
             }
-            CertificateError::UnknownIssuer => "the certificate is not signed by anyone who is trusted".to_owned(),
+            // A bad signature: by another one of the same name, such as a private authority made anew.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "the certificate is not signed by anyone who is trusted".to_owned()
+            }
             CertificateError::ApplicationVerificationFailure => {
                 return Trouble::ours("this machine has no root certificates");
             }
@@ -255,136 +243,6 @@ impl TimeProvider for WallClock {
     }
 }
 
-/// The methods of a verifier that are about the handshake's signature, done by another one.
-macro_rules! signatures {
-    ($($by:tt)*) => {
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            self.$($by)*.verify_tls12_signature(message, certificate, signature)
-        }
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, rustls::Error> {
-            self.$($by)*.verify_tls13_signature(message, certificate, signature)
-        }
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.$($by)*.supported_verify_schemes()
-        }
-    };
-}
-
-/// Notes the certificate, then lets the other one judge: what is refused is never seen again.
-#[derive(Debug)]
-struct Recorder {
-    verifier: Arc<dyn ServerCertVerifier>,
-    seen: Arc<OnceLock<Certificate>>,
-}
-
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Some(certificate) = Certificate::read(end_entity) {
-            let _ = self.seen.set(certificate);
-        }
-        self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now)
-    }
-    signatures!(verifier);
-}
-
-/// Trusts who is listed in a file, and whom they have signed. (WebPKI alone refuses a server that shows the listed
-/// certificate itself, if that may sign others: what `openssl req -x509` makes, and people then name as `ca`.)
-#[derive(Debug)]
-struct Listed {
-    listed: Vec<CertificateDer<'static>>,
-    real: Arc<WebPkiServerVerifier>,
-}
-
-impl ServerCertVerifier for Listed {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if !self.listed.iter().any(|listed| listed == end_entity) {
-            return self.real.verify_server_cert(end_entity, intermediates, name, ocsp, now);
-        }
-        let Some(certificate) = Certificate::read(end_entity) else {
-            return Err(CertificateError::BadEncoding.into());
-        };
-        let unix = |wall: Wall| UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(wall.0).unwrap_or(0)));
-        let (not_before, not_after) = (unix(certificate.not_before), unix(certificate.not_after));
-        if now > not_after {
-            return Err(CertificateError::ExpiredContext { time: now, not_after }.into());
-        }
-        if now < not_before {
-            return Err(CertificateError::NotValidYetContext { time: now, not_before }.into());
-        }
-        verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-    signatures!(real);
-}
-
-/// Does not look at the certificate.
-#[derive(Debug)]
-struct Blind {
-    /// Trusts anyone (`verify: false`), or nobody (this machine has no root certificates).
-    trusts: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Blind {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.trusts {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::*;
@@ -393,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn certificates_are_judged_and_read_even_where_refused() {
-        let (authority, stranger) = (Authority::new(), Authority::new());
+        let (authority, stranger) = (Authority::new("one"), Authority::new("other"));
         let nginx = Nginx::start(&[
             authority.sign("localhost", 2999),
             authority.sign("localhost", 2020),
@@ -445,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_of_certificates_is_read_again_when_it_changes() {
-        let (authority, stranger) = (Authority::new(), Authority::new());
+        let (authority, stranger) = (Authority::new("one"), Authority::new("one"));
         let nginx = Nginx::start(&[authority.sign("localhost", 2999)]);
         let ca = write(&nginx.path("ca"), &stranger.pem());
         let spec = format!("{{ url: 'https://localhost:{}/ok', tls: {{ ca: {ca} }} }}", nginx.ports[1]);
@@ -477,11 +335,5 @@ mod tests {
     fn without_root_certificates_we_cannot_tell() {
         let refused = CertificateError::ApplicationVerificationFailure;
         assert_eq!(trouble(&refused.into()), Trouble::ours("this machine has no root certificates"));
-    }
-
-    #[test]
-    fn a_certificate_that_makes_no_sense_is_none() {
-        assert_eq!(Certificate::read(b""), None);
-        assert_eq!(Certificate::read(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
     }
 }

@@ -1,6 +1,7 @@
 use super::super::fixtures::*;
 use super::*;
 use crate::model::Kind;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -168,6 +169,14 @@ async fn the_deadline_keeps_what_was_obtained() {
     assert!(number(seen.http("first_byte")) > 0.0);
     assert_eq!(seen.text("body"), "start");
 
+    let early = server(|mut stream| async move {
+        request_head(&mut stream).await;
+        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {}
+    })
+    .await;
+    let seen = ask_within(&format!("url: http://{early}/"), SHORT).await;
+    seen.failed("no answer within 200 ms (connected, waiting for the first byte)");
+
     // A handshake that is never answered.
     let seen = ask_within(&format!("{{ url: 'https://{silent}/', tls: {{ verify: false }} }}"), SHORT).await;
     seen.failed("no answer within 200 ms (connected, in the TLS handshake)");
@@ -231,8 +240,6 @@ async fn leading(status: u16, location: String) -> (SocketAddr, Arc<Mutex<Vec<St
     .await;
     (address, got)
 }
-
-use std::net::SocketAddr;
 
 #[tokio::test]
 async fn secrets_stay_at_their_origin() {
