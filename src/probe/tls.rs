@@ -123,6 +123,8 @@ impl Trust {
                 Some(path) => read_file(&path, trusted.as_ref().map(|t| t.version), provider)?,
                 None => match rustls_platform_verifier::Verifier::new(Arc::clone(&provider)) {
                     Ok(verifier) => Some(Trusted { version: today, verifier: Arc::new(verifier) }),
+                    // The ones of yesterday will do.
+                    Err(_) if trusted.is_some() => None,
                     // Not kept: the certificates may be installed in the meantime.
                     Err(_) => return Ok(Arc::new(Blind { trusts: false, provider }) as Arc<dyn ServerCertVerifier>),
                 },
@@ -164,11 +166,10 @@ fn read_file(path: &Path, known: Option<Version>, provider: Arc<CryptoProvider>)
         .collect::<Result<_, _>>()
         .map_err(|e| bad(format!("it is not a PEM file of certificates: {e}")))?;
     let mut roots = RootCertStore::empty();
-    for certificate in &listed {
-        roots.add(certificate.clone()).map_err(|e| bad(format!("it holds a certificate that cannot be used: {e}")))?;
-    }
+    // Bundles hold old certificates that nobody can use any more.
+    roots.add_parsable_certificates(listed.iter().cloned());
     if roots.is_empty() {
-        return Err(bad("it holds no certificate in PEM form".to_owned()));
+        return Err(bad("it holds no certificate in PEM form that can be used".to_owned()));
     }
     let real = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
@@ -316,9 +317,12 @@ mod tests {
         ask().await.well();
         // What we cannot read is not the server's fault.
         for (pem, note) in [
-            ("", "it holds no certificate in PEM form"),
+            ("", "it holds no certificate in PEM form that can be used"),
             ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "it is not a PEM file of certificates"),
-            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be used"),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "it holds no certificate in PEM form that can be used",
+            ),
             (&"x".repeat((1 << 20) + 1), "it is larger than 1 MiB"),
         ] {
             write(&nginx.path("new"), pem);
