@@ -187,9 +187,10 @@ impl Authority {
     }
 }
 
-/// A certificate that signs itself and may sign others, as `openssl req -x509` makes.
-pub(super) fn self_signed(name: &str) -> Signed {
+/// A certificate that signs itself and may sign others, as `openssl req -x509` makes; valid up to the end of a year.
+pub(super) fn self_signed(name: &str, until: i32) -> Signed {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(until, 12, 31);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     Signed { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }

@@ -293,9 +293,10 @@ mod tests {
         let good = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
         let addresses = ["127.0.0.1".parse().unwrap(), good.local_addr().unwrap().ip()];
         let (net, mut progress) = (net(), Progress::new(false));
-        let deadline = net.mono() + Duration::from_millis(400);
+        let deadline = net.mono() + Duration::from_millis(600);
         let stream = net.connect_to_one_of(&addresses, port, deadline, &mut progress).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
+        assert!(net.mono() < deadline);
 
         let seen = ask_within(&format!("url: http://127.0.0.1:{port}/"), Duration::from_millis(50)).await;
         seen.failed("no answer within 50 ms (connecting)");

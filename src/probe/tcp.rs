@@ -192,6 +192,7 @@ mod tests {
         let silent = server(hang).await;
         let seen = ask(&format!("address: {silent}"), SHORT).await;
         assert_eq!(seen.well().tcp("banner"), &Reading::Absent);
+        assert!(seen.0.took < LISTEN);
         let closing = server(|_| async {}).await;
         assert_eq!(ask(&format!("address: {closing}"), AMPLE).await.well().tcp("banner"), &Reading::Absent);
     }

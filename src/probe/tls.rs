@@ -257,12 +257,16 @@ mod tests {
             authority.sign("localhost", 2999),
             authority.sign("localhost", 2020),
             authority.sign("other.example", 2999),
-            self_signed("localhost"),
+            self_signed("localhost", 2999),
+            self_signed("localhost", 2020),
         ]);
         let ca = write(&nginx.path("ca"), &authority.pem());
         let strangers = write(&nginx.path("strangers"), &stranger.pem());
-        let itself = nginx.path("3.pem").display().to_string();
-        let [_, good, expired, other, own] = nginx.ports[..] else { panic!() };
+        let itself = write(
+            &nginx.path("own"),
+            &[nginx.path("3.pem"), nginx.path("4.pem")].map(|pem| std::fs::read_to_string(pem).unwrap()).concat(),
+        );
+        let [_, good, expired, other, own, own_expired] = nginx.ports[..] else { panic!() };
         let url = |port: u16, tls: &str| format!("{{ url: 'https://localhost:{port}/ok', tls: {{ {tls} }} }}");
         let expires = |seen: &Seen| seen.http("cert.expires").number().unwrap_or_else(|| panic!("{seen:?}"));
 
@@ -291,6 +295,8 @@ mod tests {
         ask(&url(own, &format!("ca: {itself}"))).await.well();
         let seen = ask(&url(own, &format!("ca: {itself}, name: web.example"))).await;
         seen.failed("the certificate is for another name: localhost");
+        let seen = ask(&url(own_expired, &format!("ca: {itself}"))).await;
+        assert!(seen.note().starts_with("certificate expired "), "{}", seen.note());
 
         ask(&url(nginx.ports[0], "verify: false")).await.failed("the server does not speak TLS");
         let down = format!("{{ url: 'https://localhost:{good}/plain', redirects: 2, tls: {{ ca: {ca} }} }}");
