@@ -4,6 +4,7 @@
 //! It looks at every path that begins with `crate`, `super`, `minder`, `std` or `tokio`, wherever it stands, with its groups
 //! taken apart. It does not look at comments, texts, `#[cfg(test)]` modules and files named `tests.rs` or in a folder `tests`:
 //! a test may reach across layers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

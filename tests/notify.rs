@@ -1,6 +1,6 @@
 //! Messages on their way to real receivers: an SMTP server, and HTTP over real sockets.
 #![allow(clippy::disallowed_methods, reason = "a clock is read here, as the daemon does")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 mod support;
 

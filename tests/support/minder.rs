@@ -1,14 +1,17 @@
 //! minder itself, as a person would run it: the program, a folder of rules, a state directory.
 
-use super::{free_port, process_exists, signal, sweep, wait_for, wait_until};
+use super::{Init, free_port, process_exists, signal, sweep, wait_for, wait_until};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// A minder with a directory of its own. Dropping it ends it, and everything that has to do with its directory.
 pub struct Minder {
     dir: tempfile::TempDir,
-    daemon: Option<Child>,
+    daemon: Option<u32>,
+    /// The parent of minder, and of whatever else should be missed when it dies.
+    pub init: Init,
     /// Where its page is, on 127.0.0.1.
     pub port: u16,
 }
@@ -18,9 +21,7 @@ impl Minder {
     pub fn new() -> Minder {
         let dir = tempfile::Builder::new().prefix("minder-test-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("rules")).unwrap();
-        let minder = Minder { dir, daemon: None, port: free_port() };
-        minder.write("00-base.yaml", &format!("version: 1\ndashboard: {{ listen: \"127.0.0.1:{}\" }}\n", minder.port));
-        minder
+        Minder { dir, daemon: None, init: Init::start(), port: free_port() }
     }
 
     /// Its directory: for whatever else the test needs, and swept at the end.
@@ -31,21 +32,33 @@ impl Minder {
     pub fn rules(&self) -> PathBuf {
         self.dir.path().join("rules")
     }
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
     fn socket(&self) -> PathBuf {
         self.dir.path().join("minder.sock")
     }
 
-    /// Writes a file of rules; a relative name is within the folder of rules.
-    pub fn write(&self, name: &str, yaml: &str) {
-        std::fs::write(self.rules().join(name), yaml).unwrap();
+    /// Writes the rules: this, with what every test needs before it.
+    pub fn write(&self, yaml: &str) {
+        let base = format!("version: 1\nboot_grace: 0s\ndashboard: {{ listen: \"127.0.0.1:{}\" }}\n", self.port);
+        std::fs::write(self.rules().join("rules.yaml"), base + yaml).unwrap();
     }
 
     /// A command of the command line, pointed at this minder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minder"));
         command.args(arguments);
-        command.env("MINDER_STATE", self.dir.path().join("state")).env("MINDER_SOCKET", self.socket());
-        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env("NO_COLOR", "1").stdin(Stdio::null());
+        command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", self.socket()).env("NO_COLOR", "1");
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").stdin(Stdio::null());
+        command
+    }
+
+    /// The command that starts the daemon.
+    pub fn daemon_command(&self) -> Command {
+        let mut command = self.command(&["run"]);
+        command.arg(self.rules()).arg("--state").arg(self.state()).arg("--socket").arg(self.socket());
         command
     }
 
@@ -66,16 +79,10 @@ impl Minder {
     /// Starts the daemon, and waits until it answers.
     #[track_caller]
     pub fn start(&mut self) {
-        let rules = self.rules();
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("minder.log")).unwrap();
-        let mut command = self.command(&["run"]);
-        command.arg(rules).arg("--state").arg(self.dir.path().join("state")).arg("--socket").arg(self.socket());
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.daemon = Some(command.spawn().unwrap());
+        let pid = self.init.spawn(&self.daemon_command(), &self.dir.path().join("minder.log"));
+        self.daemon = Some(pid);
         wait_until("minder answers on its socket", Duration::from_secs(10), || {
-            if let Some(status) = self.daemon.as_mut().unwrap().try_wait().unwrap() {
-                panic!("minder ended: {status}\n{}", self.log());
-            }
+            assert!(process_exists(pid), "minder ended:\n{}", self.log());
             self.status().is_some()
         });
     }
@@ -87,7 +94,7 @@ impl Minder {
 
     /// The daemon's pid.
     pub fn pid(&self) -> u32 {
-        self.daemon.as_ref().expect("minder was not started").id()
+        self.daemon.expect("minder was not started")
     }
 
     /// Sends the daemon a signal.
@@ -95,25 +102,18 @@ impl Minder {
         signal(self.pid(), name);
     }
 
-    /// Waits for the daemon's end; false if it has not come by then.
-    pub fn ended_within(&mut self, bound: Duration) -> bool {
-        let mut daemon = self.daemon.take().expect("minder was not started");
-        let start = std::time::Instant::now();
-        while start.elapsed() < bound {
-            if daemon.try_wait().unwrap().is_some() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.daemon = Some(daemon);
-        false
+    /// Waits for the daemon's end.
+    #[track_caller]
+    pub fn wait_end(&mut self, bound: Duration) {
+        let pid = self.pid();
+        wait_until("minder ends", bound, || !process_exists(pid));
+        self.daemon = None;
     }
 
     /// Kills the daemon as nothing else can.
     pub fn kill(&mut self) {
-        let mut daemon = self.daemon.take().expect("minder was not started");
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
+        self.signal("KILL");
+        self.wait_end(Duration::from_secs(5));
     }
 
     /// `minder status --json`; nothing while it cannot be reached.
@@ -148,17 +148,28 @@ impl Minder {
         wait_for(what, bound, || self.watched(name).filter(|&pid| pid != old && process_exists(pid)))
     }
 
-    /// The events that history shows, as text, the newest last or first as it likes.
+    /// The events that history shows, as text for people.
+    #[track_caller]
     pub fn history(&self) -> String {
         self.ok(&["history"])
+    }
+
+    /// A page, with its head, as a browser would ask for it.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\r\n", self.port);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 }
 
 impl Drop for Minder {
     fn drop(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
+        if let Some(pid) = self.daemon.filter(|pid| process_exists(*pid)) {
+            signal(pid, "KILL");
         }
         sweep(self.dir.path());
         if std::thread::panicking() {

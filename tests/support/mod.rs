@@ -5,11 +5,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs and watch the time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
+mod init;
 mod mailbox;
 mod minder;
 mod programs;
 mod receiver;
 
+pub use init::Init;
 pub use mailbox::Mailbox;
 pub use minder::Minder;
 pub use programs::{Nginx, Runsv, process_exists, signal, sweep};

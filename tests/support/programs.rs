@@ -1,6 +1,6 @@
 //! Daemons to be watched, and the care that none of them outlives its test.
 
-use super::wait_until;
+use super::{Init, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -81,9 +81,10 @@ impl Nginx {
     }
 
     /// Starts it, as an init script would.
-    pub fn start(&self) {
-        let status = Command::new(Nginx::PROGRAM).arg("-c").arg(self.dir.join("nginx.conf")).status();
-        assert!(status.unwrap().success());
+    #[track_caller]
+    pub fn start(&self, init: &Init) {
+        let mut command = Command::new(Nginx::PROGRAM);
+        init.spawn(command.arg("-c").arg(self.dir.join("nginx.conf")), &self.dir.join("start.log"));
         wait_until("nginx is up", Duration::from_secs(5), || self.pid().is_some_and(process_exists));
     }
 
