@@ -195,6 +195,16 @@ async fn without_starttls_nothing_is_sent_in_the_clear() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_gets_no_password() {
+    let (mailbox, _) = Mailbox::with_starttls(&format!("minder:{SECRET}"));
+    let mut mail = mail(&[mailbox.address()], MailTls::Starttls);
+    (mail.user, mail.password) = (Some("minder".into()), Some(Secret(secret())));
+    let mut sent = start(&plan(Some(mail), vec![("ops", email(&["ops@example.org"]))]), vec![message(1, "ops")]);
+    assert!(sent.deferred().await.contains("certificate"));
+    assert!(mailbox.mails().is_empty());
+}
+
+#[tokio::test]
 async fn a_log_in_is_used_and_a_wrong_one_is_not_shown() {
     let right = Mailbox::with_login(&format!("minder:{SECRET}"));
     let wrong = Mailbox::with_login("minder:another");

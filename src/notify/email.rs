@@ -107,7 +107,9 @@ fn transport(server: &Given, mail: &Mail, timeout: Duration) -> Result<Transport
 
 /// What an error means for the message. A refused log-in is about the plan, not the message: a person may put it right.
 fn failure(error: &lettre::transport::smtp::Error, secrets: &[String]) -> Failure {
-    let why = render::without(&error.to_string(), secrets.iter().map(String::as_str));
+    // A server's answer comes with its code in the outermost error; of everything else the innermost says most.
+    let words = if error.status().is_some() { error.to_string() } else { render::root_cause(error) };
+    let why = render::without(&words, secrets.iter().map(String::as_str));
     let login = error.status().is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538));
     if error.is_permanent() && !login { Failure::refused(why) } else { Failure::later(why) }
 }

@@ -43,8 +43,8 @@ impl<P> Order<P> {
     }
 }
 
-/// Messages that wait, oldest first, at most [`CAPACITY`]. When one more comes, the oldest update or notice goes; if there is
-/// none, the oldest message. That way the firings and all-clears that people act on outlast the remarks about them.
+/// Messages that wait, oldest first, at most [`CAPACITY`]. When one more comes, the oldest of the least valuable ones goes:
+/// updates and notices first, then firings, and all-clears last, since who was told of a firing is to be told of its end.
 ///
 /// The message being delivered is not in the queue, and is never let go of.
 #[derive(Default)]
@@ -58,11 +58,12 @@ impl Queue {
     pub(super) fn push(&self, message: Message) -> Option<Message> {
         let lost = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let lost = (waiting.len() >= CAPACITY).then(|| {
-                let remark = |m: &Message| matches!(m.kind, MessageKind::Update | MessageKind::Notice);
-                waiting.iter().position(remark).unwrap_or(0)
-            });
-            let lost = lost.and_then(|place| waiting.remove(place));
+            let lost = if waiting.len() < CAPACITY {
+                None
+            } else {
+                let least = waiting.iter().enumerate().min_by_key(|(_, m)| value(m.kind)).map(|(place, _)| place);
+                least.and_then(|place| waiting.remove(place))
+            };
             waiting.push_back(message);
             lost
         };
@@ -84,6 +85,15 @@ impl Queue {
             }
             self.more.notified().await;
         }
+    }
+}
+
+/// How much would be lost with a message of this kind.
+fn value(kind: MessageKind) -> u8 {
+    match kind {
+        MessageKind::Update | MessageKind::Notice | MessageKind::Test => 0,
+        MessageKind::Firing => 1,
+        MessageKind::Resolved => 2,
     }
 }
 
@@ -259,15 +269,20 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_lets_go_of_the_oldest_remark_first() {
+    fn a_full_queue_lets_go_of_remarks_first_and_of_all_clears_last() {
         let queue = Queue::default();
         for id in 0..CAPACITY as u64 {
-            let kind = if id == 7 { MessageKind::Update } else { MessageKind::Firing };
+            let kind = match id {
+                0 | 2 => MessageKind::Resolved,
+                1 | 3 => MessageKind::Firing,
+                7 | 8 => MessageKind::Notice,
+                _ => MessageKind::Resolved,
+            };
             assert!(queue.push(message(id, kind)).is_none());
         }
-        assert_eq!(queue.push(message(1000, MessageKind::Resolved)).map(|m| m.id), Some(MessageId(7)));
-        assert_eq!(queue.push(message(1001, MessageKind::Firing)).map(|m| m.id), Some(MessageId(0)));
-        assert_eq!(queue.pop().map(|m| m.id), Some(MessageId(1)));
+        let mut lost = |id| queue.push(message(id, MessageKind::Resolved)).map(|m| m.id.0);
+        assert_eq!([1000, 1001, 1002, 1003, 1004, 1005].map(&mut lost), [7, 8, 1, 3, 0, 2].map(Some));
+        assert_eq!(queue.pop().map(|m| m.id), Some(MessageId(4)));
     }
 
     #[tokio::test(start_paused = true)]

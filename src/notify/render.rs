@@ -2,6 +2,7 @@
 
 use crate::model::{Message, MessageKind, Story, StoryAction, Wall, show_duration};
 use jiff::tz::TimeZone;
+use std::error::Error;
 use std::fmt::Write;
 
 /// Longest subject, in characters; mail programs and phones cut it much earlier.
@@ -193,6 +194,15 @@ pub(super) fn cut(text: &str, most: usize) -> String {
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
         None => text.to_owned(),
     }
+}
+
+/// The innermost error: the outer ones say that an error has happened, and may name an address that is secret.
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 /// The words of an error that came from outside: clean, bounded, and without these secrets, should the other side have

@@ -5,7 +5,6 @@ use super::{Failure, cloudevent, render};
 use crate::model::{Clock, Given, Message, Wall, WebhookSpec};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, redirect};
-use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ impl Client {
                 .pool_max_idle_per_host(0)
                 .user_agent(concat!("minder/", env!("CARGO_PKG_VERSION")))
                 .build()
-                .map_err(|e| format!("no HTTP client: {}", root_cause(&e)))
+                .map_err(|e| format!("no HTTP client: {}", render::root_cause(&e)))
         });
         made.as_ref().map_err(|why| Failure::later(why.clone()))
     }
@@ -104,9 +103,9 @@ fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
 
 /// What went wrong before there was an answer.
 fn trouble(spec: &WebhookSpec, error: &reqwest::Error, deadline: Duration) -> Failure {
-    let cause = root_cause(error);
     let secrets: Vec<&Given> = spec.headers.values().chain([&spec.url]).collect();
-    let cause = render::without(&cause, secrets.iter().filter(|g| g.is_secret()).map(|g| g.expose()));
+    let cause =
+        render::without(&render::root_cause(error), secrets.iter().filter(|g| g.is_secret()).map(|g| g.expose()));
     if error.is_timeout() {
         Failure::later(format!("no answer within {} s", deadline.as_secs_f64()))
     } else if error.is_builder() {
@@ -118,14 +117,46 @@ fn trouble(spec: &WebhookSpec, error: &reqwest::Error, deadline: Duration) -> Fa
     }
 }
 
-/// The innermost error: the outer ones say "error sending request", and name the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = match error.source() {
-        Some(source) => source,
-        None => return "unknown cause".to_owned(),
-    };
-    while let Some(source) = cause.source() {
-        cause = source;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mono, Now};
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Now {
+            // 2015-10-21T07:28:00Z
+            Now { mono: Mono(0), wall: Wall(1_445_412_480_000) }
+        }
     }
-    render::clean(&cause.to_string())
+
+    #[test]
+    fn a_receiver_says_when_to_come_back() {
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 30 ", Some(30)),
+            ("99999999999", Some(300)),
+            ("Wed, 21 Oct 2015 07:29:05 GMT", Some(65)),
+            ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
+            ("Wed, 21 Oct 2099 07:00:00 GMT", Some(300)),
+            ("soon", None),
+            ("-5", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            assert_eq!(retry_after(&headers, &Noon), seconds.map(Duration::from_secs), "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), &Noon), None);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_says_nothing_is_given_up_at_the_deadline() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Given::literal(format!("http://{}/", silent.local_addr().unwrap()));
+        let spec = WebhookSpec { url, headers: Default::default() };
+        let deadline = Duration::from_millis(200);
+        let failure = post(&Client::default(), &spec, Vec::new(), &Noon, deadline).await.unwrap_err();
+        assert!(matches!(&failure, Failure::Later { why, .. } if why == "no answer within 0.2 s"), "{failure}");
+    }
 }

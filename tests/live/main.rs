@@ -7,6 +7,7 @@ mod support;
 
 mod daemon;
 mod limits;
+mod messages;
 mod nginx;
 mod runit;
 

@@ -77,32 +77,3 @@ services:
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("nginx in front of the shop"), "{page}");
     assert_eq!(receiver.requests().len(), 2, "one firing, one all-clear");
 }
-
-#[test]
-fn a_webhook_that_fails_gets_its_message_later() {
-    let receiver = Receiver::answering(&["503 Busy"]);
-    let mut minder = Minder::new();
-    minder.write(&format!(
-        "notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n\
-         services:\n  gone:\n    notify: [chat]\n    checks:\n      - file: {}/gone\n        every: 1s\n",
-        receiver.url(),
-        minder.dir().display()
-    ));
-    minder.start();
-    super::support::wait_until("it is tried again", SOON, || receiver.requests().len() == 2);
-    let ids: Vec<_> = receiver.requests().iter().map(|r| r.json()["id"].clone()).collect();
-    assert_eq!(ids[0], ids[1], "the same message");
-}
-
-#[test]
-fn a_test_message_arrives_or_the_reason_is_said() {
-    let receiver = Receiver::answering(&["204 Good", "404 Gone"]);
-    let mut minder = Minder::new();
-    minder.write(&format!("notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices: {{}}\n", receiver.url()));
-    minder.start();
-    minder.ok(&["notify-test", "chat"]);
-    assert_eq!(receiver.requests()[0].json()["type"], "minder.test");
-    let output = minder.run(&["notify-test", "chat"]);
-    let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && words.contains("404"), "{words}");
-}

@@ -2,7 +2,7 @@
 
 use super::{tool, wait_for};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -25,8 +25,40 @@ impl Mailbox {
         Mailbox::with(&[login])
     }
 
-    fn with(arguments: &[&str]) -> Mailbox {
+    /// A server that wants STARTTLS and then this log-in, with a certificate for 127.0.0.1 of an authority of its own.
+    /// Returns the authority's certificate, too.
+    pub fn with_starttls(login: &str) -> (Mailbox, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let (ca, ca_key, cert, key) = (at("ca.pem"), at("ca.key"), at("cert.pem"), at("cert.key"));
+        let request = |more: &[&str]| {
+            let mut command = Command::new("openssl");
+            command.args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ]);
+            assert!(command.args(more).stderr(Stdio::null()).status().unwrap().success(), "openssl req {more:?}");
+        };
+        request(&["-subj", "/CN=test authority", "-keyout", &ca_key, "-out", &ca]);
+        let (name, leaf) = ("subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE");
+        let by = ["-CA", &ca, "-CAkey", &ca_key, "-addext", name, "-addext", leaf];
+        request(&[&["-subj", "/CN=mail", "-keyout", &key, "-out", &cert][..], &by].concat());
+        let ca = PathBuf::from(ca);
+        (Mailbox::within(dir, &[login, &cert, &key]), ca)
+    }
+
+    fn with(arguments: &[&str]) -> Mailbox {
+        Mailbox::within(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    fn within(dir: tempfile::TempDir, arguments: &[&str]) -> Mailbox {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smtp_server.py");
         let mut server = Command::new(tool("venv/bin/python"))
             .arg("-Wignore")

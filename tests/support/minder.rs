@@ -12,6 +12,8 @@ pub struct Minder {
     daemon: Option<u32>,
     /// The parent of minder, and of whatever else should be missed when it dies.
     pub init: Init,
+    /// What it finds in its environment beside the usual.
+    pub env: Vec<(&'static str, String)>,
     /// Where its page is, on 127.0.0.1.
     pub port: u16,
 }
@@ -21,7 +23,7 @@ impl Minder {
     pub fn new() -> Minder {
         let dir = tempfile::Builder::new().prefix("minder-test-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("rules")).unwrap();
-        Minder { dir, daemon: None, init: Init::start(), port: free_port() }
+        Minder { dir, daemon: None, init: Init::start(), env: Vec::new(), port: free_port() }
     }
 
     /// Its directory: for whatever else the test needs, and swept at the end.
@@ -51,6 +53,7 @@ impl Minder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minder"));
         command.args(arguments);
         command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", self.socket()).env("NO_COLOR", "1");
+        command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").stdin(Stdio::null());
         command
     }

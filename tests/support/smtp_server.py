@@ -1,10 +1,11 @@
 """An SMTP server that keeps each mail as a file in DIR/new and prints the port that it listens on.
 
-Arguments: DIR [USER:PASSWORD]. With a log-in, mail is taken only after it. Addresses that begin with "nobody" are refused
-for good, those that begin with "later" for now.
+Arguments: DIR [USER:PASSWORD [CERTIFICATE KEY]]. With a log-in, mail is taken only after it; with a certificate, only after
+STARTTLS. Addresses that begin with "nobody" are refused for good, those that begin with "later" for now.
 """
 
 import asyncio
+import ssl
 import sys
 
 from aiosmtpd.handlers import Mailbox
@@ -39,6 +40,10 @@ async def main():
             "auth_required": True,
             "auth_require_tls": False,
         }
+    if len(sys.argv) > 4:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+        options |= {"tls_context": context, "require_starttls": True, "auth_require_tls": True}
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(handler, loop=loop, **options), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
