@@ -17,7 +17,8 @@ fn mail_goes_by_starttls_with_a_log_in() {
 mail: {{ server: "{}", user: minder, password: {{ env: MAIL_PASSWORD }}, from: minder@example.org }}
 notifiers:
   ops: {{ email: {{ to: [ops@example.org] }} }}
-services: {{}}
+services:
+  root: {{ checks: [file: /] }}
 "#,
         mailbox.address()
     ));
@@ -48,7 +49,10 @@ fn a_webhook_that_fails_gets_its_message_later() {
 fn a_test_message_arrives_or_the_reason_is_said() {
     let receiver = Receiver::answering(&["204 Good", "404 Gone"]);
     let mut minder = Minder::new();
-    minder.write(&format!("notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices: {{}}\n", receiver.url()));
+    minder.write(&format!(
+        "notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  root: {{ checks: [file: /] }}\n",
+        receiver.url()
+    ));
     minder.start();
     minder.ok(&["notify-test", "chat"]);
     assert_eq!(receiver.requests()[0].json()["type"], "minder.test");
