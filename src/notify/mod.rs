@@ -138,8 +138,8 @@ impl Notifiers {
         notifiers
     }
 
-    /// Puts the message into its notifier's queue; never blocks. A queue holds 1,000 messages. When one more comes, the oldest of
-    /// the least valuable is dead: an update or notice, else a firing, else an all-clear.
+    /// Puts the message into its notifier's queue; never blocks. A queue holds 1,000 messages. When one more comes, the
+    /// oldest of the least valuable is dead: an update or notice, else a firing, else an all-clear.
     ///
     /// A test is not queued: it is tried once, at once, beside what the notifier is busy with, so that the person who
     /// waits for it sees the truth.

@@ -170,8 +170,8 @@ pub(super) async fn try_once(place: Arc<impl Place>, message: Message, outcomes:
     }
 }
 
-/// How long to wait after this many failed attempts before: from 1 s, doubling to 5 min, each within a fifth of that, so that
-/// many machines that lost the same mail server do not come back to it all at once. The same for a message each time.
+/// How long to wait after the attempt with this number: from 1 s, doubling to 5 min, each within a fifth of that, so that many
+/// machines that lost the same mail server do not come back to it all at once. The same for a message each time.
 fn pause(key: &str, attempt: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     (key, attempt).hash(&mut hasher);
