@@ -1,0 +1,62 @@
+//! Messages on their way, with minder as a whole.
+
+use super::SOON;
+use super::support::{Mailbox, Minder, Receiver, wait_until};
+
+#[test]
+fn mail_goes_by_starttls_with_a_log_in() {
+    let (mailbox, ca) = Mailbox::with_starttls("minder:hunter2-very-secret");
+    let mut minder = Minder::new();
+    minder.env = vec![
+        ("MAIL_PASSWORD", "hunter2-very-secret".to_owned()),
+        // Instead of the authorities that this machine trusts.
+        ("SSL_CERT_FILE", ca.to_str().unwrap().to_owned()),
+    ];
+    minder.write(&format!(
+        r#"
+mail: {{ server: "{}", user: minder, password: {{ env: MAIL_PASSWORD }}, from: minder@example.org }}
+notifiers:
+  ops: {{ email: {{ to: [ops@example.org] }} }}
+services:
+  root: {{ checks: [file: /] }}
+"#,
+        mailbox.address()
+    ));
+    minder.start();
+    minder.ok(&["notify-test", "ops"]);
+    mailbox.wait(SOON, &["test message from minder"]);
+    let status = minder.ok(&["status", "--json"]);
+    assert!(!(minder.log() + &status + &minder.history()).contains("hunter2"), "a secret was shown");
+}
+
+#[test]
+fn a_webhook_that_fails_gets_its_message_later() {
+    let receiver = Receiver::answering(&["503 Busy"]);
+    let mut minder = Minder::new();
+    minder.write(&format!(
+        "notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n\
+         services:\n  gone:\n    notify: [chat]\n    checks:\n      - file: {}/gone\n        every: 1s\n",
+        receiver.url(),
+        minder.dir().display()
+    ));
+    minder.start();
+    wait_until("it is tried again", SOON, || receiver.requests().len() == 2);
+    let ids: Vec<_> = receiver.requests().iter().map(|r| r.json()["id"].clone()).collect();
+    assert_eq!(ids[0], ids[1], "the same message");
+}
+
+#[test]
+fn a_test_message_arrives_or_the_reason_is_said() {
+    let receiver = Receiver::answering(&["204 Good", "404 Gone"]);
+    let mut minder = Minder::new();
+    minder.write(&format!(
+        "notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  root: {{ checks: [file: /] }}\n",
+        receiver.url()
+    ));
+    minder.start();
+    minder.ok(&["notify-test", "chat"]);
+    assert_eq!(receiver.requests()[0].json()["type"], "minder.test");
+    let output = minder.run(&["notify-test", "chat"]);
+    let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && words.contains("404"), "{words}");
+}

@@ -1,0 +1,79 @@
+//! What the README promises: rules for one's nginx, and nginx comes back, with everybody told.
+
+use super::SOON;
+use super::support::{Mailbox, Minder, Nginx, Receiver, process_exists, signal};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_killed_nginx_is_back_at_once_and_everybody_is_told() {
+    let (mailbox, receiver) = (Mailbox::start(), Receiver::start());
+    let mut minder = Minder::new();
+    let nginx = Nginx::new(minder.dir());
+    nginx.start(&minder.init);
+    minder.write(&format!(
+        r#"
+mail: {{ server: "{mail}", tls: none, from: minder@example.org }}
+notifiers:
+  ops: {{ email: {{ to: [ops@example.org] }} }}
+  chat: {{ webhook: {{ url: "{hook}" }} }}
+defaults:
+  notify: [ops, chat]
+services:
+  web:
+    description: nginx in front of the shop
+    control:
+      command:
+        start: {start}
+    checks:
+      - process: {{ pidfile: {pidfile} }}
+        every: 1s
+      - http: {{ url: "http://127.0.0.1:{port}/" }}
+        every: 1s
+    rules:
+      - process.down -> restart
+      - http.failed for 3 times -> restart
+"#,
+        mail = mailbox.address(),
+        hook = receiver.url(),
+        start = nginx.start_command(),
+        pidfile = nginx.pidfile().display(),
+        port = nginx.port,
+    ));
+    minder.ok(&["validate", minder.rules().to_str().unwrap()]);
+    minder.start();
+    minder.wait_status("web", "ok", SOON);
+    let old = nginx.pid().unwrap();
+    assert_eq!(minder.watched("web"), Some(old));
+
+    let killed = Instant::now();
+    signal(old, "KILL");
+    super::support::wait_until("another nginx", SOON, || nginx.pid().is_some_and(|p| p != old && process_exists(p)));
+    let took = killed.elapsed();
+    assert!(
+        took < Duration::from_secs(1),
+        "back after {took:?}: a poll is every second, and this must not wait for one"
+    );
+    let new = minder.wait_replaced("web", old, SOON);
+
+    let event = receiver.wait(SOON, &["minder.firing"]).json();
+    assert_eq!(event["subject"], "web");
+    assert_eq!(event["data"]["severity"], "critical");
+    assert!(event["data"]["death"].as_str().unwrap().contains("killed by SIGKILL"), "{event:#}");
+    assert_eq!(event["data"]["actions"][0]["action"], "restart");
+    assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
+    mailbox.wait(SOON, &["Subject: [", "web: process.down", "killed by SIGKILL", "restart done"]);
+
+    minder.wait_status("web", "ok", SOON);
+    receiver.wait(SOON, &["minder.resolved"]);
+    mailbox.wait(SOON, &["Subject: [", "web is well again"]);
+    let service = minder.service("web").unwrap();
+    assert!(service["incident"].is_null(), "the incident is closed: {service:#}");
+
+    let history = minder.history();
+    for text in [format!("pid {old} killed by SIGKILL"), "restart".to_owned(), new.to_string()] {
+        assert!(history.contains(&text), "{text}\n{history}");
+    }
+    let page = minder.page("/");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("nginx in front of the shop"), "{page}");
+    assert_eq!(receiver.requests().len(), 2, "one firing, one all-clear");
+}

@@ -1,0 +1,79 @@
+//! minder beside runit: it asks runsv, and respects what runsv's operator wants.
+
+use super::SOON;
+use super::support::{Minder, Receiver, Runsv, process_exists, signal, stays, wait_until};
+use std::time::Duration;
+
+/// A service of runsv that minder finds ill as long as `sick` exists; a new life removes it.
+fn start(minder: &mut Minder, receiver: &Receiver) -> (Runsv, u32) {
+    let sick = minder.dir().join("sick");
+    let runsv = Runsv::start(minder.dir(), "app", &format!("rm -f {}\nexec sleep 100000", sick.display()));
+    minder.write(&format!(
+        r#"
+notifiers:
+  chat: {{ webhook: {{ url: "{hook}" }} }}
+services:
+  app:
+    notify: [chat]
+    control:
+      runit: {{ service: app, directory: {dir} }}
+    checks:
+      - process: {{ pidfile: {dir}/app/supervise/pid }}
+        every: 500ms
+      - file: {sick}
+        every: 500ms
+    rules:
+      - process.down -> restart
+      - not file.missing -> restart
+"#,
+        hook = receiver.url(),
+        dir = minder.dir().display(),
+        sick = sick.display(),
+    ));
+    minder.start();
+    wait_until("minder watches it", SOON, || minder.watched("app").is_some() && minder.watched("app") == runsv.pid());
+    minder.wait_status("app", "ok", SOON);
+    let pid = runsv.pid().unwrap();
+    (runsv, pid)
+}
+
+#[test]
+fn a_restart_goes_through_runsv() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let (runsv, old) = start(&mut minder, &receiver);
+    std::fs::write(minder.dir().join("sick"), "").unwrap();
+    wait_until("runsv has another process", SOON, || runsv.pid().is_some_and(|pid| pid != old));
+    assert_eq!(minder.wait_replaced("app", old, SOON), runsv.pid().unwrap());
+    let event = receiver.wait(SOON, &["minder.firing"]).json();
+    assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
+    minder.wait_status("app", "ok", SOON);
+}
+
+#[test]
+fn what_its_operator_took_down_stays_down() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let (runsv, old) = start(&mut minder, &receiver);
+    runsv.sv("down");
+    wait_until("it is down", SOON, || !process_exists(old));
+    minder.wait_status("app", "stopped", SOON);
+    // Longer than the time that a supervisor is given for a restart of its own.
+    stays("nothing starts it", Duration::from_secs(7), || runsv.pid().is_none());
+    assert!(receiver.requests().is_empty(), "an operator's stop is no incident: {:#?}", receiver.requests());
+    runsv.sv("up");
+    minder.wait_status("app", "ok", SOON);
+    assert_eq!(minder.watched("app"), runsv.pid());
+}
+
+#[test]
+fn a_death_that_runsv_puts_right_is_no_alarm() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let (runsv, old) = start(&mut minder, &receiver);
+    signal(old, "KILL");
+    let new = minder.wait_replaced("app", old, SOON);
+    assert_eq!(Some(new), runsv.pid());
+    stays("no alarm", Duration::from_secs(2), || receiver.requests().is_empty() && runsv.pid() == Some(new));
+    assert!(minder.history().contains("SIGKILL"), "it is remembered all the same: {}", minder.history());
+}

@@ -1,0 +1,53 @@
+"""An SMTP server that keeps each mail as a file in DIR/new and prints the port that it listens on.
+
+Arguments: DIR [USER:PASSWORD [CERTIFICATE KEY]]. With a log-in, mail is taken only after it; with a certificate, only after
+STARTTLS. Addresses that begin with "nobody" are refused for good, those that begin with "later" for now.
+"""
+
+import asyncio
+import ssl
+import sys
+
+from aiosmtpd.handlers import Mailbox
+from aiosmtpd.smtp import SMTP, AuthResult
+
+
+class Handler(Mailbox):
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody"):
+            return "550 5.1.1 no such user"
+        if address.startswith("later"):
+            return "451 4.3.0 not now"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+
+def authenticator(expected):
+    def check(server, session, envelope, mechanism, data):
+        given = f"{data.login.decode()}:{data.password.decode()}"
+        # Not handled: the server is to say itself what came of it.
+        return AuthResult(success=given == expected, handled=False)
+
+    return check
+
+
+async def main():
+    handler = Handler(sys.argv[1])
+    options = {"hostname": "localhost", "enable_SMTPUTF8": True}
+    if len(sys.argv) > 2:
+        options |= {
+            "authenticator": authenticator(sys.argv[2]),
+            "auth_required": True,
+            "auth_require_tls": False,
+        }
+    if len(sys.argv) > 4:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+        options |= {"tls_context": context, "require_starttls": True, "auth_require_tls": True}
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(handler, loop=loop, **options), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main())
