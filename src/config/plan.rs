@@ -1,0 +1,516 @@
+//! The whole plan: the top-level keys of every file, notifiers, secrets.
+
+use super::decode::{self, Reader};
+use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
+use super::resolve::Text;
+use super::source::{Sources, secret};
+use super::tree::{Key, Node, Value};
+use crate::model::{
+    Budget, ByteSize, Dashboard, Given, HistoryLimits, Mail, Mistake, Name, Notifier, NotifierPlace, Plan, Service,
+    Source, Span,
+};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+const KEYS: &[&str] =
+    &["version", "include", "defaults", "mail", "notifiers", "services", "dashboard", "history", "boot_grace"];
+const LATER: &[&str] = &["templates", "brake"];
+const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
+const BOOT_GRACE: Duration = Duration::from_secs(60);
+/// The longest name of a service, check, rule or notifier.
+const NAME_LENGTH: usize = 64;
+
+/// The sources as a plan; or everything that is wrong with them, in the order of the files.
+pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
+    let mut builder = Builder {
+        sources,
+        found: sources.found.clone(),
+        notifiers: BTreeMap::new(),
+        named: BTreeMap::new(),
+        defaults: Defaults::default(),
+        mail: Mails::None,
+        incomplete: !sources.found.is_empty(),
+    };
+    let plan = builder.plan();
+    let mut found = builder.found;
+    if found.is_empty() {
+        return Ok(plan);
+    }
+    found.sort_by_key(|diagnostic| diagnostic.at);
+    // An alias repeats the mistakes of its anchor.
+    found.dedup();
+    Err(found)
+}
+
+/// What services and checks are where they do not say so themselves.
+pub(super) struct Defaults {
+    pub every: Duration,
+    pub timeout: Duration,
+    pub notify: Vec<Name>,
+    pub grace: Duration,
+    pub settle: Option<Duration>,
+    pub restart: Budget,
+}
+
+impl Default for Defaults {
+    fn default() -> Defaults {
+        Defaults {
+            every: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            notify: Vec::new(),
+            grace: Duration::from_secs(10),
+            settle: None,
+            restart: Budget::default(),
+        }
+    }
+}
+
+/// Whether mail can leave.
+#[derive(PartialEq)]
+enum Mails {
+    None,
+    /// There is a key, good or bad: what is bad about it has been reported.
+    Given,
+}
+
+/// Builds a plan, and collects what is wrong.
+pub(super) struct Builder<'a> {
+    pub sources: &'a Sources,
+    pub found: Vec<Diagnostic>,
+    pub notifiers: BTreeMap<Name, Arc<Notifier>>,
+    pub defaults: Defaults,
+    /// Every notifier that has been named, good or bad.
+    named: BTreeMap<&'a str, Place>,
+    mail: Mails,
+    /// A file could not be read: what is missing may stand in it, and is not reported.
+    incomplete: bool,
+}
+
+impl<'a> Builder<'a> {
+    fn plan(&mut self) -> Plan {
+        let sources = self.sources;
+        let trees: Vec<&Node> = sources.files.iter().filter_map(|file| file.tree.as_ref()).collect();
+        let trees: Vec<&Node> = trees.into_iter().filter(|tree| self.top(tree)).collect();
+        let mail = self.single(&trees, "mail").and_then(|(key, node)| self.mail(key, node));
+        for (key, node) in self.entries(&trees, "notifiers", "a notifier") {
+            if self.unique_name("notifier", key) {
+                self.named_notifier(key, node);
+            }
+        }
+        if let Some((_, node)) = self.single(&trees, "defaults") {
+            self.defaults(node);
+        }
+        let dashboard = self.single(&trees, "dashboard").map(|(_, node)| self.dashboard(node));
+        let history = self.single(&trees, "history").map(|(_, node)| self.history(node));
+        let boot_grace = self.single(&trees, "boot_grace").and_then(|(key, node)| self.read::<Span>(key, node));
+        let mut services: Vec<Arc<Service>> = Vec::new();
+        let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+        for (key, node) in self.entries(&trees, "services", "a service") {
+            self.well_named(&key.text, key.place, "a service", "._-");
+            if let Some(first) = seen.get(key.text.as_str()) {
+                self.twice("service", key, *first);
+            } else {
+                seen.insert(&key.text, key.place);
+            }
+            services.extend(self.service(key, node).map(Arc::new));
+        }
+        if seen.is_empty() && self.found.is_empty() {
+            self.found.push(
+                Diagnostic::nowhere("there is no service in these rules")
+                    .help("add one under the top-level `services`"),
+            );
+        }
+        Plan {
+            files: sources.files.iter().map(|file| file.path.clone()).collect(),
+            services,
+            notifiers: std::mem::take(&mut self.notifiers),
+            mail,
+            dashboard: dashboard.unwrap_or_default(),
+            history: history.unwrap_or_default(),
+            boot_grace: boot_grace.map_or(BOOT_GRACE, |span| span.0),
+        }
+    }
+
+    /// Whether a file is of this version, and its top-level keys are known.
+    fn top(&mut self, tree: &'a Node) -> bool {
+        let Value::Map(entries) = &tree.value else {
+            let message = format!("a rule file is a map, and this is {}", tree.describe());
+            self.found.push(Diagnostic::new(tree.place, message).help("it begins with `version: 1`, then `services:`"));
+            self.incomplete = true;
+            return false;
+        };
+        match tree.get("version") {
+            None => {
+                let first = entries.first().map_or(tree.place, |(key, _)| key.place);
+                let diagnostic = Diagnostic::new(first, "the key `version` is missing");
+                self.found.push(diagnostic.help("begin the file with `version: 1`"));
+            }
+            Some((_, node)) => match node.text() {
+                Some("1") => {}
+                Some(later) if later.bytes().all(|b| b.is_ascii_digit()) && later.trim_start_matches('0') > "1" => {
+                    let message = format!("this file is written in version {} of the rule language", quoted(later));
+                    let diagnostic = Diagnostic::new(node.place, message.replace('`', ""));
+                    self.found.push(diagnostic.help("this minder reads version 1: a later one is needed"));
+                    self.incomplete = true;
+                    return false;
+                }
+                _ => {
+                    let message = format!("expected the version of the rule language, `1`, found {}", node.describe());
+                    self.found.push(Diagnostic::new(node.place, message));
+                }
+            },
+        }
+        self.known_keys(entries, "a rule file", KEYS, LATER);
+        true
+    }
+
+    /// The entry of a key that may stand in one file only.
+    fn single(&mut self, trees: &[&'a Node], name: &str) -> Option<(&'a Key, &'a Node)> {
+        let mut all = trees.iter().filter_map(|tree| tree.get(name));
+        let first = all.next()?;
+        for (key, _) in all {
+            self.twice("key", key, first.0.place);
+        }
+        Some(first)
+    }
+
+    /// The entries of a map of names, of all files.
+    fn entries(&mut self, trees: &[&'a Node], name: &str, what: &str) -> Vec<&'a (Key, Node)> {
+        let mut all = Vec::new();
+        for (key, node) in trees.iter().filter_map(|tree| tree.get(name)) {
+            match &node.value {
+                Value::Map(entries) => all.extend(entries),
+                Value::Seq(_) => {
+                    let diagnostic =
+                        Diagnostic::new(node.place, format!("expected a map under `{name}`, found a list"));
+                    self.found.push(diagnostic.help(format!("each entry is the name of {what}, then its keys")));
+                }
+                _ => {
+                    let message = format!("expected a map under `{name}`, found {}", node.describe());
+                    self.found.push(
+                        Diagnostic::new(key.place, message)
+                            .help(format!("each entry is the name of {what}, then its keys")),
+                    );
+                }
+            }
+        }
+        all
+    }
+
+    fn twice(&mut self, what: &str, key: &Key, first: Place) {
+        let message = format!("the {what} {} is defined twice", quoted(&key.text));
+        self.found.push(Diagnostic::new(key.place, message).label("second").also(first, "first"));
+    }
+
+    fn unique_name(&mut self, what: &str, key: &'a Key) -> bool {
+        if let Some(first) = self.named.get(key.text.as_str()).copied() {
+            self.twice(what, key, first);
+            return false;
+        }
+        self.named.insert(&key.text, key.place);
+        self.well_named(&key.text, key.place, "a notifier", "._-");
+        true
+    }
+
+    /// Reports a name that cannot be one.
+    pub(super) fn well_named(&mut self, name: &str, place: Place, what: &str, signs: &str) -> bool {
+        let good = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
+        if name.is_empty() || name.len() > NAME_LENGTH || !name.chars().all(good) {
+            let signs: Vec<String> = signs.chars().map(String::from).collect();
+            let message = format!("{} cannot be the name of {what}", quoted(name));
+            let help = format!("at most {NAME_LENGTH} letters, digits, {}", listed(signs.iter().map(String::as_str)));
+            self.found.push(Diagnostic::new(place, message).help(help));
+            return false;
+        }
+        true
+    }
+
+    fn mail(&mut self, key: &Key, node: &Node) -> Option<Mail> {
+        self.mail = Mails::Given;
+        let mut mail: Mail = self.read(key, node)?;
+        mail.givens(&mut |given| self.resolve_given(node, given));
+        self.mistakes(node, key.place, mail.mistakes());
+        Some(mail)
+    }
+
+    fn named_notifier(&mut self, key: &'a Key, node: &'a Node) {
+        let words = listed(NotifierPlace::NAMES.iter().copied());
+        let Value::Map(entries) = &node.value else {
+            let message = format!("expected where this notifier sends, found {}", node.describe());
+            self.found.push(Diagnostic::new(node.place, message).help(format!("a map of one of {words}")));
+            return;
+        };
+        self.known_keys(entries, "a notifier", NotifierPlace::NAMES, &[]);
+        let places: Vec<&(Key, Node)> =
+            entries.iter().filter(|(key, _)| NotifierPlace::NAMES.contains(&key.text.as_str())).collect();
+        match places.as_slice() {
+            [] if entries.is_empty() => {
+                self.found.push(Diagnostic::new(key.place, format!("this notifier needs one of {words}")));
+            }
+            [] => {}
+            [(word, keys)] => {
+                if let Some(place) = self.notifier_place(&word.text, word.place, keys) {
+                    let name: Name = key.text.as_str().into();
+                    self.notifiers.insert(name.clone(), Arc::new(Notifier { name, place }));
+                }
+            }
+            [(first, _), (second, _), ..] => {
+                let message = format!("a notifier is one place, and `{}` is a second one", second.text);
+                let diagnostic = Diagnostic::new(second.place, message).also(first.place, "first");
+                self.found.push(diagnostic.help("make it two notifiers"));
+            }
+        }
+    }
+
+    /// Reads the keys of a notifier; nothing if there are mistakes, which are reported.
+    pub(super) fn notifier_place(&mut self, word: &str, at: Place, keys: &Node) -> Option<NotifierPlace> {
+        if word == "email" && self.mail == Mails::None && !self.incomplete {
+            let diagnostic = Diagnostic::new(at, "mail cannot leave: there is no top-level `mail`");
+            self.found.push(diagnostic.help(
+                "add, for example, `mail: { server: \"mail.example.org:587\", from: minder@example.org }` to a rule file",
+            ));
+        }
+        let known = NotifierPlace::NAMES.iter().find(|known| **known == word)?;
+        let mut place = decode::read(keys, at, &mut self.found, |reader: Reader<'_>| {
+            NotifierPlace::read(known, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such notifier")))
+        })?;
+        place.givens(&mut |given| self.resolve_given(keys, given));
+        self.mistakes(keys, at, place.mistakes());
+        Some(place)
+    }
+
+    /// The notifier of this name; reported if there is none.
+    pub(super) fn notifier(&mut self, name: &str, at: Place) -> Option<Name> {
+        if self.named.contains_key(name) || self.incomplete {
+            return Some(name.into());
+        }
+        let diagnostic = Diagnostic::new(at, format!("there is no notifier named {}", quoted(name)));
+        let help = match nearest(name, self.named.keys().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.named.is_empty() => "there is none at all: add it under the top-level `notifiers`".to_owned(),
+            None => format!("the notifiers are {}", listed(self.named.keys().copied())),
+        };
+        self.found.push(diagnostic.help(help));
+        None
+    }
+
+    /// `notify: [ops, chat]`
+    pub(super) fn notify(&mut self, node: &Node) -> Vec<Name> {
+        let Value::Seq(items) = &node.value else {
+            let diagnostic =
+                Diagnostic::new(node.place, format!("expected a list of notifiers, found {}", node.describe()));
+            self.found.push(match node.text() {
+                Some(text) => diagnostic.help(format!("write it as a list: `[{text}]`")),
+                None => diagnostic.help("write, for example, `notify: [ops]`"),
+            });
+            return Vec::new();
+        };
+        let mut names: Vec<Name> = Vec::new();
+        for item in items {
+            match item.text() {
+                Some(text) => names.extend(self.notifier(text, item.place).filter(|name| !names.contains(name))),
+                None => {
+                    let message = format!("expected the name of a notifier, found {}", item.describe());
+                    self.found.push(Diagnostic::new(item.place, message));
+                }
+            }
+        }
+        names
+    }
+
+    fn defaults(&mut self, node: &'a Node) {
+        let Some(entries) = self.map(node, "`defaults`") else { return };
+        self.known_keys(entries, "`defaults`", DEFAULTS, &[]);
+        if let Some(every) = self.every(node) {
+            self.defaults.every = every;
+        }
+        if let Some(timeout) = self.timeout(node) {
+            self.defaults.timeout = timeout;
+        }
+        if let Some((_, list)) = node.get("notify") {
+            self.defaults.notify = self.notify(list);
+        }
+        if let Some(grace) = self.value::<Span>(node, "grace") {
+            self.defaults.grace = grace.0;
+        }
+        if let Some(settle) = self.value::<Span>(node, "settle") {
+            self.defaults.settle = Some(settle.0);
+        }
+        if let Some(restart) = self.value(node, "restart") {
+            self.defaults.restart = restart;
+        }
+    }
+
+    /// How often a check is asked.
+    pub(super) fn every(&mut self, node: &Node) -> Option<Duration> {
+        let every = self.value::<Span>(node, "every")?.0;
+        if every < Duration::from_millis(100) {
+            let place = node.get("every").map_or(node.place, |(_, node)| node.place);
+            self.found.push(Diagnostic::new(place, "a check is asked every `100ms` at most"));
+        }
+        Some(every)
+    }
+
+    /// How long an answer may take.
+    pub(super) fn timeout(&mut self, node: &Node) -> Option<Duration> {
+        let timeout = self.value::<Span>(node, "timeout")?.0;
+        if timeout.is_zero() {
+            let place = node.get("timeout").map_or(node.place, |(_, node)| node.place);
+            self.found.push(Diagnostic::new(place, "no answer can come in no time"));
+        }
+        Some(timeout)
+    }
+
+    fn dashboard(&mut self, node: &'a Node) -> Dashboard {
+        let mut dashboard = Dashboard::default();
+        let Some(entries) = self.map(node, "`dashboard`") else { return dashboard };
+        self.known_keys(entries, "`dashboard`", &["listen"], &[]);
+        let Some((_, listen)) = node.get("listen") else { return dashboard };
+        match listen.text().and_then(|text| text.parse::<SocketAddr>().ok()) {
+            None => {
+                let message = format!("expected an address with a port, found {}", listen.describe());
+                self.found.push(Diagnostic::new(listen.place, message).help("write, for example, `127.0.0.1:8900`"));
+            }
+            Some(address) if !address.ip().is_loopback() => {
+                let message = "in this version the page is for this machine only: the address must be a loopback one";
+                let help = "write `127.0.0.1:8900`; to see it from elsewhere, use `ssh -L 8900:127.0.0.1:8900 HOST`";
+                self.found.push(Diagnostic::new(listen.place, message).help(help));
+            }
+            Some(address) => dashboard.listen = address,
+        }
+        dashboard
+    }
+
+    fn history(&mut self, node: &'a Node) -> HistoryLimits {
+        let mut limits = HistoryLimits::default();
+        let Some(entries) = self.map(node, "`history`") else { return limits };
+        self.known_keys(entries, "`history`", &["keep", "max_size"], &[]);
+        limits.keep = self.value(node, "keep").unwrap_or(limits.keep);
+        if let Some(size) = self.value::<ByteSize>(node, "max_size") {
+            limits.max_size = size;
+        }
+        limits
+    }
+
+    /// The entries of a map; reported if it is none.
+    pub(super) fn map(&mut self, node: &'a Node, what: &str) -> Option<&'a [(Key, Node)]> {
+        if let Value::Map(entries) = &node.value {
+            return Some(entries);
+        }
+        let message = format!("expected a map of the keys of {what}, found {}", node.describe());
+        self.found.push(Diagnostic::new(node.place, message));
+        None
+    }
+
+    /// Reports keys that are not among these.
+    pub(super) fn known_keys(&mut self, entries: &[(Key, Node)], what: &str, known: &[&str], later: &[&str]) {
+        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
+            if later.contains(&key.text.as_str()) {
+                let message = format!("`{}` comes with a later version of minder", key.text);
+                self.found.push(Diagnostic::new(key.place, message));
+                continue;
+            }
+            let all = format!("the keys of {what} are {}", listed(known.iter().copied()));
+            let help = match nearest(&key.text, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`? ({all})"),
+                None => all,
+            };
+            let diagnostic = Diagnostic::new(key.place, format!("unknown key {}", quoted(&key.text)));
+            self.found.push(diagnostic.help(help));
+        }
+    }
+
+    /// The value of a key, if the key is there and its value is good.
+    pub(super) fn value<T: DeserializeOwned>(&mut self, node: &Node, name: &str) -> Option<T> {
+        let (key, value) = node.get(name)?;
+        self.read(key, value)
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, key: &Key, node: &Node) -> Option<T> {
+        decode::read(node, key.place, &mut self.found, |reader: Reader<'_>| T::deserialize(reader))
+    }
+
+    /// A text and its places; reported if it is none.
+    pub(super) fn text<'n>(&mut self, node: &'n Node, expected: &str) -> Option<Text<'n>>
+    where
+        'a: 'n,
+    {
+        let text = Text::new(node, self.source(node.place));
+        if text.is_none() {
+            let message = format!("expected {expected}, found {}", node.describe());
+            self.found.push(Diagnostic::new(node.place, message));
+        }
+        text
+    }
+
+    /// The text of the file of a place.
+    pub(super) fn source(&self, place: Place) -> &'a str {
+        self.sources.files.get(place.file).map_or("", |file| &file.text)
+    }
+
+    /// Looks up what comes from the environment or a file. The place is that of `{ env: .. }` within the keys.
+    pub(super) fn resolve_given(&mut self, keys: &Node, given: &mut Given) {
+        let (key, name, value) = match given.source() {
+            Source::Literal => return,
+            Source::Env(name) => {
+                let value = match self.sources.env.0.get(name) {
+                    Some(value) if value.is_empty() => {
+                        Err((format!("the environment variable {} is empty", quoted(name)), None))
+                    }
+                    Some(value) => Ok(value.clone()),
+                    None => {
+                        let help =
+                            "set it where minder is started; `minder validate --env-file FILE` stands in for that";
+                        Err((format!("the environment variable {} is not set", quoted(name)), Some(help)))
+                    }
+                };
+                ("env", name.clone(), value)
+            }
+            Source::File(path) => ("file", path.display().to_string(), secret(path).map_err(|e| (e, None))),
+        };
+        match value {
+            Ok(value) => given.resolve(value),
+            Err((message, help)) => {
+                let mut diagnostic = Diagnostic::new(reference(keys, key, &name).unwrap_or(keys.place), message);
+                diagnostic.help.extend(help.map(str::to_owned));
+                self.found.push(diagnostic);
+            }
+        }
+    }
+
+    /// Reports what a kind, control or notifier found wrong with its own keys.
+    pub(super) fn mistakes(&mut self, keys: &Node, whole: Place, mistakes: Vec<Mistake>) {
+        for mistake in mistakes {
+            let mut place = whole;
+            let mut node = keys;
+            for step in &mistake.at {
+                // The short form has no keys: its text is what the key would say.
+                let Some((_, inner)) = node.get(step) else { break };
+                (node, place) = (inner, inner.place);
+            }
+            if let Value::Seq(items) = &node.value
+                && let Some(item) = items.iter().find(|i| i.text().is_some_and(|t| mistake.what.contains(&quoted(t))))
+            {
+                place = item.place;
+            }
+            let mut diagnostic = Diagnostic::new(place, mistake.what);
+            diagnostic.help.extend(mistake.help);
+            self.found.push(diagnostic);
+        }
+    }
+}
+
+/// Where `{ env: NAME }` stands within a value.
+fn reference(node: &Node, key: &str, name: &str) -> Option<Place> {
+    match &node.value {
+        Value::Scalar { .. } => None,
+        Value::Seq(items) => items.iter().find_map(|item| reference(item, key, name)),
+        Value::Map(entries) => match entries.as_slice() {
+            [(k, value)] if k.text == key && value.text() == Some(name) => Some(value.place),
+            _ => entries.iter().find_map(|(_, value)| reference(value, key, name)),
+        },
+    }
+}
