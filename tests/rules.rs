@@ -3,13 +3,16 @@
 //! A case is a file `NAME.yaml`, or a folder that is read as one plan; its report is `NAME.snap`. After a wanted change:
 //! `INSTA_UPDATE=always cargo test --test rules`, and read the difference.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is all test code")]
+
 use minder::config::{self, Env};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn env() -> Env {
-    Env::from_file_text("CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\n").unwrap()
+    Env::from_file_text("CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\n")
+        .unwrap()
 }
 
 /// Copies files and folders to where nobody else can write, which a clone need not be.
@@ -86,7 +89,7 @@ fn a_rule_file_that_others_may_write_is_refused() {
     let report = config::load(&file, &env()).unwrap_err().replace(&format!("{}/", dir.path().display()), "");
     assert_eq!(
         report,
-        "error: a.yaml cannot be trusted: a.yaml may be written by everybody (mode 0666)\n  |\n  \
+        "error: a.yaml cannot be trusted: a.yaml may be written by everybody (mode 0666)\n |\n \
          = help: take the right away: chmod o-w a.yaml\n\n1 mistake\n"
     );
 }

@@ -126,8 +126,8 @@ pub(super) fn read<T>(
         if !consequence {
             found.push(diagnostic(&error, whole));
         }
-        let Some((last, parent)) = error.path.split_last() else { return None };
-        let Some(name) = leave_out(&mut rest, parent, *last) else { return None };
+        let (last, parent) = error.path.split_last()?;
+        let name = leave_out(&mut rest, parent, *last)?;
         // What comes next moves up to where this was.
         left_out.retain(|(inner, _)| !inner.starts_with(&error.path));
         left_out.push((parent.to_vec(), name));

@@ -1,12 +1,15 @@
 //! What is wrong with a rule file, and where; drawn as compilers draw it.
 
 use super::source::Sources;
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use std::ops::Range;
 use std::path::Path;
 
 /// More mistakes than this are counted, not drawn.
 const DRAWN_AT_MOST: usize = 200;
+
+/// Longer lines are named, not drawn.
+const DRAWN_WINDOW: usize = 10_000;
 
 /// A place in a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +89,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     let folded = word.to_lowercase();
     candidates
         .into_iter()
+        .take(1000)
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= (word.len().min(candidate.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
@@ -119,12 +123,16 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> Str
         for (i, (file, places)) in places_by_file(diagnostic).into_iter().enumerate() {
             let Some(source) = sources.files.get(file) else { continue };
             let window = window_of(&source.text, &places);
+            let path = normalize_untrusted_str(&source.path.display().to_string());
             let line_start = source.text[..window.start].matches('\n').count() + 1;
+            if window.len() > DRAWN_WINDOW {
+                group = group.element(Origin::path(path).line(line_start));
+                continue;
+            }
             let annotations = places.iter().enumerate().map(|(j, (place, label))| {
                 let kind = if i == 0 && j == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
                 annotation(kind, *place, &window, label.as_deref())
             });
-            let path = normalize_untrusted_str(&source.path.display().to_string());
             let text = masked(&source.text[window.clone()], &window, file, &concealed);
             group = group.element(
                 Snippet::source(text).path(path).line_start(line_start).annotations(annotations.collect::<Vec<_>>()),
@@ -167,7 +175,7 @@ fn window_of(text: &str, places: &[Labelled]) -> Range<usize> {
     let start = places.iter().map(|(p, _)| p.start).min().unwrap_or(0).min(text.len());
     let end = places.iter().map(|(p, _)| p.end).max().unwrap_or(0).clamp(start, text.len());
     let start = text[..start].rfind('\n').map_or(0, |i| i + 1);
-    let end = text[end..].find('\n').map_or(text.len(), |i| end + i);
+    let end = text[end..].find(['\r', '\n']).map_or(text.len(), |i| end + i);
     start..end
 }
 
@@ -176,9 +184,9 @@ fn annotation<'a>(kind: AnnotationKind, place: Place, window: &Range<usize>, lab
     kind.span(within(place.start)..within(place.end)).label(label.map(normalize_untrusted_str))
 }
 
-/// The text with secrets starred out, byte for byte, so that every place stays where it is.
+/// The text with secrets starred out and without carriage returns, byte for byte, so that every place stays where it is.
 fn masked(text: &str, window: &Range<usize>, file: usize, concealed: &[Place]) -> String {
-    let mut text = text.to_owned();
+    let mut text = text.replace('\r', " ");
     for place in concealed.iter().filter(|place| place.file == file) {
         let start = place.start.clamp(window.start, window.end) - window.start;
         let end = place.end.clamp(window.start, window.end) - window.start;

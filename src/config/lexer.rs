@@ -3,6 +3,9 @@
 use super::diagnostic::quoted;
 use std::ops::Range;
 
+/// The longest rule: its parts are compared with each other.
+const LONGEST: usize = 4096;
+
 /// A word with its place: bytes of the line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
@@ -49,6 +52,9 @@ impl Wrong {
 pub(super) fn words(line: &str) -> Result<Vec<Token>, Wrong> {
     let mut tokens = Vec::new();
     let mut at = 0;
+    if line.len() > LONGEST {
+        return Err(Wrong::new(0..line.len(), format!("this is longer than {LONGEST} bytes")));
+    }
     while let Some(c) = line[at..].chars().next() {
         let rest = &line[at..];
         if c.is_whitespace() {
@@ -132,6 +138,9 @@ fn foreign(symbol: &str, at: usize) -> Wrong {
         "{" | "}" | "[" | "]" => wrong.help("parentheses are round"),
         ";" => wrong.help("actions are separated by commas"),
         "." => wrong.help("numbers begin with a digit: `0.5`"),
+        "/" | "@" | "\\" => {
+            wrong.help("what takes arguments stands in the rule's other form: a map with `when` and `then`")
+        }
         "→" => wrong.help("write `->`"),
         "≥" | "≤" | "≠" => wrong.help("write `>=`, `<=` or `!=`"),
         _ => wrong,

@@ -21,6 +21,8 @@ mod rule;
 mod service;
 mod source;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Place, render};

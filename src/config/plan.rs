@@ -10,7 +10,7 @@ use crate::model::{
     Source, Span,
 };
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ const KEYS: &[&str] =
 const LATER: &[&str] = &["templates", "brake"];
 const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
 const BOOT_GRACE: Duration = Duration::from_secs(60);
+/// With so many mistakes found, further services are not looked at.
+const ENOUGH: usize = 1000;
 /// The longest name of a service, check, rule or notifier.
 const NAME_LENGTH: usize = 64;
 
@@ -39,6 +41,10 @@ pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
     if found.is_empty() {
         return Ok(plan);
     }
+    // What is no YAML has been reported first; that it is no rule either is not news.
+    let known: BTreeSet<Place> = sources.found.iter().filter_map(|diagnostic| diagnostic.at).collect();
+    let rest = found.split_off(sources.found.len());
+    found.extend(rest.into_iter().filter(|diagnostic| diagnostic.at.is_none_or(|at| !known.contains(&at))));
     found.sort_by_key(|diagnostic| diagnostic.at);
     // An alias repeats the mistakes of its anchor.
     found.dedup();
@@ -86,7 +92,7 @@ pub(super) struct Builder<'a> {
     named: BTreeMap<&'a str, Place>,
     mail: Mails,
     /// A file could not be read: what is missing may stand in it, and is not reported.
-    incomplete: bool,
+    pub incomplete: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -116,6 +122,9 @@ impl<'a> Builder<'a> {
                 seen.insert(&key.text, key.place);
             }
             services.extend(self.service(key, node).map(Arc::new));
+            if self.found.len() > ENOUGH {
+                break;
+            }
         }
         if seen.is_empty() && self.found.is_empty() {
             self.found.push(
@@ -349,7 +358,7 @@ impl<'a> Builder<'a> {
         let every = self.value::<Span>(node, "every")?.0;
         if every < Duration::from_millis(100) {
             let place = node.get("every").map_or(node.place, |(_, node)| node.place);
-            self.found.push(Diagnostic::new(place, "a check is asked every `100ms` at most"));
+            self.found.push(Diagnostic::new(place, "a check is asked at most every `100ms`"));
         }
         Some(every)
     }
@@ -488,8 +497,9 @@ impl<'a> Builder<'a> {
             let mut node = keys;
             for step in &mistake.at {
                 // The short form has no keys: its text is what the key would say.
-                let Some((_, inner)) = node.get(step) else { break };
-                (node, place) = (inner, inner.place);
+                let Some((key, inner)) = node.get(step) else { break };
+                let about_key = mistake.what.starts_with(&quoted(step));
+                (node, place) = (inner, if about_key { key.place } else { inner.place });
             }
             if let Value::Seq(items) = &node.value
                 && let Some(item) = items.iter().find(|i| i.text().is_some_and(|t| mistake.what.contains(&quoted(t))))

@@ -40,7 +40,10 @@ impl<'a> Text<'a> {
     /// What is wrong with a part; with advice, if YAML took a part of the text away.
     pub fn wrong(&self, wrong: &Wrong) -> Diagnostic {
         let mut diagnostic = Diagnostic::new(self.at(&wrong.range), &wrong.message);
-        let rest = self.source[self.whole.end..].lines().next().unwrap_or("");
+        let rest: &str = self.source[self.whole.end..]
+            .split_at_checked(2000)
+            .map_or(&self.source[self.whole.end..], |(rest, _)| rest);
+        let rest = rest.lines().next().unwrap_or("");
         let cut = self.start == Some(self.whole.start) && rest.trim_start().starts_with('#') && rest.starts_with(' ');
         if cut && wrong.range.end >= self.text.trim_end().len() {
             let line = format!("{}{rest}", self.text);
@@ -303,12 +306,12 @@ impl Resolver<'_> {
         let range = name.range.start..name.range.start + check.len();
         let names = || self.checks.iter().map(|check| check.name.as_str());
         let help = match (nearest(check, names()), self.with_metric(metric).as_slice()) {
+            _ if check == "control" => "what a control says cannot be named in a rule in this version".to_owned(),
             (Some(meant), _) => format!("did you mean `{meant}`?"),
             (None, [meant]) => format!("did you mean `{meant}`?"),
-            _ if check == "control" => "what a control says is judged by itself in this version".to_owned(),
             _ if self.checks.is_empty() => "this service has no checks".to_owned(),
             _ if Kind::metrics_of(check).is_some() => {
-                format!("add a `{check}` check under `checks`; there are only {}", listed(names()))
+                format!("add a check of the kind `{check}`; there are only {}", listed(names()))
             }
             _ => format!("the checks of this service are {}", listed(names())),
         };
@@ -333,7 +336,7 @@ impl Resolver<'_> {
         } else {
             all
         };
-        self.report(&range, format!("a `{kind}` check has no metric {}", quoted(metric)), help);
+        self.report(&range, format!("`{kind}` checks have no metric {}", quoted(metric)), help);
     }
 
     /// `x > 5 and x < 3`

@@ -54,7 +54,12 @@ impl<'a> Builder<'a> {
             Value::Map(entries) => match entries.iter().find(|(key, _)| looks_like_a_rule(&key.text)) {
                 Some((key, _)) => {
                     let diagnostic = Diagnostic::new(key.place, "a rule is a text, and YAML takes this for a map");
-                    self.found.push(tree::trap_at(diagnostic, self.source(key.place)));
+                    let diagnostic = tree::trap_at(diagnostic, self.source(key.place));
+                    self.found.push(if diagnostic.help.is_empty() {
+                        diagnostic.help("write a line such as `process.down -> restart`, without a colon")
+                    } else {
+                        diagnostic
+                    });
                     None
                 }
                 None => self.rule_map(node, entries, around),
@@ -114,8 +119,10 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::new(key.place, "`until_for` without `until`"));
         }
         // Names of notifiers inside a rule are made of the rule's: it may have to be derived first.
-        let label =
-            name.clone().map(|(name, _)| name).or_else(|| Some(derived(&when.as_ref()?.condition, around.checks).into()));
+        let label = name
+            .clone()
+            .map(|(name, _)| name)
+            .or_else(|| Some(derived(&when.as_ref()?.condition, around.checks).into()));
         let actions = self.then(node, label.as_deref().unwrap_or("rule"), around);
         if self.found.len() > before {
             return None;
@@ -274,7 +281,11 @@ impl<'a> Builder<'a> {
         let (word, acted) = match action {
             syntax::Action::Notify(None) => return Some(Action::Notify(None)),
             syntax::Action::Snapshot => return Some(Action::Snapshot),
-            syntax::Action::Notify(Some(name)) => return self.notifier(name, place).map(|n| Action::Notify(Some(n))),
+            syntax::Action::Notify(Some(name)) => {
+                let written = &self.source(place)[place.start..place.end];
+                let start = if written.ends_with(name) { place.end - name.len() } else { place.start };
+                return self.notifier(name, Place { start, ..place }).map(|name| Action::Notify(Some(name)));
+            }
             syntax::Action::Signal(signal) => {
                 if !around.has_process {
                     let diagnostic = Diagnostic::new(place, "this service has no process that could be signalled");
@@ -315,7 +326,7 @@ impl<'a> Builder<'a> {
 
 /// A key that somebody did not mean as one.
 fn looks_like_a_rule(key: &str) -> bool {
-    key.contains("->") || key.contains(['<', '>', '=', '"']) || key.split_whitespace().count() > 1
+    key.contains("->") || key.contains(['.', '<', '>', '=', '"']) || key.split_whitespace().count() > 1
 }
 
 fn draft(

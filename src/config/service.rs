@@ -10,7 +10,7 @@ use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
 use crate::model::{AbsPath, Check, Kind, Metric, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
 const LATER_CONTROLS: &[&str] = &["s6", "daemontools", "systemd", "supervisord", "upstart", "sysv"];
 /// How long after a death without a control a new process may appear by itself.
 const SETTLE: Duration = Duration::from_secs(2);
+/// The most checks, and the most rules, of a service.
+const MOST: usize = 1000;
 /// How often a supervisor is asked, at least.
 const CONTROL_EVERY: Duration = Duration::from_secs(5);
 
@@ -59,6 +61,7 @@ impl<'a> Builder<'a> {
         let mut checks = self.checks(node);
         if checks.is_empty()
             && node.get("checks").is_none()
+            && !self.incomplete
             && !supervised
             && control.as_ref().is_none_or(|(_, c)| c.is_some())
         {
@@ -311,7 +314,7 @@ impl<'a> Builder<'a> {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("the metrics of `{kind}` are {}", listed(names())),
             };
-            let message = format!("a `{kind}` check has no metric {}", item.describe());
+            let message = format!("`{kind}` checks have no metric {}", item.describe());
             self.found.push(Diagnostic::new(item.place, message).help(help));
         }
         keep
@@ -330,12 +333,12 @@ impl<'a> Builder<'a> {
             }
             named.insert(draft.rule.name.clone(), place);
         }
-        let mut taken: Vec<Name> = named.into_keys().collect();
+        let mut taken: BTreeSet<Name> = named.into_keys().collect();
         let mut rules = Vec::new();
         for Drafted { mut rule, named } in drafts {
             if named.is_none() {
-                rule.name = unique(&rule.name, |name| taken.iter().any(|taken| &**taken == name));
-                taken.push(rule.name.clone());
+                rule.name = unique(&rule.name, |name| taken.contains(name));
+                taken.insert(rule.name.clone());
             }
             rules.push(rule);
         }
@@ -346,7 +349,11 @@ impl<'a> Builder<'a> {
     fn list(&mut self, node: &'a Node, name: &str, help: &str) -> Option<&'a [Node]> {
         let (_, list) = node.get(name)?;
         match &list.value {
-            Value::Seq(items) => Some(items),
+            Value::Seq(items) if items.len() <= MOST => Some(items),
+            Value::Seq(_) => {
+                self.found.push(Diagnostic::new(list.place, format!("more than {MOST} {name} in one service")));
+                None
+            }
             _ => {
                 let message = format!("expected a list under `{name}`, found {}", list.describe());
                 self.found.push(Diagnostic::new(list.place, message).help(help));

@@ -77,26 +77,32 @@ pub struct SourceFile {
 }
 
 /// The files of a plan, and what was wrong with reading them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sources {
     /// In the order in which they were read: a directory's by name, then what they include.
     pub files: Vec<SourceFile>,
     /// What `{ env: NAME }` is taken from.
     pub env: Env,
     pub(super) found: Vec<Diagnostic>,
+    /// How many values may still be made of what is read.
+    nodes_left: usize,
 }
 
 impl Sources {
+    fn new(env: &Env) -> Sources {
+        Sources { files: Vec::new(), env: env.clone(), found: Vec::new(), nodes_left: tree::NODES }
+    }
+
     /// One text as a file of this name.
     pub fn from_text(name: &str, text: &str, env: &Env) -> Sources {
-        let mut sources = Sources { env: env.clone(), ..Sources::default() };
+        let mut sources = Sources::new(env);
         sources.add(PathBuf::from(name), text.to_owned());
         sources
     }
 
     fn add(&mut self, path: PathBuf, text: String) {
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let (tree, found) = tree::parse(&text, self.files.len());
+        let (tree, found) = tree::parse(&text, self.files.len(), &mut self.nodes_left);
         self.found.extend(found);
         self.files.push(SourceFile { path, text, tree });
     }
@@ -105,7 +111,7 @@ impl Sources {
 /// Reads a rule file; or every `*.yaml` and `*.yml` of a directory, in sorted order, but hidden files; and what they
 /// include. Whatever is wrong with that is kept, for [`super::parse`] to report with all else.
 pub fn read(path: &Path, env: &Env) -> Sources {
-    let mut sources = Sources { env: env.clone(), ..Sources::default() };
+    let mut sources = Sources::new(env);
     let mut waiting = VecDeque::new();
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => match directory(path) {

@@ -29,6 +29,8 @@ const DEPTH: usize = 32;
 /// The most samples that a hold counts.
 const SAMPLES: u16 = 1000;
 
+const UNOPENED: &str = "this parenthesis closes none that is open";
+
 /// Something with its place in the line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct At<T> {
@@ -106,6 +108,8 @@ pub(super) fn rule(line: &str) -> Result<Line, Wrong> {
                 Wrong::new(seen, format!("there is no arrow before `{}`", parser.text()))
                     .help(format!("write `-> {}`", parser.text()))
             }
+            Kind::Close => Wrong::new(seen, UNOPENED),
+            Kind::Number => parser.unexpected("`and`, `or`, `for` or `->`").help("a hold begins with `for`: `for 5m`"),
             _ if hold.it != Hold::None => parser.unexpected("`->`"),
             _ => parser.unexpected("`and`, `or`, `for` or `->`"),
         });
@@ -203,7 +207,7 @@ impl<'a> Parser<'a> {
     fn end(&self, expected: &str) -> Result<(), Wrong> {
         match self.peek().kind {
             Kind::End => Ok(()),
-            Kind::Close => Err(Wrong::new(self.peek().range.clone(), "this parenthesis closes none that is open")),
+            Kind::Close => Err(Wrong::new(self.peek().range.clone(), UNOPENED)),
             _ => Err(self.unexpected(expected)),
         }
     }

@@ -3,12 +3,14 @@
 use super::diagnostic::{Diagnostic, Place, quoted};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Nothing in the rule language nests deeper than a dozen levels.
 const DEPTH: usize = 64;
-/// Nodes of one file, those that aliases repeat included.
-const NODES: usize = 100_000;
+/// Nodes of all files together, those that aliases repeat included.
+pub(super) const NODES: usize = 500_000;
+/// More mistakes than this in one file are not looked for.
+const MISTAKES: usize = 200;
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -71,6 +73,8 @@ struct Frame {
     start: usize,
     value: Value,
     key: Option<Key>,
+    /// The keys of a map so far.
+    seen: HashMap<String, Place>,
 }
 
 struct Builder<'a> {
@@ -81,12 +85,14 @@ struct Builder<'a> {
     frames: Vec<Frame>,
     anchors: BTreeMap<usize, (Node, usize)>,
     root: Option<Node>,
-    nodes: usize,
+    /// So many more may be made.
+    nodes_left: &'a mut usize,
     found: Vec<Diagnostic>,
 }
 
-/// Reads a text; the tree is missing if it cannot be built at all. A byte order mark must have been taken off.
-pub(super) fn parse(text: &str, file: usize) -> (Option<Node>, Vec<Diagnostic>) {
+/// Reads a text; the tree is missing if it cannot be built at all. A byte order mark must have been taken off. What it
+/// makes is taken from the nodes that are left.
+pub(super) fn parse(text: &str, file: usize, nodes_left: &mut usize) -> (Option<Node>, Vec<Diagnostic>) {
     let offsets = (!text.is_ascii())
         .then(|| text.char_indices().map(|(i, _)| i).chain(std::iter::once(text.len())).collect::<Vec<_>>());
     let mut builder = Builder {
@@ -96,7 +102,7 @@ pub(super) fn parse(text: &str, file: usize) -> (Option<Node>, Vec<Diagnostic>) 
         frames: Vec::new(),
         anchors: BTreeMap::new(),
         root: None,
-        nodes: 0,
+        nodes_left,
         found: Vec::new(),
     };
     let outcome = builder.run();
@@ -152,6 +158,7 @@ impl Builder<'_> {
                     let place = self.trimmed(span);
                     let node = Node { value: Value::Scalar { text: text.into_owned(), plain }, place };
                     if anchor != 0 {
+                        self.count(1, span)?;
                         self.anchors.insert(anchor, (node.clone(), 1));
                     }
                     self.add(node, span, false)?;
@@ -173,16 +180,28 @@ impl Builder<'_> {
                 format!("lists and maps are nested deeper than {DEPTH} levels"),
             )));
         }
-        self.frames.push(Frame { anchor, start: self.byte(span.start.index()), value, key: None });
+        self.frames.push(Frame {
+            anchor,
+            start: self.byte(span.start.index()),
+            value,
+            key: None,
+            seen: HashMap::new(),
+        });
         Ok(())
     }
 
     fn close(&mut self, span: Span) -> Outcome<()> {
         let Some(frame) = self.frames.pop() else { return Ok(()) };
-        let place = self.first_line(frame.start, self.byte(span.end.index()));
+        let end = match self.text.as_bytes().get(frame.start) {
+            // The scanner counts white space and comments behind the bracket to it.
+            Some(b'[' | b'{') => (self.byte(span.start.index()) + 1).min(self.text.len()),
+            _ => self.byte(span.end.index()),
+        };
+        let place = self.first_line(frame.start, end);
         let node = Node { value: frame.value, place };
         if frame.anchor != 0 {
             let size = size(&node);
+            self.count(size, span)?;
             self.anchors.insert(frame.anchor, (node.clone(), size));
         }
         self.add(node, span, false)
@@ -204,17 +223,18 @@ impl Builder<'_> {
                             Diagnostic::new(key.place, "merging maps with `<<` is not part of the rule language")
                                 .help("write the keys out, or put them under `defaults`"),
                         );
-                    } else if let Some((first, _)) = entries.iter().find(|(k, _)| k.text == key.text) {
+                    } else if let Some(first) = frame.seen.get(&key.text) {
                         self.found.push(
                             Diagnostic::new(key.place, format!("the key {} stands here twice", quoted(&key.text)))
                                 .label("second")
-                                .also(first.place, "first"),
+                                .also(*first, "first"),
                         );
                     } else {
                         // Nothing has no place of its own.
                         if node.is_empty() {
                             node.place = key.place;
                         }
+                        frame.seen.insert(key.text.clone(), key.place);
                         entries.push((key, node));
                     }
                 }
@@ -234,12 +254,16 @@ impl Builder<'_> {
     }
 
     fn count(&mut self, nodes: usize, span: Span) -> Outcome<()> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > NODES {
-            return Err(Box::new(Diagnostic::new(
-                self.place(span),
-                format!("this file holds more than {NODES} values, those that aliases repeat included"),
-            )));
+        match self.nodes_left.checked_sub(nodes) {
+            Some(left) if self.found.len() < MISTAKES => *self.nodes_left = left,
+            Some(_) => {
+                return Err(Box::new(Diagnostic::new(self.place(span), "too many mistakes: this file is not read on")));
+            }
+            None => {
+                let message =
+                    format!("more than {NODES} values, those of other files and those that aliases repeat included");
+                return Err(Box::new(Diagnostic::new(self.place(span), message)));
+            }
         }
         Ok(())
     }
@@ -301,11 +325,16 @@ impl Builder<'_> {
             }
             _ if info.contains("recursion limit") => "lists and maps are nested too deeply".to_owned(),
             _ if info.contains("unknown anchor") => "no anchor (`&`) of this name stands above".to_owned(),
-            _ => format!("this is not YAML: {}", quoted(info).trim_matches('`')),
+            _ if info.contains("unexpected character") => "no YAML value begins with this character".to_owned(),
+            _ => format!("this is not YAML: {info}"),
         };
         let on_this = trap_at(Diagnostic::new(place, message.clone()), self.text);
         if !on_this.help.is_empty() {
             return on_this;
+        }
+        if let Some(open) = self.frames.last().filter(|frame| self.text[frame.start..].starts_with(['[', '{'])) {
+            let place = Place { file: self.file, start: open.start, end: open.start + 1 };
+            return on_this.also(place, "this is open");
         }
         let above_place = Place { file: self.file, start: above_start, end: above_start };
         let on_above = trap_at(Diagnostic::new(above_place, message), self.text);
@@ -333,8 +362,7 @@ const TAKEN: &[char] = &['!', '>', '|', '[', '{', '*', '&', '%', '@', '"', '`', 
 /// Adds the advice to quote, if the line of the diagnostic holds an unquoted rule that YAML takes for something else.
 pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
     let Some(at) = diagnostic.at else { return diagnostic };
-    let start = text[..at.start].rfind('\n').map_or(0, |i| i + 1);
-    let line = text[start..].lines().next().unwrap_or("").trim();
+    let Some(line) = line_around(text, at.start) else { return diagnostic };
     let rule = line.strip_prefix("- ").unwrap_or(line);
     let rule = rule.strip_prefix("when:").unwrap_or(rule).trim();
     if !(rule.contains("->") || line.starts_with("when:")) || rule.starts_with('\'') {
@@ -348,6 +376,20 @@ pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
         _ if rule.contains(": ") => diagnostic.help("YAML takes an unquoted `: ` for the start of a map").help(advice),
         _ => diagnostic,
     }
+}
+
+/// The line around a byte; nothing if it is too long to be a person's, for many places may stand in one line.
+fn line_around(text: &str, at: usize) -> Option<&str> {
+    const LONG: usize = 1000;
+    let bytes = text.as_bytes();
+    let from = at.saturating_sub(LONG);
+    let start = match bytes.get(from..at)?.iter().rposition(|b| *b == b'\n') {
+        Some(i) => from + i + 1,
+        None if from == 0 => 0,
+        None => return None,
+    };
+    let length = bytes[start..].iter().take(2 * LONG).position(|b| *b == b'\n').unwrap_or(bytes.len() - start);
+    (length < 2 * LONG).then(|| text[start..start + length].trim())
 }
 
 #[cfg(test)]
@@ -368,7 +410,7 @@ mod tests {
                 }
             }
         }
-        let (root, found) = parse(text, 0);
+        let (root, found) = parse(text, 0, &mut { NODES });
         assert!(found.is_empty(), "{found:?}");
         let mut out = Vec::new();
         walk(&root.unwrap(), text, &mut out);
@@ -391,17 +433,20 @@ mod tests {
             let aliases = vec![format!("*a{}", i - 1); 10].join(", ");
             bomb.push_str(&format!("a{i}: &a{i} [{aliases}]\n"));
         }
-        for text in [bomb, "[".repeat(200_000), "- ".repeat(200_000), "{a: ".repeat(200_000), "? ".repeat(100_000)] {
-            let (root, found) = parse(&text, 0);
+        let anchors = format!("{}{}", (0..60).map(|i| format!("&a{i} [")).collect::<String>(), "x, ".repeat(100_000));
+        for text in
+            [bomb, anchors, "[".repeat(200_000), "- ".repeat(200_000), "{a: ".repeat(200_000), "? ".repeat(100_000)]
+        {
+            let (root, found) = parse(&text, 0, &mut { NODES });
             assert!(root.is_none() && found.len() == 1, "{found:?}");
         }
     }
 
     #[test]
     fn an_alias_repeats_its_anchor_and_not_itself() {
-        let (root, found) = parse("a: &x [1, 2]\nb: *x\n", 0);
+        let (root, found) = parse("a: &x [1, 2]\nb: *x\n", 0, &mut { NODES });
         assert!(found.is_empty());
         assert!(matches!(&root.unwrap().get("b").unwrap().1.value, Value::Seq(items) if items.len() == 2));
-        assert!(parse("a: &x [1, *x]\n", 0).0.is_none());
+        assert!(parse("a: &x [1, *x]\n", 0, &mut { NODES }).0.is_none());
     }
 }
