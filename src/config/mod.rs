@@ -3,7 +3,7 @@
 //! ```text
 //!  files ──source──▶ text ──tree──▶ nodes with places ──plan, service, rule──▶ Plan
 //!          permission                 │ decode: serde, for the keys of kinds, controls, notifiers
-//!                                     │ lexer, syntax, resolve: conditions and actions
+//!                                     │ lexer, parser, resolve: conditions and actions
 //!                                     ▼
 //!                                  diagnostic: every mistake, drawn into its line
 //! ```
@@ -13,7 +13,10 @@
 mod decode;
 mod diagnostic;
 pub mod explain;
+mod keys;
 mod lexer;
+mod notifier;
+mod parser;
 mod permission;
 mod plan;
 mod resolve;
@@ -23,6 +26,7 @@ mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod trap;
 mod tree;
 
 pub use diagnostic::{Diagnostic, Place, render};

@@ -64,7 +64,7 @@ impl Reader {
     fn writers(&self, meta: &Metadata) -> Option<&'static str> {
         if meta.mode() & 0o002 != 0 {
             Some("everybody")
-        } else if meta.mode() & 0o020 != 0 && meta.gid() != 0 && !self.private_groups.contains(&meta.gid()) {
+        } else if meta.mode() & 0o020 != 0 && !self.private_groups.contains(&meta.gid()) {
             Some("its group")
         } else {
             None

@@ -1,15 +1,9 @@
 //! The whole plan: the top-level keys of every file, notifiers, secrets.
 
-use super::decode::{self, Reader};
-use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
-use super::resolve::Text;
-use super::source::{Sources, secret};
+use super::diagnostic::{Diagnostic, Place, quoted};
+use super::source::Sources;
 use super::tree::{Key, Node, Value};
-use crate::model::{
-    Budget, ByteSize, Dashboard, Given, HistoryLimits, Mail, Mistake, Name, Notifier, NotifierPlace, Plan, Service,
-    Source, Span,
-};
-use serde::de::DeserializeOwned;
+use crate::model::{Budget, ByteSize, Dashboard, HistoryLimits, Name, Notifier, Plan, Service, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,8 +16,6 @@ const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "re
 const BOOT_GRACE: Duration = Duration::from_secs(60);
 /// With so many mistakes found, further services are not looked at.
 const ENOUGH: usize = 1000;
-/// The longest name of a service, check, rule or notifier.
-const NAME_LENGTH: usize = 64;
 
 /// The sources as a plan; or everything that is wrong with them, in the order of the files.
 pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
@@ -76,7 +68,7 @@ impl Default for Defaults {
 
 /// Whether mail can leave.
 #[derive(PartialEq)]
-enum Mails {
+pub(super) enum Mails {
     None,
     /// There is a key, good or bad: what is bad about it has been reported.
     Given,
@@ -89,8 +81,8 @@ pub(super) struct Builder<'a> {
     pub notifiers: BTreeMap<Name, Arc<Notifier>>,
     pub defaults: Defaults,
     /// Every notifier that has been named, good or bad.
-    named: BTreeMap<&'a str, Place>,
-    mail: Mails,
+    pub named: BTreeMap<&'a str, Place>,
+    pub mail: Mails,
     /// A file could not be read: what is missing may stand in it, and is not reported.
     pub incomplete: bool,
 }
@@ -224,112 +216,6 @@ impl<'a> Builder<'a> {
         true
     }
 
-    /// Reports a name that cannot be one.
-    pub(super) fn well_named(&mut self, name: &str, place: Place, what: &str, signs: &str) -> bool {
-        let good = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
-        if name.is_empty() || name.len() > NAME_LENGTH || !name.chars().all(good) {
-            let signs: Vec<String> = signs.chars().map(String::from).collect();
-            let message = format!("{} cannot be the name of {what}", quoted(name));
-            let help = format!("at most {NAME_LENGTH} letters, digits, {}", listed(signs.iter().map(String::as_str)));
-            self.found.push(Diagnostic::new(place, message).help(help));
-            return false;
-        }
-        true
-    }
-
-    fn mail(&mut self, key: &Key, node: &Node) -> Option<Mail> {
-        self.mail = Mails::Given;
-        let mut mail: Mail = self.read(key, node)?;
-        mail.givens(&mut |given| self.resolve_given(node, given));
-        self.mistakes(node, key.place, mail.mistakes());
-        Some(mail)
-    }
-
-    fn named_notifier(&mut self, key: &'a Key, node: &'a Node) {
-        let words = listed(NotifierPlace::NAMES.iter().copied());
-        let Value::Map(entries) = &node.value else {
-            let message = format!("expected where this notifier sends, found {}", node.describe());
-            self.found.push(Diagnostic::new(node.place, message).help(format!("a map of one of {words}")));
-            return;
-        };
-        self.known_keys(entries, "a notifier", NotifierPlace::NAMES, &[]);
-        let places: Vec<&(Key, Node)> =
-            entries.iter().filter(|(key, _)| NotifierPlace::NAMES.contains(&key.text.as_str())).collect();
-        match places.as_slice() {
-            [] if entries.is_empty() => {
-                self.found.push(Diagnostic::new(key.place, format!("this notifier needs one of {words}")));
-            }
-            [] => {}
-            [(word, keys)] => {
-                if let Some(place) = self.notifier_place(&word.text, word.place, keys) {
-                    let name: Name = key.text.as_str().into();
-                    self.notifiers.insert(name.clone(), Arc::new(Notifier { name, place }));
-                }
-            }
-            [(first, _), (second, _), ..] => {
-                let message = format!("a notifier is one place, and `{}` is a second one", second.text);
-                let diagnostic = Diagnostic::new(second.place, message).also(first.place, "first");
-                self.found.push(diagnostic.help("make it two notifiers"));
-            }
-        }
-    }
-
-    /// Reads the keys of a notifier; nothing if there are mistakes, which are reported.
-    pub(super) fn notifier_place(&mut self, word: &str, at: Place, keys: &Node) -> Option<NotifierPlace> {
-        if word == "email" && self.mail == Mails::None && !self.incomplete {
-            let diagnostic = Diagnostic::new(at, "mail cannot leave: there is no top-level `mail`");
-            self.found.push(diagnostic.help(
-                "add, for example, `mail: { server: \"mail.example.org:587\", from: minder@example.org }` to a rule file",
-            ));
-        }
-        let known = NotifierPlace::NAMES.iter().find(|known| **known == word)?;
-        let mut place = decode::read(keys, at, &mut self.found, |reader: Reader<'_>| {
-            NotifierPlace::read(known, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such notifier")))
-        })?;
-        place.givens(&mut |given| self.resolve_given(keys, given));
-        self.mistakes(keys, at, place.mistakes());
-        Some(place)
-    }
-
-    /// The notifier of this name; reported if there is none.
-    pub(super) fn notifier(&mut self, name: &str, at: Place) -> Option<Name> {
-        if self.named.contains_key(name) || self.incomplete {
-            return Some(name.into());
-        }
-        let diagnostic = Diagnostic::new(at, format!("there is no notifier named {}", quoted(name)));
-        let help = match nearest(name, self.named.keys().copied()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None if self.named.is_empty() => "there is none at all: add it under the top-level `notifiers`".to_owned(),
-            None => format!("the notifiers are {}", listed(self.named.keys().copied())),
-        };
-        self.found.push(diagnostic.help(help));
-        None
-    }
-
-    /// `notify: [ops, chat]`
-    pub(super) fn notify(&mut self, node: &Node) -> Vec<Name> {
-        let Value::Seq(items) = &node.value else {
-            let diagnostic =
-                Diagnostic::new(node.place, format!("expected a list of notifiers, found {}", node.describe()));
-            self.found.push(match node.text() {
-                Some(text) => diagnostic.help(format!("write it as a list: `[{text}]`")),
-                None => diagnostic.help("write, for example, `notify: [ops]`"),
-            });
-            return Vec::new();
-        };
-        let mut names: Vec<Name> = Vec::new();
-        for item in items {
-            match item.text() {
-                Some(text) => names.extend(self.notifier(text, item.place).filter(|name| !names.contains(name))),
-                None => {
-                    let message = format!("expected the name of a notifier, found {}", item.describe());
-                    self.found.push(Diagnostic::new(item.place, message));
-                }
-            }
-        }
-        names
-    }
-
     fn defaults(&mut self, node: &'a Node) {
         let Some(entries) = self.map(node, "`defaults`") else { return };
         self.known_keys(entries, "`defaults`", DEFAULTS, &[]);
@@ -402,125 +288,5 @@ impl<'a> Builder<'a> {
             limits.max_size = size;
         }
         limits
-    }
-
-    /// The entries of a map; reported if it is none.
-    pub(super) fn map(&mut self, node: &'a Node, what: &str) -> Option<&'a [(Key, Node)]> {
-        if let Value::Map(entries) = &node.value {
-            return Some(entries);
-        }
-        let message = format!("expected a map of the keys of {what}, found {}", node.describe());
-        self.found.push(Diagnostic::new(node.place, message));
-        None
-    }
-
-    /// Reports keys that are not among these.
-    pub(super) fn known_keys(&mut self, entries: &[(Key, Node)], what: &str, known: &[&str], later: &[&str]) {
-        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
-            if later.contains(&key.text.as_str()) {
-                let message = format!("`{}` comes with a later version of minder", key.text);
-                self.found.push(Diagnostic::new(key.place, message));
-                continue;
-            }
-            let all = format!("the keys of {what} are {}", listed(known.iter().copied()));
-            let help = match nearest(&key.text, known.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`? ({all})"),
-                None => all,
-            };
-            let diagnostic = Diagnostic::new(key.place, format!("unknown key {}", quoted(&key.text)));
-            self.found.push(diagnostic.help(help));
-        }
-    }
-
-    /// The value of a key, if the key is there and its value is good.
-    pub(super) fn value<T: DeserializeOwned>(&mut self, node: &Node, name: &str) -> Option<T> {
-        let (key, value) = node.get(name)?;
-        self.read(key, value)
-    }
-
-    fn read<T: DeserializeOwned>(&mut self, key: &Key, node: &Node) -> Option<T> {
-        decode::read(node, key.place, &mut self.found, |reader: Reader<'_>| T::deserialize(reader))
-    }
-
-    /// A text and its places; reported if it is none.
-    pub(super) fn text<'n>(&mut self, node: &'n Node, expected: &str) -> Option<Text<'n>>
-    where
-        'a: 'n,
-    {
-        let text = Text::new(node, self.source(node.place));
-        if text.is_none() {
-            let message = format!("expected {expected}, found {}", node.describe());
-            self.found.push(Diagnostic::new(node.place, message));
-        }
-        text
-    }
-
-    /// The text of the file of a place.
-    pub(super) fn source(&self, place: Place) -> &'a str {
-        self.sources.files.get(place.file).map_or("", |file| &file.text)
-    }
-
-    /// Looks up what comes from the environment or a file. The place is that of `{ env: .. }` within the keys.
-    pub(super) fn resolve_given(&mut self, keys: &Node, given: &mut Given) {
-        let (key, name, value) = match given.source() {
-            Source::Literal => return,
-            Source::Env(name) => {
-                let value = match self.sources.env.0.get(name) {
-                    Some(value) if value.is_empty() => {
-                        Err((format!("the environment variable {} is empty", quoted(name)), None))
-                    }
-                    Some(value) => Ok(value.clone()),
-                    None => {
-                        let help =
-                            "set it where minder is started; `minder validate --env-file FILE` stands in for that";
-                        Err((format!("the environment variable {} is not set", quoted(name)), Some(help)))
-                    }
-                };
-                ("env", name.clone(), value)
-            }
-            Source::File(path) => ("file", path.display().to_string(), secret(path).map_err(|e| (e, None))),
-        };
-        match value {
-            Ok(value) => given.resolve(value),
-            Err((message, help)) => {
-                let mut diagnostic = Diagnostic::new(reference(keys, key, &name).unwrap_or(keys.place), message);
-                diagnostic.help.extend(help.map(str::to_owned));
-                self.found.push(diagnostic);
-            }
-        }
-    }
-
-    /// Reports what a kind, control or notifier found wrong with its own keys.
-    pub(super) fn mistakes(&mut self, keys: &Node, whole: Place, mistakes: Vec<Mistake>) {
-        for mistake in mistakes {
-            let mut place = whole;
-            let mut node = keys;
-            for step in &mistake.at {
-                // The short form has no keys: its text is what the key would say.
-                let Some((key, inner)) = node.get(step) else { break };
-                let about_key = mistake.what.starts_with(&quoted(step));
-                (node, place) = (inner, if about_key { key.place } else { inner.place });
-            }
-            if let Value::Seq(items) = &node.value
-                && let Some(item) = items.iter().find(|i| i.text().is_some_and(|t| mistake.what.contains(&quoted(t))))
-            {
-                place = item.place;
-            }
-            let mut diagnostic = Diagnostic::new(place, mistake.what);
-            diagnostic.help.extend(mistake.help);
-            self.found.push(diagnostic);
-        }
-    }
-}
-
-/// Where `{ env: NAME }` stands within a value.
-fn reference(node: &Node, key: &str, name: &str) -> Option<Place> {
-    match &node.value {
-        Value::Scalar { .. } => None,
-        Value::Seq(items) => items.iter().find_map(|item| reference(item, key, name)),
-        Value::Map(entries) => match entries.as_slice() {
-            [(k, value)] if k.text == key && value.text() == Some(name) => Some(value.place),
-            _ => entries.iter().find_map(|(_, value)| reference(value, key, name)),
-        },
     }
 }

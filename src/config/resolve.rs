@@ -3,7 +3,8 @@
 use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
 use super::lexer::{Wrong, in_quotes};
 use super::syntax::{At, Comparison, Expr, Term, Test, Value};
-use super::tree::{self, Node};
+use super::trap::trap_at;
+use super::tree::Node;
 use crate::model::{
     self, Condition, Dimension, Kind, Limit, Metric, MetricId, MetricRef, Op, Quantity, UNITS, write_duration,
 };
@@ -52,7 +53,7 @@ impl<'a> Text<'a> {
                 .help(format!("put the rule in single quotes: '{}'", line.replace('\'', "''")));
         }
         diagnostic.help.extend(wrong.help.clone());
-        if diagnostic.help.is_empty() { tree::trap_at(diagnostic, self.source) } else { diagnostic }
+        if diagnostic.help.is_empty() { trap_at(diagnostic, self.source) } else { diagnostic }
     }
 }
 

@@ -5,7 +5,8 @@ use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
 use super::plan::Builder;
 use super::resolve::{Asked, Resolver, Text};
 use super::syntax;
-use super::tree::{self, Key, Node, Value};
+use super::trap::trap_at;
+use super::tree::{Key, Node, Value};
 use crate::model::{
     Action, Condition, ExecSpec, Hold, Kind, MetricRef, Name, Notifier, NotifierPlace, Rule, Severity, write_duration,
 };
@@ -54,7 +55,7 @@ impl<'a> Builder<'a> {
             Value::Map(entries) => match entries.iter().find(|(key, _)| looks_like_a_rule(&key.text)) {
                 Some((key, _)) => {
                     let diagnostic = Diagnostic::new(key.place, "a rule is a text, and YAML takes this for a map");
-                    let diagnostic = tree::trap_at(diagnostic, self.source(key.place));
+                    let diagnostic = trap_at(diagnostic, self.source(key.place));
                     self.found.push(if diagnostic.help.is_empty() {
                         diagnostic.help("write a line such as `process.down -> restart`, without a colon")
                     } else {
@@ -66,7 +67,7 @@ impl<'a> Builder<'a> {
             },
             _ => {
                 let message = format!("expected a rule, found {}", node.describe());
-                let diagnostic = tree::trap_at(Diagnostic::new(node.place, message), self.source(node.place));
+                let diagnostic = trap_at(Diagnostic::new(node.place, message), self.source(node.place));
                 self.found.push(if diagnostic.help.is_empty() {
                     diagnostic.help("write a line such as `process.down -> restart`, or a map with `when` and `then`")
                 } else {

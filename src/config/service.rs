@@ -53,18 +53,21 @@ impl<'a> Builder<'a> {
     pub(super) fn service(&mut self, key: &'a Key, node: &'a Node) -> Option<Service> {
         let before = self.found.len();
         let entries = self.map(node, "a service")?;
+        let (of_checks, entries): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|(key, _)| matches!(key.text.as_str(), "every" | "timeout"));
+        for (key, _) in of_checks {
+            let diagnostic = Diagnostic::new(key.place, format!("`{}` is no key of a service", key.text));
+            self.found.push(diagnostic.help("write it in each check, or under the top-level `defaults`"));
+        }
         self.known_keys(entries, "a service", KEYS, LATER);
         let control = node.get("control").map(|(key, node)| (key.place, self.control(key, node)));
         let supervisor = control.as_ref().and_then(|(_, spec)| spec.as_ref()).filter(|spec| spec.supervises());
         let supervised = supervisor.is_some();
 
         let mut checks = self.checks(node);
-        if checks.is_empty()
-            && node.get("checks").is_none()
-            && !self.incomplete
-            && !supervised
-            && control.as_ref().is_none_or(|(_, c)| c.is_some())
-        {
+        let none =
+            node.get("checks").is_none_or(|(_, list)| matches!(&list.value, Value::Seq(items) if items.is_empty()));
+        if none && !self.incomplete && !supervised && control.as_ref().is_none_or(|(_, c)| c.is_some()) {
             let diagnostic = Diagnostic::new(key.place, "nothing is asked of this service: it has no `checks`");
             self.found.push(diagnostic.help("add, for example, `checks: [{ process: { pidfile: /run/NAME.pid } }]`"));
         }

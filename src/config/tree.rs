@@ -1,6 +1,7 @@
 //! YAML text to nodes that know where they stand. Bounded: text from outside can neither nest nor multiply without end.
 
 use super::diagnostic::{Diagnostic, Place, quoted};
+use super::trap::{scan_error, trap_at};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -295,56 +296,17 @@ impl Builder<'_> {
         Place { end: place.start + text.trim_end().len(), ..place }
     }
 
+    fn scan_error(&self, e: &ScanError) -> Diagnostic {
+        let start = self.byte(e.marker().index());
+        let end = self.text[start..].chars().next().filter(|c| *c != '\n').map_or(start, |c| start + c.len_utf8());
+        let at = Place { file: self.file, start, end };
+        scan_error(self.text, at, e.info(), self.frames.last().map(|frame| frame.start))
+    }
+
     fn first_line(&self, start: usize, end: usize) -> Place {
         let text = &self.text[start..end.max(start)];
         let line = text.lines().next().unwrap_or("").trim_end();
         Place { file: self.file, start, end: start + line.len() }
-    }
-
-    /// A text that is no YAML: the scanner's words, unless the line shows what was meant.
-    fn scan_error(&self, e: &ScanError) -> Diagnostic {
-        let start = self.byte(e.marker().index());
-        let end = self.text[start..].chars().next().filter(|c| *c != '\n').map_or(start, |c| start + c.len_utf8());
-        let place = Place { file: self.file, start, end };
-        // The scanner may notice what is wrong with a line only at the start of one below it.
-        let line_start = self.text[..start].rfind('\n').map_or(0, |i| i + 1);
-        let above = self.text[..line_start].trim_end();
-        let above_start = above.rfind('\n').map_or(0, |i| i + 1);
-        for from in [line_start, above_start] {
-            let line = self.text[from..].lines().next().unwrap_or("");
-            let indent = line.len() - line.trim_start().len();
-            if let Some(tab) = line[..indent].find('\t') {
-                let place = Place { file: self.file, start: from + tab, end: from + tab + 1 };
-                return Diagnostic::new(place, "a tab in the indentation").help("YAML is indented with spaces only");
-            }
-        }
-        let info = e.info();
-        let message = match info {
-            _ if info.contains("mapping values are not allowed") => {
-                "YAML takes `: ` for the start of a map here, and there cannot be one".to_owned()
-            }
-            _ if info.contains("recursion limit") => "lists and maps are nested too deeply".to_owned(),
-            _ if info.contains("unknown anchor") => "no anchor (`&`) of this name stands above".to_owned(),
-            _ if info.contains("unexpected character") => "no YAML value begins with this character".to_owned(),
-            _ => format!("this is not YAML: {info}"),
-        };
-        let on_this = trap_at(Diagnostic::new(place, message.clone()), self.text);
-        if !on_this.help.is_empty() {
-            return on_this;
-        }
-        if let Some(open) = self.frames.last().filter(|frame| self.text[frame.start..].starts_with(['[', '{'])) {
-            let place = Place { file: self.file, start: open.start, end: open.start + 1 };
-            return on_this.also(place, "this is open");
-        }
-        let above_place = Place { file: self.file, start: above_start, end: above_start };
-        let on_above = trap_at(Diagnostic::new(above_place, message), self.text);
-        if on_above.help.is_empty() {
-            on_this
-        } else {
-            let end = above.len().max(above_start);
-            let start = above_start + (above[above_start..].len() - above[above_start..].trim_start().len());
-            Diagnostic { at: Some(Place { file: self.file, start, end }), ..on_above }
-        }
     }
 }
 
@@ -354,42 +316,6 @@ fn size(node: &Node) -> usize {
         Value::Seq(items) => items.iter().map(size).sum(),
         Value::Map(entries) => entries.iter().map(|(_, node)| size(node)).sum(),
     }
-}
-
-/// The characters that YAML takes for itself at the beginning of a value.
-const TAKEN: &[char] = &['!', '>', '|', '[', '{', '*', '&', '%', '@', '"', '`', '\''];
-
-/// Adds the advice to quote, if the line of the diagnostic holds an unquoted rule that YAML takes for something else.
-pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
-    let Some(at) = diagnostic.at else { return diagnostic };
-    let Some(line) = line_around(text, at.start) else { return diagnostic };
-    let rule = line.strip_prefix("- ").unwrap_or(line);
-    let rule = rule.strip_prefix("when:").unwrap_or(rule).trim();
-    if !(rule.contains("->") || line.starts_with("when:")) || rule.starts_with('\'') {
-        return diagnostic;
-    }
-    let advice = format!("put the rule in single quotes: '{}'", rule.replace('\'', "''"));
-    match rule.chars().next() {
-        Some(first) if TAKEN.contains(&first) => {
-            diagnostic.help(format!("YAML takes a `{first}` at the beginning of a value for itself")).help(advice)
-        }
-        _ if rule.contains(": ") => diagnostic.help("YAML takes an unquoted `: ` for the start of a map").help(advice),
-        _ => diagnostic,
-    }
-}
-
-/// The line around a byte; nothing if it is too long to be a person's, for many places may stand in one line.
-fn line_around(text: &str, at: usize) -> Option<&str> {
-    const LONG: usize = 1000;
-    let bytes = text.as_bytes();
-    let from = at.saturating_sub(LONG);
-    let start = match bytes.get(from..at)?.iter().rposition(|b| *b == b'\n') {
-        Some(i) => from + i + 1,
-        None if from == 0 => 0,
-        None => return None,
-    };
-    let length = bytes[start..].iter().take(2 * LONG).position(|b| *b == b'\n').unwrap_or(bytes.len() - start);
-    (length < 2 * LONG).then(|| text[start..start + length].trim())
 }
 
 #[cfg(test)]
