@@ -122,13 +122,16 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> Str
         let mut group = Group::with_title(Level::ERROR.primary_title(normalize_untrusted_str(&diagnostic.message)));
         for (i, (file, places)) in places_by_file(diagnostic).into_iter().enumerate() {
             let Some(source) = sources.files.get(file) else { continue };
-            let window = window_of(&source.text, &places);
             let path = normalize_untrusted_str(&source.path.display().to_string());
-            let line_start = source.text[..window.start].matches('\n').count() + 1;
-            if window.len() > DRAWN_WINDOW {
-                group = group.element(Origin::path(path).line(line_start));
+            let line_of = |byte: usize| source.text[..byte].matches('\n').count() + 1;
+            let start = places.iter().map(|(place, _)| place.start).min().unwrap_or(0);
+            let end = places.iter().map(|(place, _)| place.end).max().unwrap_or(0);
+            let Some(window) = lines_around(&source.text, start..end, DRAWN_WINDOW) else {
+                group =
+                    group.element(Origin::path(path).line(places.first().map_or(1, |(place, _)| line_of(place.start))));
                 continue;
-            }
+            };
+            let line_start = line_of(window.start);
             let annotations = places.iter().enumerate().map(|(j, (place, label))| {
                 let kind = if i == 0 && j == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
                 annotation(kind, *place, &window, label.as_deref())
@@ -170,13 +173,21 @@ fn places_by_file(diagnostic: &Diagnostic) -> Vec<(usize, Vec<Labelled>)> {
     files
 }
 
-/// The whole lines that hold these places. Only they are handed to the renderer, which looks at all it is given.
-fn window_of(text: &str, places: &[Labelled]) -> Range<usize> {
-    let start = places.iter().map(|(p, _)| p.start).min().unwrap_or(0).min(text.len());
-    let end = places.iter().map(|(p, _)| p.end).max().unwrap_or(0).clamp(start, text.len());
-    let start = text[..start].rfind('\n').map_or(0, |i| i + 1);
-    let end = text[end..].find(['\r', '\n']).map_or(text.len(), |i| end + i);
-    start..end
+/// The whole lines that hold these bytes; nothing if they are longer than any person writes them. A text may be one line
+/// with thousands of places in it: no more than twice so much is looked at for each.
+pub(super) fn lines_around(text: &str, bytes: Range<usize>, most: usize) -> Option<Range<usize>> {
+    let all = text.as_bytes();
+    let (start, end) = (bytes.start.min(all.len()), bytes.end.min(all.len()));
+    let from = start.saturating_sub(most);
+    let start = match all[from..start].iter().rposition(|b| *b == b'\n') {
+        Some(i) => from + i + 1,
+        None if from == 0 => 0,
+        None => return None,
+    };
+    let rest = &all[end.max(start)..];
+    let length = rest.iter().take(most).position(|b| matches!(b, b'\r' | b'\n'));
+    let end = end.max(start) + length.or((rest.len() < most).then_some(rest.len()))?;
+    (end - start <= most).then_some(start..end)
 }
 
 fn annotation<'a>(kind: AnnotationKind, place: Place, window: &Range<usize>, label: Option<&str>) -> Annotation<'a> {

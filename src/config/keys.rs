@@ -93,7 +93,7 @@ impl<'a> Builder<'a> {
             let mut place = whole;
             let mut node = keys;
             for step in &mistake.at {
-                // The short form has no keys: its text is what the key would say.
+                // What is missing is reported where it is missing.
                 let Some((key, inner)) = node.get(step) else { break };
                 let about_key = mistake.what.starts_with(&quoted(step));
                 (node, place) = (inner, if about_key { key.place } else { inner.place });

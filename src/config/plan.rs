@@ -1,6 +1,6 @@
 //! The whole plan: the top-level keys of every file, notifiers, secrets.
 
-use super::diagnostic::{Diagnostic, Place, quoted};
+use super::diagnostic::{Diagnostic, Place, nearest, quoted};
 use super::source::Sources;
 use super::tree::{Key, Node, Value};
 use crate::model::{Budget, ByteSize, Dashboard, HistoryLimits, Name, Notifier, Plan, Service, Span};
@@ -144,6 +144,7 @@ impl<'a> Builder<'a> {
             return false;
         };
         match tree.get("version") {
+            None if entries.iter().any(|(key, _)| nearest(&key.text, ["version"]).is_some()) => {}
             None => {
                 let first = entries.first().map_or(tree.place, |(key, _)| key.place);
                 let diagnostic = Diagnostic::new(first, "the key `version` is missing");

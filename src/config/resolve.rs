@@ -1,6 +1,6 @@
 //! Names to metrics, and values to limits of the right dimension. What can never be true, or never be false, is a mistake.
 
-use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
+use super::diagnostic::{Diagnostic, Place, lines_around, listed, nearest, quoted};
 use super::lexer::{Wrong, in_quotes};
 use super::syntax::{At, Comparison, Expr, Term, Test, Value};
 use super::trap::trap_at;
@@ -41,11 +41,11 @@ impl<'a> Text<'a> {
     /// What is wrong with a part; with advice, if YAML took a part of the text away.
     pub fn wrong(&self, wrong: &Wrong) -> Diagnostic {
         let mut diagnostic = Diagnostic::new(self.at(&wrong.range), &wrong.message);
-        let rest: &str = self.source[self.whole.end..]
-            .split_at_checked(2000)
-            .map_or(&self.source[self.whole.end..], |(rest, _)| rest);
-        let rest = rest.lines().next().unwrap_or("");
-        let cut = self.start == Some(self.whole.start) && rest.trim_start().starts_with('#') && rest.starts_with(' ');
+        let end = self.whole.end;
+        let rest = lines_around(self.source, end..end, 4000).map_or("", |line| &self.source[end..line.end]);
+        let plain = self.start == Some(self.whole.start);
+        // A comment in which the rest of a rule can be seen.
+        let cut = plain && rest.trim_start().starts_with('#') && rest.contains(['"', '>']);
         if cut && wrong.range.end >= self.text.trim_end().len() {
             let line = format!("{}{rest}", self.text);
             return diagnostic

@@ -105,7 +105,8 @@ impl<'a> Builder<'a> {
         let severity = node.get("severity").and_then(|(_, node)| {
             decode::read(node, node.place, &mut self.found, |reader: Reader<'_>| Severity::deserialize(reader))
         });
-        if node.get("when").is_none() {
+        // A key that is misspelt has been reported, and is not missed.
+        if node.get("when").is_none() && !entries.iter().any(|(key, _)| nearest(&key.text, ["when"]).is_some()) {
             let help = "write, for example, `when: process.memory > 1GB`";
             self.found.push(Diagnostic::new(node.place, "the key `when` is missing: what is bad").help(help));
         }

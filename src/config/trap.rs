@@ -1,6 +1,6 @@
 //! YAML's own traps, and what to say about a text that is no YAML.
 
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, Place, lines_around};
 
 /// The characters that YAML takes for itself at the beginning of a value.
 const TAKEN: &[char] = &['!', '>', '|', '[', '{', '*', '&', '%', '@', '"', '`', '\''];
@@ -8,7 +8,8 @@ const TAKEN: &[char] = &['!', '>', '|', '[', '{', '*', '&', '%', '@', '"', '`', 
 /// Adds the advice to quote, if the line of the diagnostic holds an unquoted rule that YAML takes for something else.
 pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
     let Some(at) = diagnostic.at else { return diagnostic };
-    let Some(line) = line_around(text, at.start) else { return diagnostic };
+    let Some(line) = lines_around(text, at.start..at.start, 2000) else { return diagnostic };
+    let line = text[line].trim();
     let rule = line.strip_prefix("- ").unwrap_or(line);
     let rule = rule.strip_prefix("when:").unwrap_or(rule).trim();
     if !(rule.contains("->") || line.starts_with("when:")) || rule.starts_with('\'') {
@@ -22,20 +23,6 @@ pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
         _ if rule.contains(": ") => diagnostic.help("YAML takes an unquoted `: ` for the start of a map").help(advice),
         _ => diagnostic,
     }
-}
-
-/// The line around a byte; nothing if it is too long to be a person's, for many places may stand in one line.
-fn line_around(text: &str, at: usize) -> Option<&str> {
-    const LONG: usize = 1000;
-    let bytes = text.as_bytes();
-    let from = at.saturating_sub(LONG);
-    let start = match bytes.get(from..at)?.iter().rposition(|b| *b == b'\n') {
-        Some(i) => from + i + 1,
-        None if from == 0 => 0,
-        None => return None,
-    };
-    let length = bytes[start..].iter().take(2 * LONG).position(|b| *b == b'\n').unwrap_or(bytes.len() - start);
-    (length < 2 * LONG).then(|| text[start..start + length].trim())
 }
 
 /// What is wrong with a text that is no YAML: the scanner's words, unless the line shows what was meant. `open` is where
