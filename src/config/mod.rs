@@ -1,1 +1,46 @@
 //! YAML text to a [`crate::model::Plan`], or every mistake in it. Pure, but for reading the files.
+//!
+//! ```text
+//!  files ──source──▶ text ──tree──▶ nodes with places ──plan, service, rule──▶ Plan
+//!          permission                 │ decode: serde, for the keys of kinds, controls, notifiers
+//!                                     │ lexer, parser, resolve: conditions and actions
+//!                                     ▼
+//!                                  diagnostic: every mistake, drawn into its line
+//! ```
+//!
+//! Nothing stops at the first mistake: a part that cannot be read is left out, and the rest is read on.
+
+mod decode;
+mod diagnostic;
+pub mod explain;
+mod keys;
+mod lexer;
+mod notifier;
+mod parser;
+mod permission;
+mod plan;
+mod resolve;
+mod rule;
+mod service;
+mod source;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod trap;
+mod tree;
+
+pub use diagnostic::{Diagnostic, Place, render};
+pub use plan::parse;
+pub use source::{Env, SourceFile, Sources, read};
+
+use crate::model::Plan;
+use std::path::Path;
+
+/// Reads a directory or a file into a plan; or draws every mistake, without colour.
+pub fn load(path: &Path, env: &Env) -> Result<(Plan, Sources), String> {
+    let sources = read(path, env);
+    match parse(&sources) {
+        Ok(plan) => Ok((plan, sources)),
+        Err(diagnostics) => Err(render(&diagnostics, &sources, false)),
+    }
+}

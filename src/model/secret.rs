@@ -102,8 +102,21 @@ impl<'de> Visitor<'de> for GivenVisitor {
             Ok(Given::literal(text))
         } else {
             // The offending text may be the secret itself: it is not repeated.
-            Err(E::custom("expected `{ env: NAME }` or `{ file: /path }`: a secret does not stand in a rule file"))
+            Err(E::custom(Secret::NOT_HERE))
         }
+    }
+    // A plain `8080` or `true` is a text where a text is meant.
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Given, E> {
+        self.visit_str(&number.to_string())
+    }
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Given, E> {
+        self.visit_str(&number.to_string())
+    }
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Given, E> {
+        self.visit_str(&number.to_string())
+    }
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Given, E> {
+        self.visit_str(if flag { "true" } else { "false" })
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
         let mut source = None;
@@ -134,6 +147,12 @@ impl<'de> Deserialize<'de> for Given {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Secret(pub Given);
+
+impl Secret {
+    /// What is said where a secret stands in a rule file. Who reports it must not show the place.
+    pub const NOT_HERE: &'static str =
+        "expected `{ env: NAME }` or `{ file: /path }`: a secret does not stand in a rule file";
+}
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {

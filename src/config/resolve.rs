@@ -1,0 +1,410 @@
+//! Names to metrics, and values to limits of the right dimension. What can never be true, or never be false, is a mistake.
+
+use super::diagnostic::{Diagnostic, Place, lines_around, listed, nearest, quoted};
+use super::lexer::{Wrong, in_quotes};
+use super::syntax::{At, Comparison, Expr, Term, Test, Value};
+use super::trap::trap_at;
+use super::tree::Node;
+use crate::model::{
+    self, Condition, Dimension, Kind, Limit, Metric, MetricId, MetricRef, Op, Quantity, UNITS, write_duration,
+};
+use std::ops::Range;
+use std::time::Duration;
+
+/// A text of a rule file, and where each part of it stands.
+pub(super) struct Text<'a> {
+    pub text: &'a str,
+    whole: Place,
+    /// The first byte of the text in the file; nothing if it is folded or escaped, and parts of it have no place.
+    start: Option<usize>,
+    source: &'a str,
+}
+
+impl<'a> Text<'a> {
+    /// Nothing if the node is no text.
+    pub fn new(node: &'a Node, source: &'a str) -> Option<Text<'a>> {
+        let text = node.text()?;
+        let written = &source[node.place.start..node.place.end];
+        let quote = usize::from(written.starts_with(['"', '\'']));
+        let start = (written.get(quote..quote + text.len()) == Some(text)).then_some(node.place.start + quote);
+        Some(Text { text, whole: node.place, start, source })
+    }
+
+    /// The place of a part.
+    pub fn at(&self, range: &Range<usize>) -> Place {
+        match self.start {
+            Some(start) => Place { start: start + range.start, end: start + range.end, ..self.whole },
+            None => self.whole,
+        }
+    }
+
+    /// What is wrong with a part; with advice, if YAML took a part of the text away.
+    pub fn wrong(&self, wrong: &Wrong) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(self.at(&wrong.range), &wrong.message);
+        let end = self.whole.end;
+        let rest = lines_around(self.source, end..end, 4000).map_or("", |line| &self.source[end..line.end]);
+        let plain = self.start == Some(self.whole.start);
+        // A comment in which the rest of a rule can be seen.
+        let cut = plain && rest.trim_start().starts_with('#') && rest.contains(['"', '>']);
+        if cut && wrong.range.end >= self.text.trim_end().len() {
+            let line = format!("{}{rest}", self.text);
+            return diagnostic
+                .help("an unquoted ` #` begins a comment: the rest of the line is not part of the rule")
+                .help(format!("put the rule in single quotes: '{}'", line.replace('\'', "''")));
+        }
+        diagnostic.help.extend(wrong.help.clone());
+        if diagnostic.help.is_empty() { trap_at(diagnostic, self.source) } else { diagnostic }
+    }
+}
+
+/// A check as conditions see it.
+pub(super) struct Asked {
+    pub name: String,
+    /// Its kind and metrics; nothing if its kind is not known, which has been reported.
+    pub kind: Option<(&'static str, &'static [Metric])>,
+    pub every: Duration,
+}
+
+/// Reads conditions against the checks of a service.
+pub(super) struct Resolver<'a> {
+    pub checks: &'a [Asked],
+    pub text: &'a Text<'a>,
+    pub found: &'a mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    /// The condition; nothing if there are mistakes in it, which are reported, all of them.
+    pub fn condition(&mut self, expr: &Expr) -> Option<Condition> {
+        match expr {
+            Expr::And(parts) => {
+                let parts = self.each(parts)?;
+                self.contradiction(&parts, expr);
+                Some(Condition::And(parts))
+            }
+            Expr::Or(parts) => Some(Condition::Or(self.each(parts)?)),
+            Expr::Not(part) => Some(Condition::Not(Box::new(self.condition(part)?))),
+            Expr::Is(comparison) => self.comparison(comparison).map(Condition::Is),
+        }
+    }
+
+    fn each(&mut self, parts: &[Expr]) -> Option<Vec<Condition>> {
+        let read: Vec<Option<Condition>> = parts.iter().map(|part| self.condition(part)).collect();
+        read.into_iter().collect()
+    }
+
+    fn report(&mut self, range: &Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        let mut diagnostic = Diagnostic::new(self.text.at(range), message);
+        diagnostic.help.extend(help.into());
+        self.found.push(diagnostic);
+    }
+
+    fn comparison(&mut self, comparison: &Comparison) -> Option<model::Comparison> {
+        let (at, metric) = self.metric(&comparison.metric)?;
+        let name = &comparison.metric.it;
+        let (term, written) = match comparison.term {
+            Term::Latest => (model::Term::Latest(at), name.clone()),
+            Term::Changed => (model::Term::Changed(at), format!("changed({name})")),
+            Term::Window(function, window) => {
+                if matches!(metric.dimension, Dimension::Flag | Dimension::Text) {
+                    let message = format!("`{name}` is no number: `{}` has no meaning for it", function.name());
+                    self.report(&comparison.range, message, None);
+                    return None;
+                }
+                let written = format!("{}({name}, {})", function.name(), write_duration(window));
+                (model::Term::Window { function, metric: at, window }, written)
+            }
+        };
+        let (test, text) = self.test(comparison, metric, &written)?;
+        Some(model::Comparison { term, test, text: text.into(), dimension: metric.dimension })
+    }
+
+    fn test(&mut self, comparison: &Comparison, metric: &Metric, written: &str) -> Option<(model::Test, String)> {
+        let changed = comparison.term == Term::Changed;
+        match &comparison.test {
+            Test::None if changed || metric.dimension == Dimension::Flag => {
+                Some((model::Test::Truth, written.to_owned()))
+            }
+            Test::None => {
+                let example = match metric.dimension {
+                    Dimension::Text => format!("{written} == \"..\""),
+                    dimension => format!("{written} > {}", example(dimension)),
+                };
+                let message = format!("`{written}` is not true or false by itself");
+                self.report(&comparison.range, message, format!("compare it: `{example}`"));
+                None
+            }
+            Test::Compare(op, _) if changed => {
+                self.report(
+                    &op.range,
+                    "`changed(..)` is true or false by itself",
+                    "leave the comparison away".to_owned(),
+                );
+                None
+            }
+            Test::Matches(_) if changed || metric.dimension != Dimension::Text => {
+                let message = format!("`{written}` is no text: `matches` has no meaning for it");
+                self.report(&comparison.range, message, None);
+                None
+            }
+            Test::Matches(pattern) => {
+                let text = format!("{written} matches {}", in_quotes(pattern.it.as_str()));
+                Some((model::Test::Matches(pattern.it.clone()), text))
+            }
+            Test::Compare(op, value) => {
+                let (limit, shown) = self.limit(comparison, op, value, metric)?;
+                let text = format!("{written} {} {shown}", op.it.symbol());
+                Some((model::Test::Compare(op.it, limit), text))
+            }
+        }
+    }
+
+    fn limit(
+        &mut self,
+        comparison: &Comparison,
+        op: &At<Op>,
+        value: &At<Value>,
+        metric: &Metric,
+    ) -> Option<(Limit, String)> {
+        let name = &comparison.metric.it;
+        let ordered = !matches!(op.it, Op::Equal | Op::Unequal);
+        match (&value.it, metric.dimension) {
+            (Value::Flag(_), Dimension::Flag) | (Value::Text(_), Dimension::Text) if ordered => {
+                let what = if metric.dimension == Dimension::Flag { "true or false" } else { "a text" };
+                let message = format!("`{name}` is {what}: it is not more or less than something");
+                self.report(&op.range, message, "compare it with `==` or `!=`".to_owned());
+                None
+            }
+            (Value::Flag(flag), Dimension::Flag) => Some((Limit::Flag(*flag), flag.to_string())),
+            (Value::Text(text), Dimension::Text) => Some((Limit::Text(text.as_str().into()), in_quotes(text))),
+            (Value::Quantity(shown, quantity), dimension)
+                if !matches!(dimension, Dimension::Flag | Dimension::Text) =>
+            {
+                let percent = quantity.dimension == Dimension::Percent && dimension != Dimension::Percent;
+                if percent && metric.of_whole {
+                    self.possible(comparison, op, value, quantity, Some(100.0))?;
+                    return Some((Limit::PercentOfWhole(quantity.value), shown.clone()));
+                }
+                if quantity.dimension != dimension {
+                    self.unlike(value, shown, quantity, metric, name);
+                    return None;
+                }
+                self.possible(comparison, op, value, quantity, metric.at_most)?;
+                Some((Limit::Number(quantity.value), shown.clone()))
+            }
+            _ => {
+                let message = format!("`{name}` is compared with {}", expectation(metric));
+                self.report(&value.range, message, None);
+                None
+            }
+        }
+    }
+
+    /// A number of another dimension than the metric's.
+    fn unlike(&mut self, value: &At<Value>, shown: &str, quantity: &Quantity, metric: &Metric, name: &str) {
+        let help = match quantity.dimension {
+            Dimension::Count => {
+                let mut units: Vec<String> = UNITS
+                    .iter()
+                    .filter(|(_, dimension, _)| {
+                        *dimension == metric.dimension
+                            || (*dimension == Dimension::Percent && metric.of_whole)
+                            || (*dimension == Dimension::Bytes && metric.dimension == Dimension::ByteRate)
+                    })
+                    .map(|(unit, ..)| match metric.dimension {
+                        Dimension::ByteRate => format!("{shown}{unit}/s"),
+                        _ => format!("{shown}{unit}"),
+                    })
+                    .collect();
+                if metric.dimension == Dimension::CountRate {
+                    units.push(format!("{shown}/s"));
+                }
+                units.retain(|unit| !unit.ends_with("TB") && !unit.contains("iB") && !unit.ends_with('w'));
+                format!("did you mean {}?", listed(units.iter().map(String::as_str)).replace(" and ", " or "))
+            }
+            Dimension::Percent => format!("`{name}` is no part of a whole: write {}", expectation(metric)),
+            _ => format!("write {}", expectation(metric)),
+        };
+        let message = match quantity.dimension {
+            Dimension::Count => format!("`{shown}` has no unit, and `{name}` is compared with {}", expectation(metric)),
+            _ => format!("`{name}` cannot be compared with `{shown}`"),
+        };
+        self.report(&value.range, message, help);
+    }
+
+    /// No metric is negative, and some have an upper bound.
+    fn possible(
+        &mut self,
+        comparison: &Comparison,
+        op: &At<Op>,
+        value: &At<Value>,
+        quantity: &Quantity,
+        most: Option<f64>,
+    ) -> Option<()> {
+        let name = &comparison.metric.it;
+        let limit = quantity.value;
+        let beyond = most.is_some_and(|most| limit > most);
+        let bound = most.is_some_and(|most| limit >= most);
+        let outcome = match op.it {
+            Op::Less if limit == 0.0 => "can never be true",
+            Op::GreaterOrEqual if limit == 0.0 => "is always true",
+            Op::Greater if bound => "can never be true",
+            Op::GreaterOrEqual | Op::Equal if beyond => "can never be true",
+            Op::LessOrEqual if bound => "is always true",
+            Op::Less | Op::Unequal if beyond => "is always true",
+            _ => return Some(()),
+        };
+        let Value::Quantity(shown, _) = &value.it else { return Some(()) };
+        let why = match most {
+            Some(most) if limit > 0.0 && quantity.dimension == Dimension::Percent => format!("it is at most {most}%"),
+            Some(most) if limit > 0.0 => format!("it is at most {most}"),
+            _ => "it is never less than 0".to_owned(),
+        };
+        let message = format!("`{name} {} {shown}` {outcome}: {why}", op.it.symbol());
+        self.report(&comparison.range, message, None);
+        None
+    }
+
+    fn metric(&mut self, name: &At<String>) -> Option<(MetricRef, &'static Metric)> {
+        // What could not be read has been reported; a name that may be meant for it is not reported again.
+        let unknown_checks = self.checks.iter().any(|check| check.kind.is_none());
+        let Some((check_name, metric_name)) = name.it.split_once('.') else {
+            if !unknown_checks {
+                self.without_check(name);
+            }
+            return None;
+        };
+        let Some(index) = self.checks.iter().position(|check| check.name == check_name) else {
+            if !unknown_checks {
+                self.unknown_check(name, check_name, metric_name);
+            }
+            return None;
+        };
+        let (kind, metrics) = self.checks[index].kind?;
+        let Some(place) = metrics.iter().position(|metric| metric.name == metric_name) else {
+            self.unknown_metric(name, check_name, metric_name, kind, metrics);
+            return None;
+        };
+        let at = MetricRef { check: u16::try_from(index).ok()?, metric: MetricId(u8::try_from(place).ok()?) };
+        Some((at, &metrics[place]))
+    }
+
+    /// The checks of the service that have a metric of this name.
+    fn with_metric(&self, metric: &str) -> Vec<String> {
+        let has = |check: &&Asked| check.kind.is_some_and(|(_, metrics)| metrics.iter().any(|m| m.name == metric));
+        self.checks.iter().filter(has).map(|check| format!("{}.{metric}", check.name)).collect()
+    }
+
+    fn without_check(&mut self, name: &At<String>) {
+        let meant = self.with_metric(&name.it);
+        let help = match meant.as_slice() {
+            [] => "a metric is written `CHECK.METRIC`, such as `process.memory`".to_owned(),
+            _ => format!("did you mean {}?", listed(meant.iter().map(String::as_str)).replace(" and ", " or ")),
+        };
+        self.report(&name.range, format!("{} does not say of which check", quoted(&name.it)), help);
+    }
+
+    fn unknown_check(&mut self, name: &At<String>, check: &str, metric: &str) {
+        let range = name.range.start..name.range.start + check.len();
+        let names = || self.checks.iter().map(|check| check.name.as_str());
+        let help = match (nearest(check, names()), self.with_metric(metric).as_slice()) {
+            _ if check == "control" => "what a control says cannot be named in a rule in this version".to_owned(),
+            (Some(meant), _) => format!("did you mean `{meant}`?"),
+            (None, [meant]) => format!("did you mean `{meant}`?"),
+            _ if self.checks.is_empty() => "this service has no checks".to_owned(),
+            _ if Kind::metrics_of(check).is_some() => {
+                format!("add a check of the kind `{check}`; there are only {}", listed(names()))
+            }
+            _ => format!("the checks of this service are {}", listed(names())),
+        };
+        self.report(&range, format!("this service has no check named {}", quoted(check)), help);
+    }
+
+    fn unknown_metric(&mut self, name: &At<String>, check: &str, metric: &str, kind: &str, metrics: &'static [Metric]) {
+        let range = name.range.start + check.len() + 1..name.range.end;
+        let others = self.with_metric(metric);
+        let other_kinds: Vec<&str> = Kind::NAMES
+            .iter()
+            .map(|(kind, _)| *kind)
+            .filter(|kind| Kind::metrics_of(kind).is_some_and(|all| all.iter().any(|m| m.name == metric)))
+            .collect();
+        let all = format!("the metrics of `{kind}` are {}", listed(metrics.iter().map(|m| m.name)));
+        let help = if let Some(meant) = nearest(metric, metrics.iter().map(|m| m.name)) {
+            format!("did you mean `{check}.{meant}`?")
+        } else if !others.is_empty() {
+            format!("did you mean {}?", listed(others.iter().map(String::as_str)).replace(" and ", " or "))
+        } else if !other_kinds.is_empty() {
+            format!("it is a metric of {}; {all}", listed(other_kinds))
+        } else {
+            all
+        };
+        self.report(&range, format!("`{kind}` checks have no metric {}", quoted(metric)), help);
+    }
+
+    /// `x > 5 and x < 3`
+    fn contradiction(&mut self, parts: &[Condition], expr: &Expr) {
+        let range = range_of(expr);
+        for (i, one) in parts.iter().enumerate() {
+            for other in &parts[i + 1..] {
+                if let (Condition::Is(a), Condition::Is(b)) = (one, other)
+                    && a.term == b.term
+                    && (excludes(&a.test, &b.test) || excludes(&b.test, &a.test))
+                {
+                    let message = format!("`{}` and `{}` can never be true together", a.text, b.text);
+                    self.report(&range, message, "did you mean `or`?".to_owned());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing can be above the first and below the second, or equal to two things.
+fn excludes(a: &model::Test, b: &model::Test) -> bool {
+    let (model::Test::Compare(first, low), model::Test::Compare(second, high)) = (a, b) else { return false };
+    let (low, high) = match (low, high) {
+        (Limit::Number(low), Limit::Number(high)) | (Limit::PercentOfWhole(low), Limit::PercentOfWhole(high)) => {
+            (low, high)
+        }
+        (low, high) => return *first == Op::Equal && *second == Op::Equal && same_kind(low, high) && low != high,
+    };
+    match (first, second) {
+        (Op::Greater, Op::Less | Op::LessOrEqual | Op::Equal) => low >= high,
+        (Op::GreaterOrEqual | Op::Equal, Op::Less) => low >= high,
+        (Op::GreaterOrEqual | Op::Equal, Op::LessOrEqual) | (Op::GreaterOrEqual, Op::Equal) => low > high,
+        (Op::Equal, Op::Equal) => low != high,
+        _ => false,
+    }
+}
+
+fn same_kind(a: &Limit, b: &Limit) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+fn range_of(expr: &Expr) -> Range<usize> {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => {
+            let start = parts.first().map_or(0, |part| range_of(part).start);
+            start..parts.last().map_or(start, |part| range_of(part).end)
+        }
+        Expr::Not(part) => range_of(part),
+        Expr::Is(comparison) => comparison.range.clone(),
+    }
+}
+
+fn expectation(metric: &Metric) -> String {
+    match metric.dimension {
+        dimension if metric.of_whole => format!("{}, or a percentage such as `80%`", dimension.expectation()),
+        dimension => dimension.expectation().to_owned(),
+    }
+}
+
+fn example(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Bytes => "500MB",
+        Dimension::ByteRate => "10MB/s",
+        Dimension::Time => "5s",
+        Dimension::Percent => "80%",
+        Dimension::CountRate => "5/s",
+        Dimension::Count | Dimension::Flag | Dimension::Text => "3",
+    }
+}

@@ -1,0 +1,417 @@
+//! A service: its checks, its control, its rules, and the defaults that fill it up.
+
+use super::decode::{self, Reader};
+use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
+use super::plan::Builder;
+use super::resolve::Asked;
+use super::rule::{Around, Can, Drafted, implied, metrics_of, unique};
+use super::syntax::KEYWORDS;
+use super::tree::{Key, Node, Value};
+use crate::model::controls::ControlSpec;
+use crate::model::{AbsPath, Check, Kind, Metric, MetricSet, Name, Rule, Service, Span};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+const KEYS: &[&str] = &[
+    "checks",
+    "rules",
+    "control",
+    "notify",
+    "group",
+    "tags",
+    "description",
+    "public",
+    "grace",
+    "settle",
+    "restart",
+    "log",
+];
+const LATER: &[&str] = &["use", "with", "depends_on"];
+const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
+/// Controls that are part of the design, and not of this version.
+const LATER_CONTROLS: &[&str] = &["s6", "daemontools", "systemd", "supervisord", "upstart", "sysv"];
+/// How long after a death without a control a new process may appear by itself.
+const SETTLE: Duration = Duration::from_secs(2);
+/// The most checks, and the most rules, of a service.
+const MOST: usize = 1000;
+/// How often a supervisor is asked, at least.
+const CONTROL_EVERY: Duration = Duration::from_secs(5);
+
+/// A check that has been read, as far as it could be.
+struct ReadCheck {
+    asked: Asked,
+    place: Place,
+    /// Nothing if there are mistakes in it.
+    check: Option<Check>,
+}
+
+impl<'a> Builder<'a> {
+    /// Reads a service; nothing if there are mistakes in it, which are reported.
+    pub(super) fn service(&mut self, key: &'a Key, node: &'a Node) -> Option<Service> {
+        let before = self.found.len();
+        let entries = self.map(node, "a service")?;
+        let (of_checks, entries): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|(key, _)| matches!(key.text.as_str(), "every" | "timeout"));
+        for (key, _) in of_checks {
+            let diagnostic = Diagnostic::new(key.place, format!("`{}` is no key of a service", key.text));
+            self.found.push(diagnostic.help("write it in each check, or under the top-level `defaults`"));
+        }
+        self.known_keys(entries, "a service", KEYS, LATER);
+        let control = node.get("control").map(|(key, node)| (key.place, self.control(key, node)));
+        let supervisor = control.as_ref().and_then(|(_, spec)| spec.as_ref()).filter(|spec| spec.supervises());
+        let supervised = supervisor.is_some();
+
+        let mut checks = self.checks(node);
+        let none =
+            node.get("checks").is_none_or(|(_, list)| matches!(&list.value, Value::Seq(items) if items.is_empty()));
+        if none && !self.incomplete && !supervised && control.as_ref().is_none_or(|(_, c)| c.is_some()) {
+            let diagnostic = Diagnostic::new(key.place, "nothing is asked of this service: it has no `checks`");
+            self.found.push(diagnostic.help("add, for example, `checks: [{ process: { pidfile: /run/NAME.pid } }]`"));
+        }
+        let asked: Vec<Asked> = checks.iter_mut().map(|read| std::mem::replace(&mut read.asked, nobody())).collect();
+        let is_process = |asked: &Asked| asked.kind.is_none_or(|(kind, _)| kind == "process");
+        let around = Around {
+            service: &key.text,
+            checks: &asked,
+            has_process: supervised || asked.iter().any(is_process),
+            control: control
+                .as_ref()
+                .map(|(place, spec)| Can { start: spec.as_ref().is_none_or(ControlSpec::can_start), place: *place }),
+        };
+        let rules = self.rules(node, &around);
+
+        let notify = node.get("notify").map(|(_, list)| self.notify(list));
+        let grace = self.value::<Span>(node, "grace").map(|span| span.0);
+        let settle = self.value::<Span>(node, "settle").map(|span| span.0);
+        let restart = self.value(node, "restart");
+        let log: Option<AbsPath> = self.value(node, "log");
+        let description = self.value(node, "description");
+        let group = self.value(node, "group");
+        let tags = self.value(node, "tags");
+        let public = self.value(node, "public");
+        if self.found.len() > before {
+            return None;
+        }
+
+        let control = control.and_then(|(_, spec)| spec);
+        let mut checks: Vec<Check> = checks.into_iter().filter_map(|read| read.check).collect();
+        let rules = complete(rules, &mut checks, &asked);
+        if let Some(spec) = control.as_ref().filter(|spec| spec.supervises()) {
+            checks.push(Check {
+                name: "control".into(),
+                kind: Arc::new(Kind::Control(spec.clone())),
+                every: self.defaults.every.min(CONTROL_EVERY),
+                timeout: self.defaults.timeout,
+                keep: MetricSet::default(),
+            });
+        }
+        let own = control.as_ref().map_or(SETTLE, ControlSpec::settle);
+        Some(Service {
+            name: key.text.as_str().into(),
+            description,
+            group,
+            tags: tags.unwrap_or_default(),
+            public: public.unwrap_or(false),
+            checks,
+            rules,
+            control,
+            notify: notify.unwrap_or_else(|| self.defaults.notify.clone()),
+            grace: grace.unwrap_or(self.defaults.grace),
+            settle: settle.or(self.defaults.settle).unwrap_or(own),
+            restart: restart.unwrap_or(self.defaults.restart),
+            log: log.map(PathBuf::from),
+        })
+    }
+
+    fn control(&mut self, key: &'a Key, node: &'a Node) -> Option<ControlSpec> {
+        let names = || ControlSpec::NAMES.iter().map(|(name, _)| *name);
+        let entries = match &node.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ => {
+                let diagnostic =
+                    Diagnostic::new(node.place, format!("expected a map of one control, found {}", node.describe()));
+                self.found.push(match node.text() {
+                    Some(word) if names().any(|name| name == word) => {
+                        diagnostic.help(format!("write its keys, too: `control: {{ {word}: .. }}`"))
+                    }
+                    _ => diagnostic.help(format!("the controls are {}", listed(names()))),
+                });
+                return None;
+            }
+        };
+        let [(word, keys)] = entries else {
+            let at = entries.get(1).map_or(key.place, |(second, _)| second.place);
+            let diagnostic = Diagnostic::new(at, "a service has exactly one control");
+            self.found.push(diagnostic.help(format!("the controls are {}", listed(names()))));
+            return None;
+        };
+        let Some((name, short)) = ControlSpec::NAMES.iter().find(|(name, _)| *name == word.text) else {
+            let diagnostic = Diagnostic::new(word.place, format!("there is no control {}", quoted(&word.text)));
+            self.found.push(match nearest(&word.text, names()) {
+                _ if LATER_CONTROLS.contains(&word.text.as_str()) => Diagnostic::new(
+                    word.place,
+                    format!("the control `{}` comes with a later version of minder", word.text),
+                )
+                .help("until then, `command` can start and stop it"),
+                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
+                None => diagnostic.help(format!("the controls are {}", listed(names()))),
+            });
+            return None;
+        };
+        let keys = long_form(keys, *short);
+        let mut spec = decode::read(&keys, word.place, &mut self.found, |reader: Reader<'_>| {
+            ControlSpec::read(name, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such control")))
+        })?;
+        spec.givens(&mut |given| self.resolve_given(&keys, given));
+        self.mistakes(&keys, word.place, spec.mistakes());
+        Some(spec)
+    }
+
+    fn checks(&mut self, node: &'a Node) -> Vec<ReadCheck> {
+        let Some(items) = self.list(node, "checks", "begin each check with a dash: `- process: { .. }`") else {
+            return Vec::new();
+        };
+        let mut checks = Vec::new();
+        let mut seen: BTreeMap<String, Place> = BTreeMap::new();
+        for item in items {
+            let read = self.check(item);
+            if let Some(first) = seen.get(&read.asked.name) {
+                let message = format!("two checks of this service are named `{}`", read.asked.name);
+                let diagnostic = Diagnostic::new(read.place, message).label("second").also(*first, "first");
+                self.found.push(diagnostic.help("a check is named as its kind, unless it has a `name` of its own"));
+            } else if read.asked.kind.is_some() {
+                seen.insert(read.asked.name.clone(), read.place);
+            }
+            checks.push(read);
+        }
+        checks
+    }
+
+    fn check(&mut self, item: &'a Node) -> ReadCheck {
+        let before = self.found.len();
+        let bad = |place| ReadCheck { asked: nobody(), place, check: None };
+        let kinds = || Kind::NAMES.iter().map(|(name, _)| *name);
+        let Value::Map(entries) = &item.value else {
+            let diagnostic = Diagnostic::new(item.place, format!("expected a check, found {}", item.describe()));
+            self.found.push(match item.text() {
+                Some(word) if kinds().any(|kind| kind == word) => {
+                    diagnostic.help(format!("write `- {word}: {{}}`, with its keys"))
+                }
+                _ => diagnostic.help(format!("a check is a map with one of {}", listed(kinds()))),
+            });
+            return bad(item.place);
+        };
+        let asks: Vec<&(Key, Node)> = entries.iter().filter(|(key, _)| kinds().any(|kind| kind == key.text)).collect();
+        let known: Vec<&str> = kinds().chain(CHECK_KEYS.iter().copied()).collect();
+        let unknown = entries.iter().any(|(key, _)| !known.contains(&key.text.as_str()));
+        if let [(word, keys)] = asks.as_slice()
+            && keys.is_empty()
+            && unknown
+        {
+            let message = format!("there are no keys under `{}`", word.text);
+            let help = format!("the keys of `{0}` are indented deeper than `{0}:` itself", word.text);
+            self.found.push(Diagnostic::new(word.place, message).help(help));
+        } else {
+            self.known_keys(entries, "a check", &known, &[]);
+        }
+        let (word, keys) = match asks.as_slice() {
+            [one] => one,
+            [] => {
+                if !unknown {
+                    let diagnostic = Diagnostic::new(item.place, "this check does not say what to ask");
+                    self.found.push(diagnostic.help(format!("add one of {}", listed(kinds()))));
+                }
+                return bad(item.place);
+            }
+            [(first, _), (second, _), ..] => {
+                let message = format!("a check asks one thing, and `{}` is a second one", second.text);
+                let diagnostic = Diagnostic::new(second.place, message).also(first.place, "first");
+                self.found.push(diagnostic.help("begin a check of its own with a dash"));
+                return bad(item.place);
+            }
+        };
+        let Some((kind_name, short)) = Kind::NAMES.iter().find(|(name, _)| *name == word.text) else {
+            return bad(item.place);
+        };
+        let metrics = Kind::metrics_of(kind_name).unwrap_or_default();
+        let (name, place) = match item.get("name") {
+            None => (Name::from(*kind_name), word.place),
+            Some((_, node)) => match self.check_name(node) {
+                Some(name) => (name, node.place),
+                None => return bad(item.place),
+            },
+        };
+        let every = self.every(item).unwrap_or(self.defaults.every);
+        let timeout = self.timeout(item).unwrap_or(self.defaults.timeout);
+        let keep = item.get("keep").map(|(_, list)| self.keep(list, kind_name, metrics)).unwrap_or_default();
+        let asked = Asked { name: name.to_string(), kind: Some((kind_name, metrics)), every };
+        if keys.is_empty() && self.found.len() > before {
+            return ReadCheck { asked, place, check: None };
+        }
+        let keys = long_form(keys, *short);
+        let kind = decode::read(&keys, word.place, &mut self.found, |reader: Reader<'_>| {
+            Kind::read(kind_name, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such kind")))
+        });
+        let kind = kind.map(|mut kind| {
+            kind.givens(&mut |given| self.resolve_given(&keys, given));
+            self.mistakes(&keys, word.place, kind.mistakes());
+            Arc::new(kind)
+        });
+        let check = kind.map(|kind| Check { name, kind, every, timeout, keep });
+        ReadCheck { asked, place, check }
+    }
+
+    fn check_name(&mut self, node: &Node) -> Option<Name> {
+        let name = self.name(node, "a check")?;
+        let refused = if KEYWORDS.contains(&&*name) {
+            Some(format!("`{name}` is a word of the rule language, and cannot be the name of a check"))
+        } else if &*name == "control" {
+            Some("`control` is the name of what a service's control says".to_owned())
+        } else if name.contains('.') {
+            Some("the name of a check has no point in it: a point divides it from its metrics".to_owned())
+        } else if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            Some("the name of a check begins with a letter".to_owned())
+        } else {
+            None
+        };
+        match refused {
+            None => Some(name),
+            Some(message) => {
+                self.found.push(Diagnostic::new(node.place, message));
+                None
+            }
+        }
+    }
+
+    /// A name that is written as a value.
+    pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
+        let Some(text) = node.text() else {
+            self.found
+                .push(Diagnostic::new(node.place, format!("expected the name of {what}, found {}", node.describe())));
+            return None;
+        };
+        self.well_named(text, node.place, what, "._-").then(|| text.into())
+    }
+
+    fn keep(&mut self, list: &Node, kind: &str, metrics: &'static [Metric]) -> MetricSet {
+        let mut keep = MetricSet::default();
+        let Value::Seq(items) = &list.value else {
+            let message = format!("expected a list of metrics, found {}", list.describe());
+            self.found.push(Diagnostic::new(list.place, message).help("write, for example, `keep: [memory, cpu]`"));
+            return keep;
+        };
+        for item in items {
+            let text = item.text().unwrap_or_default();
+            let place = metrics.iter().position(|metric| metric.name == text).and_then(|i| u8::try_from(i).ok());
+            if let Some(place) = place {
+                keep.insert(crate::model::MetricId(place));
+                continue;
+            }
+            let names = || metrics.iter().map(|metric| metric.name);
+            let bare =
+                text.split_once('.').map(|(_, metric)| metric).filter(|metric| names().any(|name| name == *metric));
+            let help = match bare.or_else(|| nearest(text, names())) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the metrics of `{kind}` are {}", listed(names())),
+            };
+            let message = format!("`{kind}` checks have no metric {}", item.describe());
+            self.found.push(Diagnostic::new(item.place, message).help(help));
+        }
+        keep
+    }
+
+    fn rules(&mut self, node: &'a Node, around: &Around<'_>) -> Vec<Rule> {
+        let help = "begin each rule with a dash: `- process.down -> restart`";
+        let Some(items) = self.list(node, "rules", help) else { return Vec::new() };
+        let drafts: Vec<Drafted> = items.iter().filter_map(|item| self.rule(item, around)).collect();
+        let mut named: BTreeMap<Name, Place> = BTreeMap::new();
+        for draft in &drafts {
+            let Some(place) = draft.named else { continue };
+            if let Some(first) = named.get(&draft.rule.name) {
+                let message = format!("two rules of this service are named `{}`", draft.rule.name);
+                self.found.push(Diagnostic::new(place, message).label("second").also(*first, "first"));
+            }
+            named.insert(draft.rule.name.clone(), place);
+        }
+        let mut taken: BTreeSet<Name> = named.into_keys().collect();
+        let mut rules = Vec::new();
+        for Drafted { mut rule, named } in drafts {
+            if named.is_none() {
+                rule.name = unique(&rule.name, |name| taken.contains(name));
+                taken.insert(rule.name.clone());
+            }
+            rules.push(rule);
+        }
+        rules
+    }
+
+    /// The elements of a list under a key; reported if it is none.
+    fn list(&mut self, node: &'a Node, name: &str, help: &str) -> Option<&'a [Node]> {
+        let (_, list) = node.get(name)?;
+        match &list.value {
+            Value::Seq(items) if items.len() <= MOST => Some(items),
+            Value::Seq(_) => {
+                self.found.push(Diagnostic::new(list.place, format!("more than {MOST} {name} in one service")));
+                None
+            }
+            _ => {
+                let message = format!("expected a list under `{name}`, found {}", list.describe());
+                self.found.push(Diagnostic::new(list.place, message).help(help));
+                None
+            }
+        }
+    }
+}
+
+/// A check whose kind is not known.
+fn nobody() -> Asked {
+    Asked { name: String::new(), kind: None, every: Duration::ZERO }
+}
+
+/// The keys of a kind or control, of which the text alone may stand for one.
+fn long_form<'n>(keys: &'n Node, short: Option<&str>) -> Cow<'n, Node> {
+    match (short, keys.text()) {
+        (Some(short), Some(_)) => {
+            let key = Key { text: short.to_owned(), place: keys.place };
+            Cow::Owned(Node { value: Value::Map(vec![(key, keys.clone())]), place: keys.place })
+        }
+        _ => Cow::Borrowed(keys),
+    }
+}
+
+/// Adds the default rules of checks that no rule mentions, and notes which metrics are to be recorded.
+fn complete(mut rules: Vec<Rule>, checks: &mut [Check], asked: &[Asked]) -> Vec<Rule> {
+    for rule in &rules {
+        let until = rule.until.iter().map(|(condition, _)| condition);
+        for metric in std::iter::once(&rule.when).chain(until).flat_map(metrics_of) {
+            if let Some(check) = checks.get_mut(usize::from(metric.check)) {
+                check.keep.insert(metric.metric);
+            }
+        }
+    }
+    let mentioned = |index: usize, rules: &[Rule]| {
+        rules.iter().any(|rule| {
+            let until = rule.until.iter().map(|(condition, _)| condition);
+            std::iter::once(&rule.when)
+                .chain(until)
+                .flat_map(metrics_of)
+                .any(|metric| usize::from(metric.check) == index)
+        })
+    };
+    for (index, check) in checks.iter_mut().enumerate() {
+        if let Some(metric) = check.kind.default_metric() {
+            check.keep.insert(metric);
+        }
+        if !mentioned(index, &rules)
+            && let Some(asked) = asked.get(index)
+            && let Some(mut rule) = implied(index, asked, &check.kind)
+        {
+            rule.name = unique(&rule.name, |name| rules.iter().any(|rule| &*rule.name == name));
+            rules.push(rule);
+        }
+    }
+    rules
+}

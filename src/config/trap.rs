@@ -1,0 +1,62 @@
+//! YAML's own traps, and what to say about a text that is no YAML.
+
+use super::diagnostic::{Diagnostic, Place, lines_around};
+
+/// The characters that YAML takes for itself at the beginning of a value.
+const TAKEN: &[char] = &['!', '>', '|', '[', '{', '*', '&', '%', '@', '"', '`', '\''];
+
+/// Adds the advice to quote, if the line of the diagnostic holds an unquoted rule that YAML takes for something else.
+pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
+    let Some(at) = diagnostic.at else { return diagnostic };
+    let Some(line) = lines_around(text, at.start..at.start, 2000) else { return diagnostic };
+    let line = text[line].trim();
+    let rule = line.strip_prefix("- ").unwrap_or(line);
+    let rule = rule.strip_prefix("when:").unwrap_or(rule).trim();
+    if !(rule.contains("->") || line.starts_with("when:")) || rule.starts_with('\'') {
+        return diagnostic;
+    }
+    let advice = format!("put the rule in single quotes: '{}'", rule.replace('\'', "''"));
+    match rule.chars().next() {
+        Some(first) if TAKEN.contains(&first) => {
+            diagnostic.help(format!("YAML takes a `{first}` at the beginning of a value for itself")).help(advice)
+        }
+        _ if rule.contains(": ") => diagnostic.help("YAML takes an unquoted `: ` for the start of a map").help(advice),
+        _ => diagnostic,
+    }
+}
+
+/// What is wrong with a text that is no YAML: the scanner's words, unless the line shows what was meant. `open` is where
+/// the innermost list or map begins that is not complete.
+pub(super) fn scan_error(text: &str, at: Place, info: &str, open: Option<usize>) -> Diagnostic {
+    // The scanner may notice what is wrong with a line only at the start of one below it.
+    let line_start = text[..at.start].rfind('\n').map_or(0, |i| i + 1);
+    let above = text[..line_start].trim_end();
+    let above_start = above.rfind('\n').map_or(0, |i| i + 1);
+    for from in [line_start, above_start] {
+        let line = text[from..].lines().next().unwrap_or("");
+        let indent = line.len() - line.trim_start().len();
+        if let Some(tab) = line[..indent].find('\t') {
+            let place = Place { start: from + tab, end: from + tab + 1, ..at };
+            return Diagnostic::new(place, "a tab in the indentation").help("YAML is indented with spaces only");
+        }
+    }
+    let message = match info {
+        _ if info.contains("mapping values are not allowed") => {
+            "YAML takes `: ` for the start of a map here, and there cannot be one".to_owned()
+        }
+        _ if info.contains("recursion limit") => "lists and maps are nested too deeply".to_owned(),
+        _ if info.contains("unknown anchor") => "no anchor (`&`) of this name stands above".to_owned(),
+        _ if info.contains("unexpected character") => "no YAML value begins with this character".to_owned(),
+        _ => format!("this is not YAML: {info}"),
+    };
+    let here = trap_at(Diagnostic::new(at, message.clone()), text);
+    if !here.help.is_empty() {
+        return here;
+    }
+    if let Some(start) = open.filter(|start| text[*start..].starts_with(['[', '{'])) {
+        return here.also(Place { start, end: start + 1, ..at }, "this is open");
+    }
+    let start = above_start + (above[above_start..].len() - above[above_start..].trim_start().len());
+    let on_above = trap_at(Diagnostic::new(Place { start, end: above.len().max(start), ..at }, message), text);
+    if on_above.help.is_empty() { here } else { on_above }
+}
