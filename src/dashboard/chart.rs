@@ -18,8 +18,8 @@ pub(super) struct Chart {
     /// Path data of the line, in a box of 1000 by 100.
     pub line: String,
     pub limits: Vec<LimitLine>,
-    /// The value at the upper edge, in words.
-    pub top: String,
+    /// The value at the upper edge, in words, where no limit is in its way.
+    pub top: Option<String>,
     /// The times at the left and right edge.
     pub from: String,
     pub to: String,
@@ -118,12 +118,12 @@ pub(super) fn charts(
             .collect();
         let bounds = limits.iter().map(|l| l.text.as_str()).collect::<Vec<_>>().join(" and ");
         Some(Chart {
-            label: format!("{} over time, now {}; bad when {bounds}", limited.metric, latest.text),
+            label: format!("{} over time, now {}; bad if {bounds}", limited.metric, latest.text),
             metric: limited.metric,
             latest: latest.text.clone(),
             line,
             limits,
-            top: number(top, &latest.unit),
+            top: limited.limits.iter().all(|(_, limit)| y(*limit) > 20.0).then(|| number(top, &latest.unit)),
             from: moment.minute(&stretch.from),
             to: moment.minute(&moment.now),
         })

@@ -49,10 +49,12 @@ async function close(page) {
 const wide = { width: 1280, height: 900 };
 const phone = { width: 360, height: 740 };
 
+const places = { overview: "/", service: "/services/web", day: "/services/postgresql?span=24h", problem: "/none" };
+
 async function looks() {
-  for (const [size, viewport] of Object.entries({ wide, phone })) {
-    for (const colorScheme of ["light", "dark"]) {
-      for (const [name, where] of [["overview", "/"], ["service", "/services/web"], ["chart", "/services/postgresql?span=24h"], ["problem", "/none"]]) {
+  for (const [name, where] of Object.entries(places)) {
+    const kinds = Object.entries({ wide, phone }).flatMap(([size, viewport]) =>
+      ["light", "dark"].map(async (colorScheme) => {
         const page = await open({ viewport, colorScheme, isMobile: size === "phone", hasTouch: size === "phone" }, where);
         // A missing page is a failed resource to the console.
         if (name === "problem") page.complaints.length = 0;
@@ -64,8 +66,9 @@ async function looks() {
         assert.deepEqual(found, [], `${name}, ${size}, ${colorScheme}`);
         await page.screenshot({ path: path.join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
         await close(page);
-      }
-    }
+      }),
+    );
+    await Promise.all(kinds);
   }
 }
 

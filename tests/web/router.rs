@@ -158,7 +158,7 @@ async fn a_service_has_its_page() {
         "process.memory &#62; 500MB",
         "value=\"67\"",
         "trouble in 7 of 12 answers",
-        "bad &#62; 500MB",
+        "bad if &#62; 500MB",
         "limits: 1024 files",
     ] {
         assert!(got.body.contains(text), "{text} is not on the page");
