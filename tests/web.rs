@@ -1,5 +1,6 @@
 //! The page: its router, its socket, and the page in a real browser.
-#![allow(clippy::disallowed_methods)] // tests start programs and wait with a bound
+// Tests start programs, and a failure of what they stand on is a failed test.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "web/browser.rs"]
 mod browser;

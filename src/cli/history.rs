@@ -6,7 +6,8 @@ use super::{Failure, Outcome, code};
 use crate::model::{Event, Wall, parse_duration, plain};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 /// What happened; with --check, the samples of a check
@@ -23,7 +24,7 @@ pub(super) struct Args {
     /// Of this kind, such as fired, resolved, died, acted
     #[arg(long, conflicts_with = "check")]
     kind: Option<String>,
-    /// At most so many of the latest [default: 50 events, 10000 samples]
+    /// At most so many: the latest events [default: 50], the oldest samples [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// The samples of this check, with values in base units: bytes, seconds, percent
@@ -47,6 +48,28 @@ struct Health {
 struct Samples {
     metrics: Vec<String>,
     rows: Vec<(Wall, Vec<Option<f64>>)>,
+    more: bool,
+}
+
+impl Samples {
+    /// Adds later samples, which may be of other metrics: a reload can change what is kept.
+    fn append(&mut self, later: Samples) {
+        let place = |metric: &String| {
+            self.metrics.iter().position(|known| known == metric).unwrap_or_else(|| {
+                self.metrics.push(metric.clone());
+                self.metrics.len() - 1
+            })
+        };
+        let places: Vec<usize> = later.metrics.iter().map(place).collect();
+        let width = self.metrics.len();
+        self.rows.iter_mut().for_each(|(_, values)| values.resize(width, None));
+        self.rows.extend(later.rows.into_iter().map(|(at, values)| {
+            let mut row = vec![None; width];
+            places.iter().zip(values).for_each(|(place, value)| row[*place] = value);
+            (at, row)
+        }));
+        self.more = later.more;
+    }
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
@@ -103,22 +126,39 @@ fn events(args: &Args, client: &Client) -> Result<String, Failure> {
     Ok(out)
 }
 
+/// Samples are fetched in parts of this size, and no more than this in all.
+const PART: usize = 20_000;
+const MOST: usize = 500_000;
+
 fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<String, Failure> {
-    let since = args.since.unwrap_or(Duration::from_secs(3600));
-    let from = ago(client, since)?;
-    let limit = args.limit.unwrap_or(10_000);
+    let mut from = ago(client, args.since.unwrap_or(Duration::from_secs(3600)))?;
+    let limit = args.limit.unwrap_or(MOST).min(MOST);
     let (service, check) = (encode(service), encode(check));
-    let path = format!("/api/v1/services/{service}/checks/{check}/samples?from={from}&limit={limit}");
-    let samples: Samples = client.get(&path)?;
+    let mut all = Samples { metrics: Vec::new(), rows: Vec::new(), more: false };
+    loop {
+        let part = PART.min(limit - all.rows.len());
+        let path = format!("/api/v1/services/{service}/checks/{check}/samples?from={from}&limit={part}");
+        let samples: Samples = client.get(&path)?;
+        let more = samples.more;
+        let last = samples.rows.last().map(|(at, _)| at.0);
+        all.append(samples);
+        match last {
+            Some(last) if more && all.rows.len() < limit => from = last.saturating_add(1),
+            _ => break,
+        }
+    }
+    if all.more && args.limit.is_none() {
+        let _ = writeln!(std::io::stderr(), "note: these are the first {MOST} samples; there are more");
+    }
     if args.json {
-        return json(&samples);
+        return json(&all);
     }
     let mut out = String::new();
     let (gap, empty) = if args.csv { (",", "") } else { ("  ", "-") };
-    let heads = std::iter::once("time").chain(samples.metrics.iter().map(String::as_str));
+    let heads = std::iter::once("time").chain(all.metrics.iter().map(String::as_str));
     let heads: Vec<String> = if args.csv { heads.map(cell).collect() } else { heads.enumerate().map(column).collect() };
     let _ = writeln!(out, "{}", heads.join(gap).trim_end());
-    for (at, values) in &samples.rows {
+    for (at, values) in &all.rows {
         // People are spared the digits that programs want.
         let digits = |v: f64| if args.csv { v } else { (v * 1000.0).round() / 1000.0 };
         let numbers = values.iter().map(|v| v.map_or(empty.to_owned(), |v| digits(v).to_string()));
@@ -152,6 +192,20 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_of_other_metrics_can_follow() {
+        let samples = |metrics: [&str; 2], at, values: [f64; 2]| Samples {
+            metrics: metrics.map(str::to_owned).to_vec(),
+            rows: vec![(Wall(at), values.map(Some).to_vec())],
+            more: false,
+        };
+        let mut all = samples(["down", "cpu"], 1, [0.0, 5.0]);
+        all.append(samples(["memory", "down"], 2, [9.0, 1.0]));
+        assert_eq!(all.metrics, ["down", "cpu", "memory"]);
+        assert_eq!(all.rows[0].1, [Some(0.0), Some(5.0), None]);
+        assert_eq!(all.rows[1].1, [Some(1.0), None, Some(9.0)]);
+    }
 
     #[test]
     fn cells_are_quoted_and_no_formulas() {

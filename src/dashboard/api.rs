@@ -1,7 +1,7 @@
 //! The same as the pages, as JSON under `/api/v1`; and the commands.
 
-use super::{Ask, Bar, EventFilter, Front, Problem, Samples, serve::Who};
-use crate::model::{Answer, Command, Event, Incident, Message, ServiceView, Snapshot, Wall};
+use super::{Ask, Bar, EventFilter, Front, Problem, Samples, Unsent, serve::Who};
+use crate::model::{Answer, Command, Event, Incident, ServiceView, Snapshot, Wall};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
@@ -167,7 +167,7 @@ pub(super) async fn incidents(
     front.look(move |history| history.incidents(newest.service.as_deref(), limit)).await.map(Json)
 }
 
-pub(super) async fn outbox(State(front): State<Arc<Front>>) -> Result<Json<Vec<Message>>, Problem> {
+pub(super) async fn outbox(State(front): State<Arc<Front>>) -> Result<Json<Vec<Unsent>>, Problem> {
     front.look(|history| history.outbox(1000)).await.map(Json)
 }
 

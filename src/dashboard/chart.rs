@@ -9,6 +9,11 @@ use std::fmt::Write;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 100.0;
 
+/// Points that fall into the same of so many columns are drawn as two.
+const COLUMNS: f64 = 200.0;
+/// Samples further apart than this, in milliseconds, and than three times the check's interval, are not joined by a line.
+const GAP: i64 = 150_000;
+
 /// A chart as the template draws it.
 pub(super) struct Chart {
     /// The metric: `memory`.
@@ -78,6 +83,46 @@ fn in_unit_of(check: &CheckView, metric: &str, value: &ValueView) -> Option<f64>
     }
 }
 
+/// A point: its place from 0 to [`WIDTH`], and the value.
+type Point = (f64, f64);
+
+/// The values of a metric in pieces, each without a gap. What is not a number is a gap too.
+fn pieces(samples: &Samples, column: usize, stretch: Stretch, gap: i64) -> Vec<Vec<Point>> {
+    let span = (stretch.to.0 - stretch.from.0).max(1) as f64;
+    let mut pieces: Vec<Vec<Point>> = Vec::new();
+    let mut last = None;
+    for (at, row) in &samples.rows {
+        let Some(value) = row.get(column).copied().flatten().filter(|v| v.is_finite()) else {
+            last = None;
+            continue;
+        };
+        let point = ((at.0 - stretch.from.0) as f64 / span * WIDTH, value);
+        match pieces.last_mut() {
+            Some(piece) if last.is_some_and(|last| at.0 - last <= gap) => piece.push(point),
+            _ => pieces.push(vec![point]),
+        }
+        last = Some(at.0);
+    }
+    pieces
+}
+
+/// No more points than can be seen: of those that fall together the least and the greatest, so that no peak is lost.
+fn thin(piece: &[Point]) -> Vec<Point> {
+    let column = |point: &Point| (point.0 / WIDTH * COLUMNS) as i64;
+    let mut points = Vec::new();
+    for together in piece.chunk_by(|a, b| column(a) == column(b)) {
+        let by_value = |a: &&Point, b: &&Point| a.1.total_cmp(&b.1);
+        if let (Some(least), Some(greatest)) = (together.iter().min_by(by_value), together.iter().max_by(by_value)) {
+            let (first, second) = if least.0 <= greatest.0 { (least, greatest) } else { (greatest, least) };
+            points.push(*first);
+            if first != second {
+                points.push(*second);
+            }
+        }
+    }
+    points
+}
+
 /// The charts of a check: one for each number that a rule limits.
 pub(super) fn charts(
     service: &ServiceView,
@@ -89,27 +134,20 @@ pub(super) fn charts(
     let draw = |limited: Limited<'_>| {
         let column = samples.metrics.iter().position(|m| *m == limited.metric)?;
         let latest = check.metrics.iter().find(|m| m.name == limited.metric)?;
-        let values = samples.rows.iter().filter_map(|(_, row)| row.get(column).copied().flatten());
-        let most = values.chain(limited.limits.iter().map(|(_, y)| *y)).filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let pieces = pieces(samples, column, stretch, GAP.max(3 * i64::try_from(check.every).unwrap_or(0)));
+        let values = pieces.iter().flatten().map(|(_, value)| *value);
+        let most = values.chain(limited.limits.iter().map(|(_, limit)| *limit)).fold(0.0, f64::max);
         let top = if most > 0.0 { most * 1.15 } else { 1.0 };
         let y = |value: f64| HEIGHT * (1.0 - (value / top).clamp(0.0, 1.0));
-        let span = (stretch.to.0 - stretch.from.0).max(1) as f64;
-        // A gap is drawn where samples are missing for much longer than they usually lie apart.
-        let usual = span / (samples.rows.len().max(1) as f64);
-        let (mut line, mut last) = (String::new(), None::<f64>);
-        for (at, row) in &samples.rows {
-            let Some(value) = row.get(column).copied().flatten().filter(|v| v.is_finite()) else {
-                last = None;
-                continue;
-            };
-            let since = (at.0 - stretch.from.0) as f64;
-            let pen = if last.is_some_and(|last| since - last <= (usual * 4.0).max(3.0 * check.every as f64)) {
-                'L'
-            } else {
-                'M'
-            };
-            let _ = write!(line, "{pen}{:.1} {:.1}", (since / span).clamp(0.0, 1.0) * WIDTH, y(value));
-            last = Some(since);
+        let mut line = String::new();
+        for piece in &pieces {
+            let points = thin(piece);
+            for (i, (x, value)) in points.iter().enumerate() {
+                let _ = write!(line, "{}{x:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, y(*value));
+            }
+            if points.len() == 1 {
+                line.push_str("h0");
+            }
         }
         let limits: Vec<LimitLine> = limited
             .limits
@@ -129,4 +167,49 @@ pub(super) fn charts(
         })
     };
     limited(service, check).into_iter().filter_map(draw).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Wall;
+
+    #[test]
+    fn functions_are_drawn_as_what_they_look_at() {
+        for (term, metric) in [
+            ("process.cpu", "process.cpu"),
+            ("avg(process.cpu, 5m)", "process.cpu"),
+            ("changed(file.size)", "file.size"),
+        ] {
+            assert_eq!(inner(term), metric);
+        }
+    }
+
+    #[test]
+    fn lines_end_at_gaps() {
+        let stretch = Stretch { from: Wall(0), to: Wall(1000), buckets: 1 };
+        let row = |at, value| (Wall(at), vec![value]);
+        let rows = vec![
+            row(0, Some(1.0)),
+            row(100, Some(2.0)),
+            row(200, None),
+            row(300, Some(3.0)),
+            row(900, Some(4.0)),
+            row(950, Some(f64::NAN)),
+        ];
+        let samples = Samples { metrics: vec!["m".into()], rows, more: false };
+        let pieces = pieces(&samples, 0, stretch, 150);
+        assert_eq!(pieces, [vec![(0.0, 1.0), (100.0, 2.0)], vec![(300.0, 3.0)], vec![(900.0, 4.0)]]);
+    }
+
+    #[test]
+    fn thinning_keeps_every_peak() {
+        let piece: Vec<Point> =
+            (0..100_000).map(|i| (f64::from(i) / 100.0, if i == 54_321 { 99.0 } else { f64::from(i % 7) })).collect();
+        let points = thin(&piece);
+        assert!(points.len() <= 400, "{}", points.len());
+        assert!(points.iter().any(|(_, value)| *value == 99.0));
+        assert!(points.is_sorted_by(|a, b| a.0 <= b.0));
+        assert_eq!(thin(&piece[..1]), [(0.0, 0.0)]);
+    }
 }

@@ -19,7 +19,7 @@ mod words;
 pub use problem::Problem;
 pub use serve::{bind_tcp, bind_unix, serve_tcp, serve_unix};
 
-use crate::model::{Answer, Change, Command, Event, Incident, Message, Name, Snapshot, Wall};
+use crate::model::{Answer, Change, Command, Event, Incident, Name, Snapshot, Wall};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -97,6 +97,29 @@ pub struct Samples {
     pub metrics: Vec<String>,
     /// When, and the values in base units, the oldest first.
     pub rows: Vec<(Wall, Vec<Option<f64>>)>,
+    /// There are more, after the last.
+    pub more: bool,
+}
+
+/// A message that is not delivered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unsent {
+    /// Its number.
+    pub id: u64,
+    /// The notifier.
+    pub to: String,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// When it was written.
+    pub at: Wall,
+    /// From when on it is no longer worth sending.
+    pub expires: Wall,
+    /// It is no longer tried.
+    pub dead: bool,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the latest attempt failed.
+    pub error: Option<String>,
 }
 
 /// What the dashboard asks of the store. All of it may block; errors are words for people.
@@ -107,10 +130,12 @@ pub trait History: Send + Sync {
     fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String>;
     /// The time from `from` to `to` in so many stretches of the same length, the oldest first. Empty ones may be left out.
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String>;
-    /// At most `limit` samples, spread over the whole time asked for if there are more.
+    /// The samples from `from` until before `to`, the oldest `limit` of them.
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String>;
-    /// Messages not yet delivered, the oldest first.
-    fn outbox(&self, limit: usize) -> Result<Vec<Message>, String>;
+    /// The same time to be drawn: samples, or means of minutes where it is long; a few thousand at most.
+    fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String>;
+    /// Messages not delivered: those that wait, the oldest first, then those that are dead.
+    fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, String>;
 }
 
 /// What the pages need of the daemon, and what bounds them.

@@ -14,8 +14,6 @@ use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Points in the line of a chart: about one for every pixel of a phone.
-const POINTS: usize = 400;
 /// Events on the page.
 const EVENTS: usize = 50;
 /// Checks whose history is drawn.
@@ -135,7 +133,7 @@ async fn past(front: &Front, service: &ServiceView, stretch: Stretch) -> Result<
         let Stretch { from, to, buckets } = stretch;
         let filter = EventFilter { service: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
         let of_check = |check: &crate::model::Name| {
-            Ok((history.bars(&name, check, from, to, buckets)?, history.samples(&name, check, from, to, POINTS)?))
+            Ok((history.bars(&name, check, from, to, buckets)?, history.line(&name, check, from, to)?))
         };
         let checks = checks.iter().map(of_check).collect::<Result<_, String>>()?;
         Ok(Past { events: history.events(&filter)?, checks })

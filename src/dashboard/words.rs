@@ -29,9 +29,12 @@ impl Moment {
     pub fn clock(&self, at: &Wall) -> String {
         at.zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
-    /// `12:03`
+    /// `12:03`, with the day of the week if it is another day.
     pub fn minute(&self, at: &Wall) -> String {
-        at.zoned(self.zone.clone()).strftime("%H:%M").to_string()
+        at.zoned(self.zone.clone()).strftime(if self.same_day(at) { "%H:%M" } else { "%a %H:%M" }).to_string()
+    }
+    fn same_day(&self, at: &Wall) -> bool {
+        at.zoned(self.zone.clone()).date() == self.now.zoned(self.zone.clone()).date()
     }
     /// `2026-11-20 12:03:10`
     pub fn full(&self, at: &Wall) -> String {
@@ -50,8 +53,7 @@ impl Moment {
     }
     /// `<time>12:03:10</time>`, with the date if it is another day.
     pub fn at(&self, at: &Wall) -> Stamp {
-        let same_day = at.zoned(self.zone.clone()).date() == self.now.zoned(self.zone.clone()).date();
-        self.stamp(at, if same_day { self.clock(at) } else { self.full(at) })
+        self.stamp(at, if self.same_day(at) { self.clock(at) } else { self.full(at) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A world to look at: fourteen services, some in trouble, with a past; and a stand-in for the daemon's loop.
 #![allow(dead_code)] // shared by several tests, each of which uses a part
 
-use minder::dashboard::{Ask, Bar, EventFilter, Front, History, Samples};
+use minder::dashboard::{Ask, Bar, EventFilter, Front, History, Samples, Unsent};
 use minder::model::*;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, mpsc};
@@ -394,34 +394,53 @@ impl History for Past {
     }
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String> {
         self.whole()?;
-        let rows = limit.min(360);
-        let step = (to.0 - from.0) / rows as i64;
-        let metrics: &[&str] = match check {
-            "process" => &["down", "memory", "cpu"],
-            "filesystem" => &["used"],
-            "system" => &["cpu"],
-            _ => &["failed", "latency"],
-        };
-        let row = |i: usize| {
-            let at = from.0 + i as i64 * step;
-            let wave = noise(at / 240_000) * 0.25 + noise(at / 10_000) * 0.06;
-            let gone = service == "web" && (AT.0 - at) < 5 * MINUTE;
-            let value = |name: &&str| match *name {
-                "memory" if gone => None,
-                "memory" => Some(2.6e8 + 4e8 * wave),
-                "cpu" => Some(18.0 + 60.0 * wave),
-                "used" => Some(3.2e10 + 6e9 * i as f64 / rows as f64),
-                _ => Some(0.0),
-            };
-            (Wall(at), metrics.iter().map(value).collect())
-        };
-        let rows = (0..rows).map(row).filter(|(at, _): &(Wall, Vec<_>)| *at <= AT).collect();
-        Ok(Samples { metrics: metrics.iter().map(|m| (*m).to_owned()).collect(), rows })
+        Ok(samples(service, check, from, to, 10 * SECOND, limit))
     }
-    fn outbox(&self, _limit: usize) -> Result<Vec<Message>, String> {
+    fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String> {
         self.whole()?;
-        Ok(Vec::new())
+        let step = if to.0 - from.0 > 120 * MINUTE { MINUTE } else { 10 * SECOND };
+        Ok(samples(service, check, from, to, step, usize::MAX))
     }
+    fn outbox(&self, _limit: usize) -> Result<Vec<Unsent>, String> {
+        self.whole()?;
+        Ok(vec![Unsent {
+            id: 7,
+            to: "ops".into(),
+            title: "web: process.down".into(),
+            at: ago(4 * MINUTE),
+            expires: Wall(AT.0 + 60 * MINUTE),
+            dead: false,
+            attempts: 3,
+            error: Some("the server is not there".into()),
+        }])
+    }
+}
+
+/// A sample at every `step`, until now.
+fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: usize) -> Samples {
+    let metrics: &[&str] = match check {
+        "process" => &["down", "memory", "cpu"],
+        "filesystem" => &["used"],
+        "system" => &["cpu"],
+        _ => &["failed", "latency"],
+    };
+    let row = |at: i64| {
+        let wave = (noise(at / 240_000) * 0.25 + noise(at / 10_000) * 0.06).min(1.0);
+        let gone = service == "web" && (AT.0 - at) < 5 * MINUTE;
+        let value = |name: &&str| match *name {
+            "memory" if gone => None,
+            "memory" => Some((2.6e8 + 4e8 * wave).round()),
+            "cpu" => Some((1800.0 + 6000.0 * wave).round() / 100.0),
+            "used" => Some(3.74e10 - 1e4 * ((AT.0 - at) / SECOND) as f64),
+            _ => Some(0.0),
+        };
+        (Wall(at), metrics.iter().map(value).collect())
+    };
+    // A day at most, whatever is asked for.
+    let (first, end) = (from.0.max(AT.0 - 24 * 60 * MINUTE), to.0.min(AT.0 + 1));
+    let mut times = (first.div_euclid(step)..).map(|i| i * step).filter(|at| *at >= first).take_while(|at| *at < end);
+    let rows = times.by_ref().take(limit).map(row).collect();
+    Samples { metrics: metrics.iter().map(|m| (*m).to_owned()).collect(), rows, more: times.next().is_some() }
 }
 
 /// Everything at once: what stands in for the daemon, and hands to change it.

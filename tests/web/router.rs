@@ -175,7 +175,7 @@ async fn a_limit_in_percent_is_drawn_in_the_unit_that_is_kept() {
     let limit: f64 = 90.0 * 3.74e10 / 93.5;
     assert!(got.body.contains("<path class=\"limit\""), "{}", got.body);
     let y = got.body.split("<path class=\"limit\" d=\"M0 ").nth(1).and_then(|s| s.split('H').next()).unwrap();
-    let top = 1.15 * limit.max(3.8e10);
+    let top = 1.15 * limit.max(3.74e10);
     let expected = 100.0 * (1.0 - limit / top);
     assert!((y.parse::<f64>().unwrap() - expected).abs() < 1.0, "{y} {expected}");
 }
@@ -273,13 +273,13 @@ async fn the_api_says_the_same_as_the_page() {
     let older = get(&world, "/api/v1/events?service=web&kind=acted&before=108").await.json();
     assert_eq!(older[0]["id"], 105);
     assert_eq!(get(&world, "/api/v1/incidents?service=web").await.json()[0]["id"], 41);
-    assert_eq!(get(&world, "/api/v1/outbox").await.json(), json!([]));
+    assert_eq!(get(&world, "/api/v1/outbox").await.json()[0]["error"], "the server is not there");
     let bars = get(&world, "/api/v1/services/web/checks/process/bars?buckets=6").await.json();
     assert_eq!(bars.as_array().unwrap().len(), 6);
     assert_eq!(bars[5].as_object().unwrap().keys().collect::<Vec<_>>(), ["bad", "samples", "start", "unknown"]);
     let samples = get(&world, "/api/v1/services/web/checks/process/samples?limit=10").await.json();
     assert_eq!(samples["metrics"], json!(["down", "memory", "cpu"]));
-    assert!(samples["rows"].as_array().unwrap().len() <= 10);
+    assert_eq!((samples["rows"].as_array().unwrap().len(), &samples["more"]), (10, &json!(true)));
     assert_eq!(samples["rows"][0][1].as_array().unwrap().len(), 3);
 }
 
