@@ -187,9 +187,7 @@ async fn hostile_words_stay_words() {
     snapshot.refused = Some(HOSTILE.into());
     snapshot.notes = vec![HOSTILE.into()];
     let web = &mut snapshot.services[1];
-    for text in [&mut web.summary] {
-        *text = HOSTILE.into();
-    }
+    web.summary = HOSTILE.into();
     for text in [
         &mut web.description,
         &mut web.group,
