@@ -10,6 +10,7 @@ mod chart;
 mod guard;
 mod live;
 mod overview;
+mod past;
 mod problem;
 mod serve;
 mod service;
