@@ -6,3 +6,5 @@
 mod client;
 #[path = "web/fixture.rs"]
 mod fixture;
+#[path = "web/world.rs"]
+mod world;

@@ -10,3 +10,5 @@ mod fixture;
 mod router;
 #[path = "web/served.rs"]
 mod served;
+#[path = "web/world.rs"]
+mod world;

@@ -66,11 +66,7 @@ fn watch(args: &Args, client: &Client, screen: Screen) -> Result<Outcome, Failur
             Err(failure) if failure.code == code::UNREACHABLE => format!("{failure}\n"),
             Err(failure) => return Err(failure),
         };
-        let clear = if screen.width.is_some() { "\x1b[H\x1b[2J" } else { "" };
-        print(&format!("{clear}{text}"))?;
-        if screen.width.is_none() {
-            print("\n")?;
-        }
+        print(&screen.redraw(&text))?;
         std::thread::sleep(EVERY);
     }
 }

@@ -1,18 +1,19 @@
 //! Transcripts: a command, what it prints, how it ends.
 
-use super::fixture::{self, HOSTILE, World};
+use super::fixture::{self, HOSTILE};
+use super::world::World;
 use minder::dashboard::{bind_unix, serve_unix, socket};
 use minder::model::{Command as Asked, Snapshot};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// A daemon's socket with a world behind it.
 struct Stage {
-    _runtime: Runtime,
+    runtime: Runtime,
     dir: TempDir,
     world: World,
 }
@@ -20,13 +21,13 @@ struct Stage {
 impl Stage {
     fn new(snapshot: Snapshot) -> Stage {
         let runtime = Runtime::new().unwrap();
-        let _inside = runtime.enter();
+        let inside = runtime.enter();
         let dir = tempfile::tempdir().unwrap();
         let world = World::new(snapshot);
         let listener = bind_unix(&dir.path().join("minder.sock")).unwrap();
         runtime.spawn(serve_unix(listener, socket(world.front.clone())));
-        drop(_inside);
-        Stage { _runtime: runtime, dir, world }
+        drop(inside);
+        Stage { runtime, dir, world }
     }
     fn socket(&self) -> PathBuf {
         self.dir.path().join("minder.sock")
@@ -37,6 +38,16 @@ impl Stage {
     /// The command, what it says on both streams, and its exit status; paths of this run by a name.
     fn transcript(&self, args: &[&str]) -> String {
         transcript(args, &self.run(args)).replace(&self.socket().display().to_string(), "SOCKET")
+    }
+}
+
+/// A process that does not outlive its test.
+struct Leashed(Child);
+
+impl Drop for Leashed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -189,6 +200,26 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     drop(reader);
     let output = minder(&["history"]).env("MINDER_SOCKET", stage.socket()).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn watching_shows_what_changes_and_survives_a_restart() {
+    let stage = Stage::new(fixture::snapshot());
+    let child =
+        minder(&["status", "--watch"]).env("MINDER_SOCKET", stage.socket()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Leashed(child);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // A look a second, of at most sixteen lines: a bound of some ten seconds.
+    let mut shows = |what: &str| assert!(lines.by_ref().take(160).any(|line| line.starts_with(what)), "{what}");
+    shows("3 of 14 services are in trouble");
+    stage.world.now.lock().unwrap().services.truncate(1);
+    shows("The one service is well");
+    let path = stage.socket();
+    std::fs::remove_file(&path).unwrap();
+    shows("minder is not running here");
+    let _inside = stage.runtime.enter();
+    stage.runtime.spawn(serve_unix(bind_unix(&path).unwrap(), socket(stage.world.front.clone())));
+    shows("The one service is well");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The page in a real browser: `page.mjs` drives Debian's Chromium, and asks us to change the world.
 
-use super::fixture::{self, World};
+use super::fixture;
+use super::world::World;
 use minder::dashboard::{bind_tcp, page, serve_tcp};
 use minder::model::{EventKind, RuleState, Status};
 use std::io::{BufRead, BufReader, Write};

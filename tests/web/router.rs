@@ -1,6 +1,7 @@
 //! The router, asked without a network.
 
-use super::fixture::{self, AT, HOSTILE, World};
+use super::fixture::{self, AT, HOSTILE};
+use super::world::World;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use minder::dashboard::{page, socket};

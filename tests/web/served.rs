@@ -1,10 +1,13 @@
 //! Served for real: limits of connections, the socket's permissions and its commands.
 
-use super::fixture::{self, World};
+use super::fixture;
+use super::world::World;
 use minder::dashboard::{bind_tcp, bind_unix, page, serve_tcp, serve_unix, socket};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -89,6 +92,30 @@ async fn the_socket_is_for_its_owner_and_replaces_only_a_dead_one() {
     std::fs::remove_file(&path).unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(bind_unix(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+}
+
+/// Needs root, who alone can become somebody else.
+#[tokio::test]
+async fn others_are_not_heard_even_if_the_file_lets_them_in() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new(fixture::snapshot());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("minder.sock");
+    let serving = tokio::spawn(serve_unix(bind_unix(&path).unwrap(), socket(world.front.clone())));
+    for (path, mode) in [(dir.path(), 0o755), (&path, 0o666)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let curl = |uid: u32| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--max-time", "5", "--unix-socket"]).arg(&path).arg("http://minder/api/v1/healthz");
+        tokio::task::spawn_blocking(move || curl.uid(uid).gid(uid).output().expect("curl is needed"))
+    };
+    assert!(String::from_utf8_lossy(&curl(0).await.unwrap().stdout).contains("\"ok\":true"));
+    let nobody = curl(65534).await.unwrap();
+    assert_eq!((nobody.status.success(), nobody.stdout.len()), (false, 0));
+    serving.abort();
 }
 
 #[tokio::test]
