@@ -28,7 +28,7 @@ pub mod code {
 
 /// Watches daemons that it did not start, judges them by YAML rules, and acts.
 #[derive(Debug, Parser)]
-#[command(name = "minder", version, disable_help_subcommand = false, after_help = EXIT_CODES)]
+#[command(name = "minder", version, after_help = EXIT_CODES)]
 struct Cli {
     /// The daemon's socket [default: $MINDER_SOCKET, else /run/minder/minder.sock for root, $XDG_RUNTIME_DIR/minder/minder.sock for others]
     #[arg(long, global = true, value_name = "PATH")]

@@ -157,7 +157,7 @@ impl Doors {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Patient { stream, stalled: None }), service);
+            .serve_connection(TokioIo::new(Patient { stream, patience: STALL, stalled: None }), service);
         self.connections.spawn(async move {
             // An error is the other end's: it went away, or spoke something else.
             let _ = connection.await;
@@ -165,9 +165,10 @@ impl Doors {
     }
 }
 
-/// A stream that fails when its reader takes nothing for [`STALL`]: a few hundred silent readers must not keep out the rest.
+/// A stream that fails when its reader takes nothing for so long: a few hundred silent readers must not keep out the rest.
 struct Patient<S> {
     stream: S,
+    patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -177,7 +178,8 @@ impl<S> Patient<S> {
             self.stalled = None;
             return progress;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -201,5 +203,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.bound(cx, progress)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
+        let (mut far, near) = tokio::io::duplex(1000);
+        let mut near = Patient { stream: near, patience: Duration::from_millis(200), stalled: None };
+        let slow = tokio::spawn(async move {
+            let mut part = [0; 1000];
+            for _ in 0..30 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                far.read_exact(&mut part).await.unwrap();
+            }
+            far
+        });
+        near.write_all(&[0; 30_000]).await.unwrap();
+        let _far = slow.await.unwrap();
+        let cut = near.write_all(&[0; 2000]).await.unwrap_err();
+        assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
     }
 }
