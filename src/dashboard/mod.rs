@@ -1,1 +1,230 @@
 //! Shows, and takes commands: one axum router, served on TCP and on a unix socket.
+//!
+//! [`page`] is the router for a loopback TCP port: pages and JSON, read-only, deaf to every `Host` but its own.
+//! [`socket`] is the same with commands, for a unix socket whose peers are known by their credentials. Both are clients of
+//! the daemon's loop ([`Ask`]) and of the history ([`History`]); they decide nothing.
+
+mod api;
+mod assets;
+mod chart;
+mod guard;
+mod live;
+mod overview;
+mod past;
+mod problem;
+mod serve;
+mod service;
+mod strip;
+mod words;
+
+pub use problem::Problem;
+pub use serve::{bind_tcp, bind_unix, serve_tcp, serve_unix};
+
+use crate::model::{Answer, Change, Command, Event, Incident, Name, Snapshot, Wall};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot};
+use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// How long a request may take; streams and commands are exempt.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest body of a request.
+const MAX_BODY: usize = 64 << 10;
+/// Readers of history at work at the same time. Each holds a thread of the blocking pool, which other layers need too.
+const READERS: usize = 4;
+/// Streams of changes at the same time.
+const STREAMS: usize = 32;
+
+/// A question to the daemon's loop.
+#[derive(Debug)]
+pub enum Ask {
+    /// How does everything stand?
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Somebody wants something done. The reply comes when its outcome is known.
+    Command {
+        /// Who, for the record: `root`, `uid 1000`.
+        who: Arc<str>,
+        /// What.
+        command: Command,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
+    /// Read the rules anew.
+    Reload(oneshot::Sender<Answer>),
+}
+
+/// Which events are wanted. Those that fit all that is given, the newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventFilter {
+    /// Of this service.
+    pub service: Option<Name>,
+    /// With this word ([`crate::model::EventKind::word`]).
+    pub kind: Option<String>,
+    /// Of this incident.
+    pub incident: Option<u64>,
+    /// Not older than this.
+    pub from: Option<Wall>,
+    /// With a smaller number than this: the next page.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A stretch of time of a check, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bar {
+    /// Its begin.
+    pub start: Wall,
+    /// How many samples fell into it.
+    pub samples: u32,
+    /// In how many of them something was wrong.
+    pub bad: u32,
+    /// How many could not be asked.
+    pub unknown: u32,
+}
+
+/// Samples of a check.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Samples {
+    /// The names of the metrics, in the order of the values.
+    pub metrics: Vec<String>,
+    /// When, and the values in base units, the oldest first.
+    pub rows: Vec<(Wall, Vec<Option<f64>>)>,
+    /// There are more, after the last.
+    pub more: bool,
+}
+
+/// A message that is not delivered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unsent {
+    /// Its number.
+    pub id: u64,
+    /// The notifier.
+    pub to: String,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// When it was written.
+    pub at: Wall,
+    /// From when on it is no longer worth sending.
+    pub expires: Wall,
+    /// It is no longer tried.
+    pub dead: bool,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the latest attempt failed.
+    pub error: Option<String>,
+}
+
+/// What the dashboard asks of the store. All of it may block; errors are words for people.
+pub trait History: Send + Sync {
+    /// Events, the newest first.
+    fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String>;
+    /// Incidents, the newest first.
+    fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String>;
+    /// The time from `from` to `to` in so many stretches of the same length, the oldest first. Empty ones may be left out.
+    fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String>;
+    /// The samples from `from` until before `to`, the oldest `limit` of them.
+    fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String>;
+    /// The same time to be drawn: samples, or means of minutes where it is long; a few thousand at most.
+    fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String>;
+    /// Messages not delivered: those that wait, the oldest first, then those that are dead.
+    fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, String>;
+}
+
+/// What the pages need of the daemon, and what bounds them.
+pub struct Front {
+    asks: mpsc::Sender<Ask>,
+    changes: broadcast::Sender<Arc<Change>>,
+    history: Arc<dyn History>,
+    readers: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    strips: Mutex<strip::Cache>,
+}
+
+impl Front {
+    /// Over the daemon's loop, its stream of changes and the store.
+    pub fn new(
+        asks: mpsc::Sender<Ask>,
+        changes: broadcast::Sender<Arc<Change>>,
+        history: Arc<dyn History>,
+    ) -> Arc<Front> {
+        Arc::new(Front {
+            asks,
+            changes,
+            history,
+            readers: Arc::new(Semaphore::new(READERS)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            strips: Mutex::default(),
+        })
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(question(reply)).await.map_err(|_| Problem::ending())?;
+        answer.await.map_err(|_| Problem::ending())
+    }
+
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, Problem> {
+        self.ask(Ask::Snapshot).await
+    }
+
+    /// Looks something up in the history, on a thread that may block.
+    async fn look<T, F>(&self, look: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn History) -> Result<T, String> + Send + 'static,
+    {
+        let permit = self.readers.clone().acquire_owned().await.map_err(|_| Problem::ending())?;
+        let history = self.history.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            // Kept until the look is over, also if whoever asked has long gone: the cap is on threads, not on requests.
+            let _permit = permit;
+            look(&*history)
+        });
+        looked.await.map_err(|_| Problem::ending())?.map_err(Problem::history)
+    }
+}
+
+/// The read-only router for TCP. It answers only to the names under which this machine itself reaches `listen`.
+pub fn page(front: Arc<Front>, listen: SocketAddr) -> Router {
+    reads(front)
+        .layer(from_fn_with_state(guard::hosts(listen), guard::local_and_read_only))
+        .layer(from_fn(guard::headers))
+}
+
+/// The router for the unix socket: reads and commands. [`serve_unix`] says who asks.
+pub fn socket(front: Arc<Front>) -> Router {
+    let commands = Router::new()
+        .route("/api/v1/commands", post(api::command))
+        .route("/api/v1/reload", post(api::reload))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(front.clone());
+    reads(front).merge(commands).layer(from_fn(guard::headers))
+}
+
+fn reads(front: Arc<Front>) -> Router {
+    let quick = Router::new()
+        .route("/", get(overview::show))
+        .route("/services/{name}", get(service::show))
+        .route("/assets/{name}", get(assets::show))
+        .route("/api/v1/healthz", get(api::healthz))
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/services/{name}", get(api::service))
+        .route("/api/v1/services/{name}/checks/{check}/samples", get(api::samples))
+        .route("/api/v1/services/{name}/checks/{check}/bars", get(api::bars))
+        .route("/api/v1/events", get(api::events))
+        .route("/api/v1/incidents", get(api::incidents))
+        .route("/api/v1/outbox", get(api::outbox))
+        .fallback(problem::nothing_here)
+        .layer(CompressionLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
+    Router::new().route("/events", get(live::follow)).merge(quick).with_state(front)
+}

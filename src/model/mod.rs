@@ -12,6 +12,7 @@ mod saved;
 mod secret;
 mod status;
 mod time;
+mod words;
 
 pub use condition::*;
 pub use event::*;
@@ -24,3 +25,4 @@ pub use saved::*;
 pub use secret::*;
 pub use status::*;
 pub use time::*;
+pub use words::*;

@@ -1,1 +1,312 @@
 //! Keeps: state in `state.db`, samples in `history.db`.
+//!
+//! Both are SQLite databases in the state directory, with a log written ahead (WAL) and `synchronous = NORMAL`: a `kill -9` loses
+//! nothing that was committed, a power cut may lose the last moments. Each has one thread that writes; the loop hands over and
+//! goes on. Queries have connections of their own ([`Reader`]) and read beside the writers, as `sqlite3` may:
+//!
+//! ```text
+//! sqlite3 -readonly state.db "SELECT time, service, words FROM events ORDER BY id DESC LIMIT 20"
+//! sqlite3 -readonly history.db "SELECT * FROM hours WHERE service = 'web' AND metric = 'memory'"
+//! ```
+//!
+//! # `state.db`: what must not be lost
+//!
+//! | table | a row for each | kept |
+//! |---|---|---|
+//! | `meta` | fact about the database | for ever |
+//! | `service` | service: its state as JSON | while it is in the plan |
+//! | `event` | event; view `events` | `history.keep` |
+//! | `incident` | incident; view `incidents` | `history.keep` after its end |
+//! | `outbox` | message; view `messages` | delivered 7 days, dead 30 days; at most 10,000 wait |
+//!
+//! # `history.db`: disposable
+//!
+//! | table | a row for each | kept |
+//! |---|---|---|
+//! | `series` | check, and list of its metrics that are kept | while it has rows |
+//! | `block` | minute or so of a series: its samples, packed | 7 days |
+//! | `rollup_minute` | series, metric and minute; view `minutes` | 30 days |
+//! | `rollup_hour`, `rollup_day` | the same by hour and day (UTC); views `hours`, `days`, `health` | `history.keep` |
+//!
+//! Nothing is kept longer than `history.keep`. Beyond `history.max_size` the oldest samples go first, then minutes, hours, days.
+//! Samples are packed in memory as they come; each check's block is written about once a minute, and rolled up about every
+//! quarter of an hour. `kill -9` loses samples since the last block, a minute at most.
+//!
+//! # Without a disk
+//!
+//! A full or broken disk stops nothing: the latest state of each service and the last 1,000 events and messages stay in memory
+//! and are written when the disk is back; samples stay in their 2 MB of buffers, and the oldest are dropped. What is lost is
+//! counted and told ([`Store::trouble`]). A `state.db` that cannot be read at the start is put aside as
+//! `state.db.unreadable-SECONDS`, and the engine is told ([`crate::model::Restored::lost`]).
+
+mod buffers;
+mod codec;
+mod database;
+mod directory;
+mod history;
+mod queue;
+mod reader;
+mod rollup;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use queue::Committed;
+pub use reader::{Bar, EventFilter, IncidentFilter, MessageState, OutboxRow, ReadError, Reader, Rollup, Samples};
+pub use rollup::{Step, Sum};
+
+use crate::model::{CheckId, Clock, HistoryLimits, Message, Record, Restored, Sample, Series, Wall};
+use buffers::Buffers;
+use database::{Database, Failure, HISTORY, STATE};
+use queue::Queue;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory, or a file in it, cannot be used.
+    #[error("the state directory {} cannot be used", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else could write into the directory.
+    #[error(
+        "the state directory {0} is not safe: its mode is {mode:04o} and its owner uid {owner}; it must belong to the user that \
+         minder runs as, and nobody else may write in it (chmod 0700 {0})",
+        path.display()
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner.
+        owner: u32,
+    },
+    /// Another minder uses it.
+    #[error("the state directory {} is in use by another minder{}", path.display(), of_pid(.pid))]
+    Locked {
+        /// Which.
+        path: PathBuf,
+        /// The other minder, if it says so.
+        pid: Option<u32>,
+    },
+    /// The database was written by a later version.
+    #[error("{} was written by a later version of minder (its version is {found}, this minder knows {known}); run that one, \
+             or move the file away", path.display())]
+    Later {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The latest version that is known here.
+        known: usize,
+    },
+    /// The database cannot be used, though it is not damaged: the disk is full, or fails.
+    #[error("{} cannot be used: {why}", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+fn of_pid(pid: &Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+/// What was found when the store was opened.
+pub struct Opened {
+    /// For the engine.
+    pub restored: Restored,
+    /// Messages that are not delivered and have not expired, in order; at most 10,000.
+    pub outbox: Vec<Message>,
+    /// Random, made with `state.db` and kept in it.
+    pub instance: String,
+    /// What people should know: something was put aside.
+    pub notes: Vec<String>,
+}
+
+#[derive(Default)]
+pub(in crate::store) struct Troubles {
+    history: Option<String>,
+}
+
+/// The two databases and their writers.
+pub struct Store {
+    queue: Arc<Queue>,
+    buffers: Arc<Buffers>,
+    troubles: Arc<Mutex<Troubles>>,
+    reader: Reader,
+    clock: Arc<dyn Clock>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Store {
+    /// Opens the databases in this directory, creating what is missing, and keeps every other minder out.
+    ///
+    /// `boot_id` names the machine's boot (`/proc/sys/kernel/random/boot_id`).
+    pub fn open(dir: &Path, boot_id: &str, clock: Arc<dyn Clock>) -> Result<(Store, Opened), OpenError> {
+        let lock_file = Arc::new(directory::claim(dir)?);
+        let now = clock.now().wall;
+        let mut database = Database::new(dir, &STATE);
+        let mut found = open_state(&mut database, boot_id, now)?;
+        let facts = std::mem::take(&mut found.facts);
+        let instance = facts.instance.clone();
+        let state = state::Writer { database, clock: clock.clone(), facts };
+
+        let mut database = Database::new(dir, &HISTORY);
+        found.notes.extend(open_history(&mut database, now));
+        let (buffers, troubles) = <(Arc<Buffers>, Arc<Mutex<Troubles>>)>::default();
+        let history = history::Writer {
+            database,
+            buffers: buffers.clone(),
+            clock: clock.clone(),
+            troubles: troubles.clone(),
+            known: history::Known::default(),
+            sweep: history::Sweep::default(),
+        };
+
+        let queue = Queue::new(HistoryLimits::default().keep.0);
+        let (end, ended) = mpsc::channel();
+        let spawned = {
+            let queue = queue.clone();
+            spawn("state", end.clone(), lock_file.clone(), move || state.run(&queue))
+                .and_then(|()| spawn("history", end, lock_file, move || history.run()))
+        };
+        let reader = Reader::new(dir, buffers.clone());
+        let store = Store { queue, buffers, troubles, reader, clock, ended };
+        // Dropping the store ends the writer that did start.
+        spawned.map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+        let opened = Opened { restored: found.restored, outbox: found.outbox, instance, notes: found.notes };
+        Ok((store, opened))
+    }
+
+    /// Writes these in one transaction, together with what else waits. Never blocks and never fails: without a disk they wait in
+    /// memory.
+    pub fn commit(&self, records: Vec<Record>, messages: Vec<Message>) -> Committed {
+        self.queue.commit(records, messages)
+    }
+
+    /// These are the metrics to keep of this check; its samples were not kept before. A series of the same service and check
+    /// under another number ends.
+    pub fn series(&self, check: CheckId, series: Series) {
+        self.buffers.series(check, series);
+    }
+
+    /// Keeps this sample; costs some 100 ns.
+    pub fn keep(&self, check: CheckId, sample: &Sample) {
+        self.buffers.keep(check, sample);
+    }
+
+    /// The check is no longer asked.
+    pub fn forget(&self, check: CheckId) {
+        self.buffers.forget(check);
+    }
+
+    /// How much history to keep.
+    pub fn limits(&self, limits: &HistoryLimits) {
+        self.queue.keep(limits.keep.0);
+        self.buffers.limits(limits);
+    }
+
+    /// For queries.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// What people should know: a database cannot be written, and what that has cost so far.
+    pub fn trouble(&self) -> Option<String> {
+        let troubles = [self.queue.trouble(), lock(&self.troubles).history.clone()];
+        troubles.into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
+    }
+
+    /// Writes what is left, for at most so long. True if all was written.
+    pub fn close(self, at_most: Duration) -> bool {
+        self.queue.close();
+        self.buffers.close();
+        let deadline = self.clock.now().mono + at_most;
+        let ended = (0..2).all(|_| self.ended.recv_timeout(deadline - self.clock.now().mono).is_ok());
+        ended && self.trouble().is_none()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.buffers.close();
+    }
+}
+
+/// Runs a writer, which holds the lock until it has ended, and says so then.
+fn spawn(
+    name: &str,
+    end: mpsc::Sender<()>,
+    lock: Arc<File>,
+    writer: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let run = move || {
+        writer();
+        drop(lock);
+        let _ = end.send(());
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
+}
+
+/// Opens and reads `state.db`; one that cannot be read is put aside, and a new one begun.
+fn open_state(database: &mut Database, boot_id: &str, now: Wall) -> Result<state::Found, OpenError> {
+    let load = |database: &mut Database| {
+        let (connection, _) = database.connection()?;
+        state::load(connection, boot_id, now)
+    };
+    let failure = match load(database) {
+        Ok(found) => return Ok(found),
+        Err(failure) => failure,
+    };
+    let path = database.path().to_owned();
+    match failure {
+        Failure::Later { found, known } => Err(OpenError::Later { path, found, known }),
+        damage if damage.is_damage() => {
+            let aside = database.put_aside(now).map_err(|e| OpenError::Database {
+                path: path.clone(),
+                why: format!("{damage}; nor put aside: {e}"),
+            })?;
+            let mut found = load(database)
+                .map_err(|failure| OpenError::Database { path: path.clone(), why: failure.to_string() })?;
+            found.restored.lost = true;
+            found.notes.push(format!(
+                "{} could not be read and was put aside as {}: {damage}; services are not started until a person confirms it",
+                path.display(),
+                aside.display()
+            ));
+            Ok(found)
+        }
+        failure => Err(OpenError::Database { path, why: failure.to_string() }),
+    }
+}
+
+/// Opens `history.db`; says what people should know. Where this fails, the writer tries again.
+fn open_history(database: &mut Database, now: Wall) -> Option<String> {
+    let failure = database.connection().err()?;
+    let path = database.path().display().to_string();
+    if failure.is_damage() || matches!(failure, Failure::Later { .. }) {
+        return Some(match database.put_aside(now) {
+            Ok(aside) => format!("{path} could not be read and was put aside as {}: {failure}", aside.display()),
+            Err(e) => format!("{path} could not be read: {failure}; nor put aside: {e}"),
+        });
+    }
+    Some(format!("{path} cannot be opened: {failure}"))
+}
+
+/// A thread that panicked while it held the lock has ended minder: what it left is not looked at twice.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

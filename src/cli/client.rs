@@ -1,0 +1,138 @@
+//! Talks HTTP to the daemon's unix socket. Every wait and every answer is bounded.
+
+use super::{Failure, code};
+use crate::model::plain_lines;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
+
+/// The longest answer: samples of a long time as JSON.
+const MAX_ANSWER: usize = 64 << 20;
+/// How long an answer to a question may take.
+pub(super) const SOON: Duration = Duration::from_secs(15);
+/// How long the true outcome of a command may take; the daemon itself gives up a little earlier.
+pub(super) const OUTCOME: Duration = Duration::from_secs(310);
+
+/// Where the daemon's socket is, if nothing else is said: `$MINDER_SOCKET`, else where minder of this user puts it.
+/// Nothing: this user has no directory for such things.
+pub fn default_socket() -> Option<PathBuf> {
+    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = given("MINDER_SOCKET") {
+        return Some(path);
+    }
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from("/run/minder/minder.sock"));
+    }
+    given("XDG_RUNTIME_DIR").map(|directory| directory.join("minder/minder.sock"))
+}
+
+/// The daemon, seen from here.
+pub(super) struct Client {
+    path: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// An answer, whatever its status.
+pub(super) struct Reply {
+    pub status: StatusCode,
+    pub body: Bytes,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    title: String,
+    detail: String,
+}
+
+impl Client {
+    pub fn new(socket: Option<&Path>) -> Result<Client, Failure> {
+        let path = socket.map(Path::to_owned).or_else(default_socket).ok_or_else(|| {
+            Failure::new(code::USAGE, "XDG_RUNTIME_DIR is not set, so name the daemon's socket: --socket PATH")
+        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|e| Failure::new(code::WRONG, format!("the system gives too little to run: {e}")))?;
+        Ok(Client { path, runtime })
+    }
+
+    /// Asks, and reads the answer as JSON.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let reply = self.send(Method::GET, path, Bytes::new(), SOON)?;
+        if reply.status.is_success() { self.read(&reply) } else { Err(self.refused(&reply)) }
+    }
+
+    /// What the answer says.
+    pub fn read<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Failure> {
+        serde_json::from_slice(&reply.body).map_err(|e| {
+            let words = format!("what answers at {} is not this version of minder: {e}", self.path.display());
+            Failure::new(code::UNREACHABLE, words)
+        })
+    }
+
+    /// The answer of a daemon that did not do what it was asked.
+    pub fn refused(&self, reply: &Reply) -> Failure {
+        match serde_json::from_slice::<Problem>(&reply.body) {
+            Ok(problem) => {
+                // What does not exist, or was not understood, was asked for wrongly.
+                let code = if reply.status.is_client_error() { code::USAGE } else { code::WRONG };
+                Failure::new(code, plain_lines(&format!("{}: {}", problem.title, problem.detail)))
+            }
+            Err(_) => Failure::new(code::UNREACHABLE, format!("what answers at {} is not minder", self.path.display())),
+        }
+    }
+
+    pub fn send(&self, method: Method, path: &str, body: Bytes, within: Duration) -> Result<Reply, Failure> {
+        let exchange = async {
+            let stream = UnixStream::connect(&self.path).await.map_err(|e| self.not_there(&e))?;
+            let broken = |e: hyper::Error| {
+                Failure::new(
+                    code::UNREACHABLE,
+                    format!("the connection to minder at {} broke: {e}", self.path.display()),
+                )
+            };
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            tokio::spawn(connection);
+            let request = Request::builder().method(method).uri(path).header("host", "minder");
+            let request = request.body(Full::new(body)).map_err(|e| Failure::new(code::USAGE, e.to_string()))?;
+            let answer = sender.send_request(request).await.map_err(broken)?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            let body =
+                body.map_err(|e| Failure::new(code::UNREACHABLE, format!("minder's answer cannot be read: {e}")))?;
+            Ok(Reply { status, body: body.to_bytes() })
+        };
+        self.runtime.block_on(async {
+            tokio::time::timeout(within, exchange).await.unwrap_or_else(|_| {
+                let words = format!("minder at {} did not answer within {} s", self.path.display(), within.as_secs());
+                Err(Failure::new(code::UNREACHABLE, words))
+            })
+        })
+    }
+
+    fn not_there(&self, e: &io::Error) -> Failure {
+        let path = self.path.display();
+        let words = match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                format!("minder is not running here: nothing answers at {path}. Start it with `minder run`.")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("no permission to speak with minder at {path}: only root and the user that it runs as may.")
+            }
+            _ => format!("minder at {path} cannot be reached: {e}"),
+        };
+        Failure::new(code::UNREACHABLE, words)
+    }
+}
+
+/// A text as a part of a path or a query.
+pub(super) fn encode(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

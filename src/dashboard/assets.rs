@@ -1,0 +1,52 @@
+//! Style and script, compiled in. Their addresses carry a hash of their content, so that browsers may keep them for ever.
+
+use super::Problem;
+use super::problem::ProblemPage;
+use axum::extract::{Path, RawQuery};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use std::fmt::Write;
+
+#[derive(RustEmbed)]
+#[folder = "web/assets/"]
+struct Assets;
+
+fn version(file: &EmbeddedFile) -> String {
+    file.metadata.sha256_hash().iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The address of an asset, with its version.
+pub(super) fn url(name: &str) -> String {
+    let version = Assets::get(name).map(|file| version(&file)).unwrap_or_default();
+    format!("/assets/{name}?v={version}")
+}
+
+pub(super) async fn show(Path(name): Path<String>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let Some(file) = Assets::get(&name) else {
+        return ProblemPage(Problem::new(StatusCode::NOT_FOUND, "Nothing here", "There is no such file."))
+            .into_response();
+    };
+    let kind = match name.rsplit('.').next() {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    let version = version(&file);
+    let etag = format!("\"{version}\"");
+    let keep = if query.is_some_and(|q| q == format!("v={version}")) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let caching = [(CACHE_CONTROL, keep.to_owned()), (ETAG, etag.clone())];
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    }
+    (caching, [(CONTENT_TYPE, kind)], file.data.into_owned()).into_response()
+}

@@ -1,0 +1,231 @@
+//! Listening, and what bounds those who connect.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+use tower::ServiceExt;
+
+/// Connections at the same time; further ones wait in the kernel's queue.
+const CONNECTIONS: usize = 256;
+/// That queue. The usual 128 overflows when many pages come back at once, and then connects take a second more.
+const BACKLOG: u32 = 1024;
+/// The longest head of a request.
+const MAX_HEAD: usize = 64 << 10;
+/// How long the head of a request may take to come. It also ends idle connections.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a reader may take nothing before it is cut off.
+const STALL: Duration = Duration::from_secs(30);
+
+/// Who is at the other end of the unix socket, for the record.
+#[derive(Debug, Clone)]
+pub(super) struct Who(pub Arc<str>);
+
+/// Listens on a loopback address.
+pub fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
+    if !listen.ip().is_loopback() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{listen} is not a loopback address")));
+    }
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
+}
+
+/// Listens on a unix socket that only its owner and root may connect to. A socket that nobody answers any more is replaced;
+/// a directory that is missing is made, for the owner alone. Refused: a path where something else stands, a socket that is
+/// answered, and a directory in which others could put a socket of their own in the place of this one.
+pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let refuse = |kind, words: &str| Err(io::Error::new(kind, format!("{}: {words}", path.display())));
+    let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else {
+        return refuse(io::ErrorKind::InvalidInput, "a path with a directory is needed");
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let about = std::fs::metadata(directory)?;
+    let me = rustix::process::geteuid().as_raw();
+    let open_to_others = about.mode() & 0o022 != 0 && about.mode() & 0o1000 == 0;
+    if open_to_others || (about.uid() != me && about.uid() != 0) {
+        return refuse(
+            io::ErrorKind::PermissionDenied,
+            "others could replace it, its directory is theirs or open to them",
+        );
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if !there.file_type().is_socket() => {
+            return refuse(io::ErrorKind::AlreadyExists, "something that is not a socket is there already");
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+            return refuse(io::ErrorKind::AddrInUse, "another minder answers there");
+        }
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    // Nobody can connect before `listen`, so there is no moment at which a looser mode could be used.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves until it is dropped, and every connection with it.
+pub async fn serve_tcp(listener: TcpListener, router: Router) {
+    let mut doors = Doors::new(router);
+    loop {
+        doors.wait_for_room().await;
+        match listener.accept().await {
+            Ok((stream, _)) => doors.admit(stream, None),
+            Err(_) => pause().await,
+        }
+    }
+}
+
+/// The same for the unix socket. Only root and minder's own user are heard; what they ask is put down to them.
+pub async fn serve_unix(listener: UnixListener, router: Router) {
+    let mut doors = Doors::new(router);
+    loop {
+        doors.wait_for_room().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Some(who) = peer(&stream) {
+                    doors.admit(stream, Some(who));
+                }
+            }
+            Err(_) => pause().await,
+        }
+    }
+}
+
+fn peer(stream: &UnixStream) -> Option<Who> {
+    let uid = stream.peer_cred().ok()?.uid();
+    match uid {
+        0 => Some(Who("root".into())),
+        _ if uid == rustix::process::geteuid().as_raw() => Some(Who(format!("uid {uid}").into())),
+        _ => None,
+    }
+}
+
+/// Accepting fails for want of descriptors or memory; trying at once would only burn what is left.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+struct Doors {
+    router: Router,
+    connections: JoinSet<()>,
+}
+
+impl Doors {
+    fn new(router: Router) -> Doors {
+        Doors { router, connections: JoinSet::new() }
+    }
+
+    async fn wait_for_room(&mut self) {
+        while self.connections.try_join_next().is_some() {}
+        if self.connections.len() >= CONNECTIONS {
+            self.connections.join_next().await;
+        }
+    }
+
+    fn admit<S>(&mut self, stream: S, who: Option<Who>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let router = self.router.clone();
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            if let Some(who) = &who {
+                request.extensions_mut().insert(who.clone());
+            }
+            router.clone().oneshot(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(Patient { stream, patience: STALL, stalled: None }), service);
+        self.connections.spawn(async move {
+            // An error is the other end's: it went away, or spoke something else.
+            let _ = connection.await;
+        });
+    }
+}
+
+/// A stream that fails when its reader takes nothing for so long: a few hundred silent readers must not keep out the rest.
+struct Patient<S> {
+    stream: S,
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    fn bound<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.stalled = None;
+            return progress;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.bound(cx, progress)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_flush(cx);
+        self.bound(cx, progress)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.bound(cx, progress)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
+        let (mut far, near) = tokio::io::duplex(1000);
+        let mut near = Patient { stream: near, patience: Duration::from_millis(200), stalled: None };
+        let slow = tokio::spawn(async move {
+            let mut part = [0; 1000];
+            for _ in 0..30 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                far.read_exact(&mut part).await.unwrap();
+            }
+            far
+        });
+        near.write_all(&[0; 30_000]).await.unwrap();
+        let _far = slow.await.unwrap();
+        let cut = near.write_all(&[0; 2000]).await.unwrap_err();
+        assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,117 @@
+//! Times and numbers as the pages show them.
+
+use crate::model::{Dimension, Status, Wall, show, show_age};
+use askama::filters::HtmlSafe;
+use jiff::tz::TimeZone;
+use std::fmt;
+
+/// What every page has.
+pub(super) struct Page {
+    pub title: String,
+    pub style: String,
+    pub script: String,
+    /// The time that the page shows, for the notice that the connection is lost.
+    pub at: Option<String>,
+}
+
+/// The moment that a page shows, and the zone of its reader, who sits at this machine.
+#[derive(Clone)]
+pub(super) struct Moment {
+    pub now: Wall,
+    pub zone: TimeZone,
+}
+
+impl Moment {
+    pub fn new(now: Wall) -> Moment {
+        Moment { now, zone: TimeZone::system() }
+    }
+    /// `12:03:10`
+    pub fn clock(&self, at: &Wall) -> String {
+        at.zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
+    }
+    /// `12:03`, with the day of the week if it is another day.
+    pub fn minute(&self, at: &Wall) -> String {
+        at.zoned(self.zone.clone()).strftime(if self.same_day(at) { "%H:%M" } else { "%a %H:%M" }).to_string()
+    }
+    fn same_day(&self, at: &Wall) -> bool {
+        at.zoned(self.zone.clone()).date() == self.now.zoned(self.zone.clone()).date()
+    }
+    /// `2026-11-20 12:03:10`
+    pub fn full(&self, at: &Wall) -> String {
+        at.zoned(self.zone.clone()).strftime("%F %T").to_string()
+    }
+    fn stamp(&self, at: &Wall, words: String) -> Stamp {
+        Stamp { utc: at.utc(), full: self.full(at), words }
+    }
+    /// `<time>4 min ago</time>`
+    pub fn ago(&self, at: &Wall) -> Stamp {
+        self.stamp(at, format!("{} ago", show_age(self.now - *at)))
+    }
+    /// `<time>4 min</time>`, after words such as “for”.
+    pub fn age(&self, at: &Wall) -> Stamp {
+        self.stamp(at, show_age(self.now - *at))
+    }
+    /// `<time>12:03:10</time>`, with the date if it is another day.
+    pub fn at(&self, at: &Wall) -> Stamp {
+        self.stamp(at, if self.same_day(at) { self.clock(at) } else { self.full(at) })
+    }
+}
+
+/// A `<time>` element. Made of digits and our own words alone, hence safe as it is.
+pub(super) struct Stamp {
+    utc: String,
+    full: String,
+    words: String,
+}
+
+impl HtmlSafe for Stamp {}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, r#"<time datetime="{}" title="{}">{}</time>"#, self.utc, self.full, self.words)
+    }
+}
+
+/// A number in words, by the word that JSON has for what it measures.
+pub(super) fn number(value: f64, unit: &str) -> String {
+    let dimension = match unit {
+        "bytes" => Dimension::Bytes,
+        "bytes/s" => Dimension::ByteRate,
+        "seconds" => Dimension::Time,
+        "percent" => Dimension::Percent,
+        "count/s" => Dimension::CountRate,
+        "flag" => Dimension::Flag,
+        _ => Dimension::Count,
+    };
+    show(value, dimension)
+}
+
+/// The class and the mark of a status.
+pub(super) fn class(status: &Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Warning => "warning",
+        Status::Critical => "critical",
+        Status::Unknown => "unknown",
+        Status::Paused => "paused",
+        Status::Stopped => "stopped",
+        Status::GivenUp => "given-up",
+    }
+}
+
+/// Filters of the templates.
+pub(super) mod filters {
+    use crate::model::{plain as clean, plain_lines};
+    use std::fmt::Display;
+
+    /// A line of text from outside.
+    #[askama::filter_fn]
+    pub fn plain(text: impl Display, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(clean(&text.to_string()).into_owned())
+    }
+    /// Text of several lines from outside.
+    #[askama::filter_fn]
+    pub fn lines(text: impl Display, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(plain_lines(&text.to_string()).into_owned())
+    }
+}

@@ -1,0 +1,169 @@
+//! Words for people that the page and the command line share.
+
+use super::{ServiceView, Snapshot, Status, Wall, show_duration};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// Text from outside as it may be shown in a line: control characters become spaces, and the marks that turn the direction
+/// of writing around, with which a name can pose as another, are dropped.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    clean(text, false)
+}
+
+/// The same for text of several lines: line feeds stay.
+pub fn plain_lines(text: &str) -> Cow<'_, str> {
+    clean(text, true)
+}
+
+fn clean(text: &str, lines: bool) -> Cow<'_, str> {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let bad = |c: char| (c.is_control() && !(lines && c == '\n')) || turns(c);
+    if !text.contains(bad) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().filter(|c| !turns(*c)).map(|c| if bad(c) { ' ' } else { c }).collect())
+}
+
+/// How long ago something was, without digits that change while one reads: `12 s`, `4 min`, `3 h 5 min`, `2 days 3 h`.
+pub fn show_age(d: Duration) -> String {
+    let seconds = d.as_secs();
+    let grain = match seconds {
+        0..60 => 1,
+        60..86_400 => 60,
+        _ => 3600,
+    };
+    show_duration(Duration::from_secs(seconds - seconds % grain))
+}
+
+impl Wall {
+    /// As UTC in RFC 3339, to the second: `2026-11-20T12:03:10Z`.
+    pub fn utc(self) -> String {
+        self.zoned(TimeZone::UTC).strftime("%FT%TZ").to_string()
+    }
+    /// In this time zone.
+    pub fn zoned(self, zone: TimeZone) -> Zoned {
+        let end = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_millisecond(self.0).unwrap_or(end).to_zoned(zone)
+    }
+}
+
+impl Snapshot {
+    /// How things stand, in a sentence: `2 of 14 services are in trouble`.
+    pub fn headline(&self) -> String {
+        let all = self.services.len();
+        let count = |f: fn(Status) -> bool| self.services.iter().filter(|s| f(s.status)).count();
+        let bad = count(Status::is_bad);
+        let unknown = count(|s| s == Status::Unknown);
+        let resting = count(|s| matches!(s, Status::Paused | Status::Stopped));
+        let services = if all == 1 { "service" } else { "services" };
+        match (all, bad, unknown) {
+            (0, ..) => "No services are watched".to_owned(),
+            (_, 0, 0) if resting == all => "Nothing is judged: all is paused or stopped".to_owned(),
+            (_, 0, 0) if resting > 0 => format!("{} of {all} services are well, {resting} at rest", all - resting),
+            (1, 0, 0) => "The one service is well".to_owned(),
+            (_, 0, 0) => format!("All {all} services are well"),
+            (_, 0, _) => format!("No trouble known, {unknown} of {all} {services} cannot be judged"),
+            (_, 1, _) => format!("1 of {all} {services} is in trouble"),
+            (_, bad, _) => format!("{bad} of {all} {services} are in trouble"),
+        }
+    }
+    /// The services, the worst first; among equals those first that changed last, then in the order of the plan.
+    pub fn worst_first(&self) -> Vec<&ServiceView> {
+        let mut services: Vec<&ServiceView> = self.services.iter().collect();
+        services.sort_by_key(|s| {
+            (Reverse(s.status.rank()), if s.status.is_bad() { Reverse(s.since) } else { Reverse(Wall(0)) })
+        });
+        services
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_text_neither_moves_the_cursor_nor_turns_around() {
+        assert_eq!(plain("a\x1b[2Jb\nc\u{202e}d\u{9b}e"), "a [2Jb cd e");
+        assert_eq!(plain_lines("a\nb\rc"), "a\nb c");
+        assert!(matches!(plain("größer"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn ages_are_coarse() {
+        for (seconds, text) in
+            [(0, "0 s"), (59, "59 s"), (255, "4 min"), (11_119, "3 h 5 min"), (183_700, "2 days 3 h")]
+        {
+            assert_eq!(show_age(Duration::from_millis(seconds * 1000 + 900)), text);
+        }
+    }
+
+    #[test]
+    fn any_time_can_be_shown() {
+        assert_eq!(Wall(1_795_176_190_500).utc(), "2026-11-20T12:03:10Z");
+        for at in [i64::MIN, i64::MAX] {
+            assert!(!Wall(at).utc().is_empty());
+        }
+    }
+
+    fn snapshot(statuses: &[Status]) -> Snapshot {
+        let service = |(i, status): (usize, &Status)| ServiceView {
+            name: format!("s{i}").into(),
+            description: None,
+            group: None,
+            tags: Vec::new(),
+            status: *status,
+            since: Wall(i as i64),
+            summary: String::new(),
+            next: None,
+            pid: None,
+            control: None,
+            control_state: None,
+            last_exit: None,
+            budget: None,
+            incident: None,
+            checks: Vec::new(),
+            rules: Vec::new(),
+        };
+        Snapshot {
+            at: Wall(0),
+            host: String::new(),
+            version: String::new(),
+            since: Wall(0),
+            no_act: false,
+            files: Vec::new(),
+            refused: None,
+            notes: Vec::new(),
+            services: statuses.iter().enumerate().map(service).collect(),
+        }
+    }
+
+    #[test]
+    fn the_headline_says_how_things_stand() {
+        use Status::*;
+        for (statuses, text) in [
+            (&[][..], "No services are watched"),
+            (&[Ok], "The one service is well"),
+            (&[Ok, Ok], "All 2 services are well"),
+            (&[Ok, Paused, Stopped], "1 of 3 services are well, 2 at rest"),
+            (&[Stopped], "Nothing is judged: all is paused or stopped"),
+            (&[Unknown, Ok], "No trouble known, 1 of 2 services cannot be judged"),
+            (&[Warning, Unknown], "1 of 2 services is in trouble"),
+            (&[GivenUp, Critical, Ok], "2 of 3 services are in trouble"),
+        ] {
+            assert_eq!(snapshot(statuses).headline(), text);
+        }
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        use Status::*;
+        let names: Vec<String> = snapshot(&[Ok, Warning, Ok, Critical, Critical, GivenUp])
+            .worst_first()
+            .iter()
+            .map(|s| s.name.to_string())
+            .collect();
+        assert_eq!(names, ["s5", "s4", "s3", "s1", "s0", "s2"]);
+    }
+}

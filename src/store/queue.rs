@@ -1,0 +1,226 @@
+//! What waits to be written to `state.db`: filled by the loop, which never waits, and emptied by the writer.
+
+use super::lock;
+use crate::model::{Delivery, Event, Incident, Message, MessageId, Name, Record, SavedService, Wall};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// So many events, messages and so on may wait for the writer while the disk works,
+const BUSY_LIMIT: usize = 20_000;
+/// and so many while it does not. Services are not counted: of each, only its latest state waits.
+const TROUBLE_LIMIT: usize = 1_000;
+
+/// Records of one or more commits, to be written in one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The latest state of each service; nothing for one that is gone.
+    pub services: HashMap<Name, Option<Box<SavedService>>>,
+    pub incidents: BTreeMap<u64, Incident>,
+    pub events: VecDeque<Event>,
+    pub messages: VecDeque<Message>,
+    pub deliveries: VecDeque<(MessageId, Delivery, Wall)>,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.len() == 0
+    }
+    fn len(&self) -> usize {
+        self.incidents.len().max(self.events.len()).max(self.messages.len()).max(self.deliveries.len())
+    }
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Event(event) => self.events.push_back(event),
+            Record::Incident(incident) => {
+                self.incidents.insert(incident.id, incident);
+            }
+            Record::Service(name, state) => {
+                self.services.insert(name, Some(state));
+            }
+            Record::Gone(name) => {
+                self.services.insert(name, None);
+            }
+            Record::Message(id, delivery, at) => self.deliveries.push_back((id, delivery, at)),
+        }
+    }
+    /// Puts this, which is newer, behind what is here.
+    fn append(&mut self, mut newer: Batch) {
+        self.services.extend(newer.services);
+        self.incidents.append(&mut newer.incidents);
+        self.events.append(&mut newer.events);
+        self.messages.append(&mut newer.messages);
+        self.deliveries.append(&mut newer.deliveries);
+    }
+    /// Drops the oldest of each until none are more than this; says how many.
+    fn trim(&mut self, limit: usize) -> u64 {
+        fn front<T>(queue: &mut VecDeque<T>, limit: usize) -> usize {
+            queue.drain(..queue.len().saturating_sub(limit)).count()
+        }
+        let mut dropped = front(&mut self.events, limit);
+        dropped += front(&mut self.messages, limit);
+        dropped += front(&mut self.deliveries, limit);
+        while self.incidents.len() > limit {
+            self.incidents.pop_first();
+            dropped += 1;
+        }
+        dropped as u64
+    }
+}
+
+/// Commits are numbered from 1. Up to `tried` they were handed to the database, up to `done` they are on disk.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    tried: u64,
+    done: u64,
+}
+
+/// See the module.
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    wake: Condvar,
+    moved: Condvar,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Default)]
+struct Inner {
+    batch: Batch,
+    commits: u64,
+    progress: Progress,
+    trouble: Option<String>,
+    dropped: u64,
+    keep: Duration,
+    closing: bool,
+}
+
+/// What the writer has to do next.
+pub(super) struct Work {
+    pub batch: Batch,
+    pub end: u64,
+    /// For how long events and incidents are kept.
+    pub keep: Duration,
+    pub closing: bool,
+}
+
+impl Queue {
+    pub fn new(keep: Duration) -> Arc<Queue> {
+        let inner = Mutex::new(Inner { keep, ..Inner::default() });
+        Arc::new(Queue { inner, wake: Condvar::new(), moved: Condvar::new(), progress: watch::Sender::default() })
+    }
+
+    /// Adds these as one commit.
+    pub fn commit(self: &Arc<Queue>, records: Vec<Record>, messages: Vec<Message>) -> Committed {
+        let mut inner = lock(&self.inner);
+        if records.is_empty() && messages.is_empty() {
+            return Committed { number: inner.commits, queue: self.clone() };
+        }
+        inner.commits += 1;
+        inner.batch.messages.extend(messages);
+        for record in records {
+            inner.batch.add(record);
+        }
+        let limit = if inner.trouble.is_some() { TROUBLE_LIMIT } else { BUSY_LIMIT };
+        if inner.batch.len() > limit {
+            inner.dropped += inner.batch.trim(limit);
+        }
+        if inner.trouble.is_some() {
+            // The next try is seconds away: nobody should wait for it.
+            inner.progress.tried = inner.commits;
+            self.publish(&inner);
+        }
+        let number = inner.commits;
+        drop(inner);
+        self.wake.notify_one();
+        Committed { number, queue: self.clone() }
+    }
+
+    /// Waits for something to write, for `idle` at most.
+    pub fn work(&self, idle: Duration) -> Work {
+        let inner = lock(&self.inner);
+        let mut inner = wait(&self.wake, inner, idle, |inner| inner.batch.is_empty() && !inner.closing);
+        Work { batch: std::mem::take(&mut inner.batch), end: inner.commits, keep: inner.keep, closing: inner.closing }
+    }
+
+    /// Waits out the time between two tries, or until the end.
+    pub fn pause(&self, time: Duration) {
+        drop(wait(&self.wake, lock(&self.inner), time, |inner| !inner.closing));
+    }
+
+    /// The commits up to this one are on disk.
+    pub fn written(&self, end: u64) {
+        let mut inner = lock(&self.inner);
+        inner.progress = Progress { tried: inner.progress.tried.max(end), done: end };
+        inner.trouble = None;
+        self.publish(&inner);
+    }
+
+    /// The batch could not be written, and is tried again.
+    pub fn failed(&self, mut batch: Batch, why: String) {
+        let mut inner = lock(&self.inner);
+        batch.append(std::mem::take(&mut inner.batch));
+        inner.dropped += batch.trim(TROUBLE_LIMIT);
+        inner.batch = batch;
+        inner.progress.tried = inner.commits;
+        inner.trouble = Some(why);
+        self.publish(&inner);
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.progress.send_replace(inner.progress);
+        self.moved.notify_all();
+    }
+
+    /// Why nothing can be written, if that is so, and what it has cost.
+    pub fn trouble(&self) -> Option<String> {
+        let inner = lock(&self.inner);
+        match (&inner.trouble, inner.dropped) {
+            (None, _) => None,
+            (Some(why), 0) => Some(format!("{why}; state is kept in memory")),
+            (Some(why), dropped) => Some(format!("{why}; state is kept in memory, {dropped} older records lost")),
+        }
+    }
+
+    pub fn keep(&self, keep: Duration) {
+        lock(&self.inner).keep = keep;
+    }
+
+    /// The writer writes what is here, and ends.
+    pub fn close(&self) {
+        lock(&self.inner).closing = true;
+        self.wake.notify_all();
+    }
+}
+
+fn wait<'a>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, Inner>,
+    time: Duration,
+    go_on: impl FnMut(&mut Inner) -> bool,
+) -> MutexGuard<'a, Inner> {
+    condvar.wait_timeout_while(guard, time, go_on).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// A commit on its way to the disk.
+#[must_use = "an act must wait for its records"]
+pub struct Committed {
+    number: u64,
+    queue: Arc<Queue>,
+}
+
+impl Committed {
+    /// Blocks until it is on disk, could not be written, or `at_most` has passed. True if it is on disk.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let inner = lock(&self.queue.inner);
+        let inner = wait(&self.queue.moved, inner, at_most, |inner| inner.progress.tried < self.number);
+        inner.progress.done >= self.number
+    }
+
+    /// The same for asynchronous code.
+    pub async fn ready(&self, at_most: Duration) -> bool {
+        let mut progress = self.queue.progress.subscribe();
+        let tried = tokio::time::timeout(at_most, progress.wait_for(|progress| progress.tried >= self.number)).await;
+        tried.is_ok_and(|progress| progress.is_ok_and(|progress| progress.done >= self.number))
+    }
+}

@@ -1,0 +1,75 @@
+//! Queries: each on a connection that cannot write, beside the writers, and bounded.
+
+mod history;
+mod state;
+
+pub use history::{Bar, Rollup, Samples};
+pub use state::{EventFilter, IncidentFilter, MessageState, OutboxRow};
+
+use super::buffers::Buffers;
+use super::database::open_read_only;
+use super::lock;
+use rusqlite::Connection;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read", path.display())]
+pub struct ReadError {
+    /// The database.
+    pub path: PathBuf,
+    /// What SQLite says.
+    pub source: rusqlite::Error,
+}
+
+/// Asks the databases. Cheap to clone; its methods block: not for the loop.
+#[derive(Clone)]
+pub struct Reader {
+    state: Arc<Pool>,
+    history: Arc<Pool>,
+    buffers: Arc<Buffers>,
+}
+
+impl Reader {
+    pub(super) fn new(directory: &Path, buffers: Arc<Buffers>) -> Reader {
+        let pool = |name| Arc::new(Pool { path: directory.join(name), idle: Mutex::new(Vec::new()) });
+        Reader { state: pool(super::database::STATE.name), history: pool(super::database::HISTORY.name), buffers }
+    }
+}
+
+/// Connections to one database that nobody uses at the moment, each with the inode of its file.
+struct Pool {
+    path: PathBuf,
+    idle: Mutex<Vec<(Connection, u64)>>,
+}
+
+/// So many connections are kept open; each takes some 100 kB.
+const IDLE: usize = 2;
+
+impl Pool {
+    /// Runs the query in one read transaction: it sees the database as it is at one moment.
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
+        let failed = |source| ReadError { path: self.path.clone(), source };
+        // A database that was put aside has another inode: connections to it answer for what is no more.
+        let inode = std::fs::metadata(&self.path).map_or(0, |m| m.ino());
+        let idle = {
+            let mut idle = lock(&self.idle);
+            idle.retain(|(_, of)| *of == inode);
+            idle.pop()
+        };
+        let mut connection = match idle {
+            Some((connection, _)) => connection,
+            None => open_read_only(&self.path).map_err(failed)?,
+        };
+        let transaction = connection.transaction().map_err(failed)?;
+        let answer = query(&transaction).map_err(failed)?;
+        drop(transaction);
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE {
+            idle.push((connection, inode));
+        }
+        Ok(answer)
+    }
+}

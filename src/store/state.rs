@@ -1,0 +1,331 @@
+//! The writer of `state.db`: services, events, incidents, the outbox.
+
+use super::database::{Database, Failure};
+use super::queue::{Batch, Queue};
+use crate::model::{Clock, Delivery, Message, Name, Restored, SavedService, Wall};
+use rusqlite::{Connection, params};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More messages than this do not wait: the oldest of them are given up.
+const WAITING_LIMIT: i64 = 10_000;
+/// How long after a failure writing is tried again.
+const RETRY: Duration = Duration::from_secs(3);
+/// When nothing was written for so long, old records are let go of.
+const IDLE: Duration = Duration::from_secs(60);
+const DELIVERED_FOR: Duration = Duration::from_secs(7 * 86_400);
+const DEAD_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// How many rows are let go of in one transaction, so that a commit never waits long for it.
+const PRUNE_STEP: i64 = 500;
+
+/// The writer: runs on a thread of its own.
+pub(super) struct Writer {
+    pub database: Database,
+    pub clock: Arc<dyn Clock>,
+    pub facts: Facts,
+}
+
+/// The tables whose rows have numbers that are never used again.
+const NUMBERED: [&str; 3] = ["event", "incident", "outbox"];
+
+/// What makes it possible to write the database anew when it was lost.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub instance: String,
+    pub boot: String,
+    /// The state of every service as it is stored.
+    pub services: HashMap<Name, String>,
+    /// How many messages wait in the outbox.
+    pub waiting: i64,
+    /// The highest numbers of events, incidents and messages so far.
+    pub last: [u64; 3],
+}
+
+/// What was found in the database.
+#[derive(Default)]
+pub(super) struct Found {
+    pub restored: Restored,
+    pub outbox: Vec<Message>,
+    pub notes: Vec<String>,
+    pub facts: Facts,
+}
+
+/// Reads what the engine begins with.
+pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Found, Failure> {
+    // What must not be wrong is checked whole; events may be many, and are checked by reading them.
+    for table in ["meta", "service", "outbox"] {
+        let sql = format!("PRAGMA quick_check({table})");
+        let verdict: String = connection.query_row(&sql, [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(Failure::Damaged(verdict));
+        }
+    }
+    let mut found = Found::default();
+    let meta = "SELECT coalesce((SELECT value FROM meta WHERE name = ?), '')";
+    let instance: String = connection.query_row(meta, ["instance"], |row| row.get(0))?;
+    let last_boot: String = connection.query_row(meta, ["boot"], |row| row.get(0))?;
+    if instance.is_empty() {
+        return Err(Failure::Foreign);
+    }
+    found.restored.same_boot = last_boot == boot;
+    found.facts = Facts { instance, boot: boot.to_owned(), ..Facts::default() };
+
+    let mut select = connection.prepare("SELECT name, state FROM service")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, text): (String, String) = (row.get(0)?, row.get(1)?);
+        let name = Name::from(name);
+        match serde_json::from_str::<SavedService>(&text) {
+            Ok(state) => {
+                found.restored.services.insert(name.clone(), state);
+            }
+            Err(error) => {
+                // Whether it was stopped on purpose is not known: better to ask than to start it.
+                found.restored.lost = true;
+                found.notes.push(format!("the state of {name} in state.db cannot be read and is lost: {error}"));
+            }
+        }
+        found.facts.services.insert(name, text);
+    }
+
+    // Pruning never removes the highest number, so that it is not given out again; a database that was written anew while
+    // minder ran may not have it, and has it in `meta`.
+    for (table, last) in NUMBERED.iter().zip(&mut found.facts.last) {
+        let sql = format!(
+            "SELECT max(coalesce((SELECT max(id) FROM {table}), 0),
+                        coalesce((SELECT cast(value AS INTEGER) FROM meta WHERE name = 'last-{table}'), 0))"
+        );
+        let id: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+        *last = u64::try_from(id).unwrap_or(0);
+    }
+    [found.restored.last_event, found.restored.last_incident, found.restored.last_message] = found.facts.last;
+
+    let expired = connection.execute(
+        "UPDATE outbox SET state = 'dead', ended = ?1, error = 'it expired while minder did not run'
+         WHERE state = 'waiting' AND expires <= ?1",
+        [now.0],
+    )?;
+    if expired > 0 {
+        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
+    }
+    let mut select = connection.prepare("SELECT id, data FROM outbox WHERE state = 'waiting' ORDER BY id LIMIT ?")?;
+    let mut rows = select.query([WAITING_LIMIT])?;
+    while let Some(row) = rows.next()? {
+        match serde_json::from_str(row.get_ref(1)?.as_str().unwrap_or_default()) {
+            Ok(message) => found.outbox.push(message),
+            Err(error) => {
+                let id: i64 = row.get(0)?;
+                found.notes.push(format!("message {id} in state.db cannot be read and is not sent: {error}"));
+            }
+        }
+    }
+    found.facts.waiting = found.outbox.len() as i64;
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", [boot])?;
+    Ok(found)
+}
+
+impl Writer {
+    /// Runs until the queue is closed.
+    pub fn run(mut self, queue: &Queue) {
+        loop {
+            let work = queue.work(IDLE);
+            let now = self.clock.now().wall;
+            match self.write(&work.batch, now) {
+                Ok(()) => queue.written(work.end),
+                Err(failure) => {
+                    let path = self.database.path().display().to_string();
+                    let why = format!("{path} cannot be written, trying again every {} s: {failure}", RETRY.as_secs());
+                    queue.failed(work.batch, why);
+                    if failure.is_damage() {
+                        // Where even this fails, the next try says why.
+                        let _ = self.database.put_aside(now);
+                    }
+                    if work.closing {
+                        return;
+                    }
+                    queue.pause(RETRY);
+                    continue;
+                }
+            }
+            if work.closing {
+                return;
+            }
+            if work.batch.is_empty() {
+                // Whatever is wrong here shows at the next commit.
+                let _ = self.prune(now, work.keep);
+            }
+        }
+    }
+
+    /// Writes the batch in one transaction; after a failure and into a new database, everything that is known as well.
+    pub fn write(&mut self, batch: &Batch, now: Wall) -> Result<(), Failure> {
+        let written = self.try_write(batch, now);
+        if written.is_err() {
+            self.database.close();
+        }
+        written
+    }
+
+    fn try_write(&mut self, batch: &Batch, now: Wall) -> Result<(), Failure> {
+        let (connection, new) = self.database.connection()?;
+        if batch.is_empty() && !new {
+            return Ok(());
+        }
+        for (name, state) in &batch.services {
+            match state.as_ref().map(serde_json::to_string) {
+                Some(Ok(text)) => {
+                    self.facts.services.insert(name.clone(), text);
+                }
+                // Of plain data: it cannot fail; and if it did, the former state would be the better one to keep.
+                Some(Err(_)) => {}
+                None => {
+                    self.facts.services.remove(name);
+                }
+            }
+        }
+        let newest = [
+            batch.events.iter().map(|event| event.id).max(),
+            batch.incidents.keys().max().copied(),
+            batch.messages.iter().map(|message| message.id.0).max(),
+        ];
+        for (last, newest) in self.facts.last.iter_mut().zip(newest) {
+            *last = newest.unwrap_or(0).max(*last);
+        }
+        let transaction = connection.transaction()?;
+        if new {
+            self.facts.write_all(&transaction)?;
+        }
+        for name in batch.services.keys() {
+            match self.facts.services.get(name) {
+                Some(text) => transaction
+                    .prepare_cached("INSERT OR REPLACE INTO service (name, state) VALUES (?, ?)")?
+                    .execute([&**name, text])?,
+                None => transaction.prepare_cached("DELETE FROM service WHERE name = ?")?.execute([&**name])?,
+            };
+        }
+        let waiting = write_records(&transaction, batch, self.facts.waiting, now)?;
+        transaction.commit()?;
+        self.facts.waiting = waiting;
+        Ok(())
+    }
+
+    /// Lets go of what is older than it is kept for, a few rows at a time.
+    pub fn prune(&mut self, now: Wall, keep: Duration) -> Result<(), Failure> {
+        let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let (connection, _) = self.database.connection()?;
+        // Ids grow with time: the oldest are the first. The last one stays, so that its number is not used again.
+        let old = |table: &str, which: &str| {
+            format!(
+                "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {which} ORDER BY id LIMIT {PRUNE_STEP})
+                 AND id < (SELECT max(id) FROM {table})"
+            )
+        };
+        connection.execute(&old("event", "at < ?"), [before(keep)])?;
+        connection.execute(&old("incident", "closed < ?"), [before(keep)])?;
+        connection.execute(&old("outbox", "state = 'delivered' AND ended < ?"), [before(DELIVERED_FOR)])?;
+        connection.execute(&old("outbox", "state = 'dead' AND ended < ?"), [before(DEAD_FOR)])?;
+        // Here and not within a commit that somebody waits for, as far as that is possible.
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+impl Facts {
+    fn write_all(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (name, value) in [("instance", &self.instance), ("boot", &self.boot)] {
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])?;
+        }
+        for (table, last) in NUMBERED.iter().zip(self.last) {
+            let name = format!("last-{table}");
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, last.to_string()])?;
+        }
+        for (name, text) in &self.services {
+            connection.execute("INSERT OR REPLACE INTO service (name, state) VALUES (?, ?)", [&**name, text])?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns how many messages wait now.
+fn write_records(connection: &Connection, batch: &Batch, mut waiting: i64, now: Wall) -> Result<i64, Failure> {
+    for event in &batch.events {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO event (id, at, service, kind, words, incident, data) VALUES (?,?,?,?,?,?,?)",
+            )?
+            .execute(params![
+                event.id as i64,
+                event.at.0,
+                event.service.as_deref(),
+                event.kind.word(),
+                event.kind.to_string(),
+                event.incident.map(|id| id as i64),
+                json(&event.kind),
+            ])?;
+    }
+    for incident in batch.incidents.values() {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO incident (id, service, opened, closed, severity, title, data)
+                 VALUES (?,?,?,?,?,?,?)",
+            )?
+            .execute(params![
+                incident.id as i64,
+                &*incident.service,
+                incident.opened.0,
+                incident.closed.map(|at| at.0),
+                incident.severity.to_string(),
+                incident.title,
+                json(incident),
+            ])?;
+    }
+    for message in &batch.messages {
+        let new = connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO outbox (id, key, notifier, at, expires, state, attempts, title, data)
+                 VALUES (?,?,?,?,?,'waiting',0,?,?)",
+            )?
+            .execute(params![
+                message.id.0 as i64,
+                message.key,
+                &*message.to,
+                message.at.0,
+                message.expires.0,
+                message.story.title,
+                json(message),
+            ])?;
+        waiting += new as i64;
+    }
+    for (id, delivery, at) in &batch.deliveries {
+        let (state, why) = match delivery {
+            Delivery::Delivered => ("delivered", None),
+            Delivery::Deferred { why } => ("waiting", Some(why)),
+            Delivery::Dead { why } => ("dead", Some(why)),
+        };
+        let ended = (state != "waiting").then_some(at.0);
+        let changed = connection
+            .prepare_cached(
+                "UPDATE outbox SET state = ?, ended = ?, error = ?, attempts = attempts + 1
+                 WHERE id = ? AND state = 'waiting'",
+            )?
+            .execute(params![state, ended, why.map(|why| &**why), id.0 as i64])?;
+        if ended.is_some() {
+            waiting -= changed as i64;
+        }
+    }
+    if waiting > WAITING_LIMIT {
+        let dropped = connection.execute(
+            "UPDATE outbox SET state = 'dead', ended = ?, error = 'dropped: too many messages wait'
+             WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting' ORDER BY id LIMIT ?)",
+            [now.0, waiting - WAITING_LIMIT],
+        )?;
+        waiting -= dropped as i64;
+    }
+    Ok(waiting)
+}
+
+/// Plain data with texts as keys: it cannot fail.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

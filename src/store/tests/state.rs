@@ -1,0 +1,334 @@
+//! `state.db`: what was committed is there, whatever happens.
+
+use super::*;
+use crate::model::{Delivery, Incident, SavedService, Severity};
+use crate::store::state::{Facts, Writer, load};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
+use std::process::Stdio;
+
+fn saved(streak: u32) -> Box<SavedService> {
+    Box::new(SavedService { streak, ..SavedService::default() })
+}
+
+fn incident(id: u64, service: &str, closed: Option<i64>) -> Incident {
+    Incident {
+        id,
+        service: service.into(),
+        opened: Wall(1),
+        closed: closed.map(Wall),
+        severity: Severity::Critical,
+        title: "down".into(),
+        rules: Default::default(),
+        told: Default::default(),
+    }
+}
+
+#[test]
+fn state_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first) = open(dir.path());
+    assert!(!first.restored.same_boot);
+    let records = vec![
+        Record::Service("web".into(), saved(1)),
+        Record::Service("gone".into(), saved(2)),
+        Record::Event(event(41, "web")),
+        Record::Incident(incident(5, "web", None)),
+    ];
+    assert!(store.commit(records, vec![message(8, 9_000_000), message(9, 2_000_000)]).wait(LONG));
+    let records = vec![
+        Record::Service("web".into(), saved(3)),
+        Record::Gone("gone".into()),
+        Record::Message(MessageId(8), Delivery::Deferred { why: "busy".into() }, Wall(2)),
+    ];
+    assert!(store.commit(records, vec![]).wait(LONG));
+    assert!(store.close(LONG));
+
+    let (store, second) = open(dir.path());
+    let restored = second.restored;
+    assert!(restored.same_boot && !restored.lost);
+    assert_eq!((first.instance.len(), &first.instance), (16, &second.instance));
+    assert_eq!(restored.services.len(), 1);
+    assert_eq!(restored.services["web"].streak, 3);
+    assert_eq!((restored.last_event, restored.last_incident, restored.last_message), (41, 5, 9));
+    assert_eq!(second.outbox, vec![message(8, 9_000_000), message(9, 2_000_000)]);
+    assert!(store.close(LONG));
+
+    let (store, third) = Store::open(dir.path(), "boot-2", clock(3_000_000)).unwrap();
+    assert!(!third.restored.same_boot);
+    assert_eq!(third.outbox, vec![message(8, 9_000_000)], "the other has expired");
+    assert_eq!(third.notes.len(), 1);
+    let outbox = store.reader().outbox(10).unwrap();
+    assert_eq!(
+        outbox.iter().map(|row| (row.id, row.state)).collect::<Vec<_>>(),
+        [(8, MessageState::Waiting), (9, MessageState::Dead)]
+    );
+    assert_eq!((outbox[0].attempts, outbox[0].error.as_deref()), (1, Some("busy")));
+}
+
+#[test]
+fn asynchronous_code_can_wait_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    assert!(runtime.block_on(store.commit(vec![Record::Event(event(1, "web"))], vec![]).ready(LONG)));
+    assert!(runtime.block_on(store.commit(vec![], vec![]).ready(LONG)));
+}
+
+#[test]
+fn queries_filter_and_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let mut records: Vec<Record> =
+        (1..=20).map(|id| Record::Event(event(id, ["web", "db"][id as usize % 2]))).collect();
+    records.push(Record::Event(Event { incident: Some(2), kind: EventKind::Ended, ..event(21, "web") }));
+    records.push(Record::Incident(incident(1, "web", Some(9))));
+    records.push(Record::Incident(incident(2, "db", None)));
+    assert!(store.commit(records, vec![]).wait(LONG));
+    let reader = store.reader();
+    let ids = |filter: EventFilter| {
+        reader.events(&EventFilter { limit: 3, ..filter }).unwrap().iter().map(|e| e.id).collect::<Vec<_>>()
+    };
+    let all = EventFilter::default;
+    assert_eq!(ids(all()), [21, 20, 19]);
+    assert_eq!(ids(EventFilter { service: Some("db".into()), ..all() }), [19, 17, 15]);
+    assert_eq!(ids(EventFilter { before_id: Some(3), ..all() }), [2, 1]);
+    assert_eq!(ids(EventFilter { after_id: Some(3), ..all() }), [4, 5, 6]);
+    assert_eq!(ids(EventFilter { kinds: vec!["ended".into(), "fired".into()], ..all() }), [21]);
+    assert_eq!(ids(EventFilter { incident: Some(2), ..all() }), [21]);
+    assert_eq!(ids(EventFilter { since: Some(Wall(3000)), until: Some(Wall(5000)), ..all() }), [4, 3]);
+    assert_eq!(
+        reader.events(&EventFilter { before_id: Some(2), limit: 9, ..all() }).unwrap(),
+        [event(1, "web").clone()].map(|e| Event { service: Some("db".into()), ..e })
+    );
+    let open = IncidentFilter { open: true, limit: 9, ..IncidentFilter::default() };
+    assert_eq!(reader.incidents(&open).unwrap(), [incident(2, "db", None)]);
+    assert_eq!(reader.incidents(&IncidentFilter { limit: 9, ..Default::default() }).unwrap().len(), 2);
+    assert_eq!(reader.incident(1).unwrap(), Some(incident(1, "web", Some(9))));
+    assert_eq!(reader.incident(7).unwrap(), None);
+}
+
+#[test]
+fn what_cannot_be_read_is_put_aside() {
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 5] = [
+        ("header", |path| std::fs::write(path, "this is not a database, and long enough to be seen as none").unwrap()),
+        ("truncated", |path| {
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        }),
+        ("overwritten", |path| {
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.write_all_at(&[0xaa; 3 * 4096], 2 * 4096).unwrap();
+        }),
+        ("no table", |path| {
+            rusqlite::Connection::open(path).unwrap().execute_batch("DROP TABLE service").unwrap();
+        }),
+        ("somebody else's", |path| {
+            rusqlite::Connection::open(path).unwrap().pragma_update(None, "application_id", 5).unwrap();
+        }),
+    ];
+    for (harm, harm_it) in harms {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, first) = open(dir.path());
+        let records = (0..100).map(|i| Record::Service(format!("service-{i}").into(), saved(i))).collect();
+        assert!(store.commit(records, vec![]).wait(LONG));
+        assert!(store.close(LONG));
+        harm_it(&dir.path().join("state.db"));
+        let (store, opened) = open(dir.path());
+        assert!(opened.restored.lost, "{harm}");
+        assert!(opened.restored.services.is_empty());
+        assert_ne!(opened.instance, first.instance);
+        assert_eq!(opened.notes.len(), 1, "{harm}: {:?}", opened.notes);
+        assert_eq!(names(dir.path(), "state.db.unreadable-1000").len(), 1, "{harm}");
+        assert!(store.commit(vec![Record::Event(event(1, "web"))], vec![]).wait(LONG));
+        assert!(store.close(LONG));
+        assert!(!open(dir.path()).1.restored.lost);
+    }
+}
+
+#[test]
+fn a_service_whose_state_cannot_be_read_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(open(dir.path()).0.close(LONG));
+    let state = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    state.execute("INSERT INTO service VALUES ('web', '{\"stopped\": 5}')", []).unwrap();
+    drop(state);
+    let (_store, opened) = open(dir.path());
+    assert!(opened.restored.lost);
+    assert!(opened.notes[0].contains("web"), "{:?}", opened.notes);
+}
+
+fn writer(dir: &Path) -> Writer {
+    let mut database = Database::new(dir, &STATE);
+    let found = load(database.connection().unwrap().0, "boot", Wall(0)).unwrap();
+    Writer { database, clock: clock(0), facts: found.facts }
+}
+
+fn batch(records: Vec<Record>, messages: Vec<Message>) -> queue::Batch {
+    let queue = Queue::new(Duration::ZERO);
+    let _ = queue.commit(records, messages);
+    queue.work(Duration::ZERO).batch
+}
+
+fn count(writer: &mut Writer, what: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {what}");
+    writer.database.connection().unwrap().0.query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_full_disk_takes_nothing_when_it_is_no_longer_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    writer.write(&batch(vec![Record::Service("web".into(), saved(1))], vec![]), Wall(0)).unwrap();
+    let (connection, _) = writer.database.connection().unwrap();
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    let records = (1..500).map(|id| Record::Event(event(id, "web"))).chain([Record::Service("db".into(), saved(7))]);
+    let batch = batch(records.collect(), vec![]);
+    let failure = writer.write(&batch, Wall(0)).unwrap_err();
+    assert!(failure.to_string().contains("full") && !failure.is_damage(), "{failure}");
+    // The limit belonged to the connection, which is now another one.
+    writer.write(&batch, Wall(0)).unwrap();
+    assert_eq!((count(&mut writer, "event"), count(&mut writer, "service")), (499, 2));
+}
+
+#[test]
+fn a_database_deleted_while_it_is_in_use_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let instance = writer.facts.instance.clone();
+    let first = vec![Record::Service("web".into(), saved(5)), Record::Event(event(9, "web"))];
+    writer.write(&batch(first, vec![message(3, 1)]), Wall(0)).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        std::fs::remove_file(dir.path().join(format!("state.db{end}"))).unwrap();
+    }
+    writer.write(&batch(vec![Record::Service("db".into(), saved(6))], vec![]), Wall(0)).unwrap();
+    drop(writer);
+    let (_store, opened) = open(dir.path());
+    assert_eq!(opened.instance, instance);
+    assert_eq!(opened.restored.services["web"].streak, 5);
+    assert_eq!(opened.restored.services["db"].streak, 6);
+    assert_eq!((opened.restored.last_event, opened.restored.last_message), (9, 3), "numbers are not used again");
+}
+
+#[test]
+fn while_it_cannot_write_it_keeps_the_latest_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    // As an operator's `sqlite3` that has begun to write and stays open.
+    let mut other = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    let blocking = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    assert!(!store.commit(vec![Record::Event(event(1, "web"))], vec![]).wait(LONG));
+    assert!(store.trouble().unwrap().contains("state.db cannot be written"));
+    for id in 2..=3000 {
+        let records = vec![Record::Event(event(id, "web")), Record::Service("web".into(), saved(id as u32))];
+        assert!(!store.commit(records, vec![]).wait(LONG), "nobody waits for the next try");
+    }
+    let trouble = store.trouble().unwrap();
+    assert!(trouble.contains("2000 older records lost"), "{trouble}");
+    drop(blocking);
+    assert!(store.close(LONG), "closing tries once more");
+    let (store, opened) = open(dir.path());
+    assert_eq!(opened.restored.services["web"].streak, 3000);
+    let events = store.reader().events(&EventFilter { limit: 9999, ..Default::default() }).unwrap();
+    assert_eq!((events.len(), events[999].id), (1000, 2001));
+}
+
+#[test]
+fn the_outbox_is_bounded_and_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    writer.write(&batch(vec![], (1..=10_005).map(|id| message(id, i64::MAX)).collect()), Wall(5)).unwrap();
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'waiting'"), 10_000);
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'dead' AND ended = 5 AND id <= 5"), 5);
+    let ended = vec![
+        Record::Message(MessageId(6), Delivery::Delivered, Wall(5)),
+        Record::Message(MessageId(7), Delivery::Dead { why: "no such mailbox".into() }, Wall(5)),
+        Record::Message(MessageId(10_005), Delivery::Delivered, Wall(5)),
+        // Told twice, counted once.
+        Record::Message(MessageId(6), Delivery::Delivered, Wall(6)),
+    ];
+    writer.write(&batch(ended, vec![]), Wall(5)).unwrap();
+    assert_eq!(writer.facts.waiting, 9_997);
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'waiting'"), 9_997);
+    let day = 86_400_000;
+    writer.prune(Wall(8 * day), Duration::from_secs(1)).unwrap();
+    assert_eq!(count(&mut writer, "outbox WHERE id = 6"), 0);
+    assert_eq!(count(&mut writer, "outbox WHERE id = 10005"), 1, "the highest number stays");
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'dead'"), 6);
+    writer.prune(Wall(31 * day), Duration::from_secs(1)).unwrap();
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'dead'"), 0);
+}
+
+#[test]
+fn old_events_and_closed_incidents_are_let_go_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let mut records: Vec<Record> = (1..=1200).map(|id| Record::Event(event(id, "web"))).collect();
+    records.push(Record::Incident(incident(1, "web", None)));
+    records.push(Record::Incident(incident(2, "web", Some(5_000))));
+    records.push(Record::Incident(incident(3, "web", Some(1_100_000))));
+    writer.write(&batch(records, vec![]), Wall(0)).unwrap();
+    // A few at a time: 1,099 events are too old.
+    for left in [700, 200, 101, 101] {
+        writer.prune(Wall(1_200_000), Duration::from_secs(100)).unwrap();
+        assert_eq!(count(&mut writer, "event"), left);
+    }
+    assert_eq!(count(&mut writer, "incident"), 2);
+    writer.prune(Wall(i64::MAX), Duration::ZERO).unwrap();
+    assert_eq!(count(&mut writer, "event"), 1, "the highest number stays");
+    assert_eq!(Facts::default().last, [0; 3]);
+}
+
+/// Set in the child that [`what_was_acknowledged_survives_kill_9`] starts.
+const CHILD: &str = "STORE_TEST_DIRECTORY";
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        return commit_until_killed(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for round in 1..=6u64 {
+        #[expect(clippy::disallowed_methods, reason = "a child that shall die with its test, and has no secrets")]
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::state::what_was_acknowledged_survives_kill_9", "--nocapture"])
+            .env(CHILD, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Killed after a different number of commits each time, wherever it is then.
+        for _ in 0..round * round * 20 {
+            let line = lines.next().unwrap().unwrap();
+            acknowledged = line.strip_prefix("acknowledged ").map_or(acknowledged, |id| id.parse().unwrap());
+        }
+        child.kill().unwrap();
+        for line in lines.map_while(Result::ok) {
+            acknowledged = line.strip_prefix("acknowledged ").and_then(|id| id.parse().ok()).unwrap_or(acknowledged);
+        }
+        child.wait().unwrap();
+        let (store, opened) = open(dir.path());
+        assert!(!opened.restored.lost && opened.notes.is_empty(), "{:?}", opened.notes);
+        assert!(acknowledged > 0 && opened.restored.last_event >= acknowledged);
+        assert_eq!(u64::from(opened.restored.services["web"].streak), opened.restored.last_event, "one transaction");
+        assert_eq!(opened.restored.last_message, opened.restored.last_event);
+        let events = store.reader().events(&EventFilter { limit: 9999, ..Default::default() }).unwrap();
+        assert_eq!(events.len() as u64, opened.restored.last_event, "none is missing");
+        assert!(store.close(LONG));
+    }
+}
+
+fn commit_until_killed(dir: &Path) {
+    let (store, opened) = open(dir);
+    for id in opened.restored.last_event + 1.. {
+        let records = vec![Record::Event(event(id, "web")), Record::Service("web".into(), saved(id as u32))];
+        assert!(store.commit(records, vec![message(id, i64::MAX)]).wait(LONG));
+        let mut out = std::io::stdout();
+        if writeln!(out, "acknowledged {id}").and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The command line against a served socket: what it prints, and how it ends.
+// Tests start programs, and a failure of what they stand on is a failed test.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "cli/client.rs"]
+mod client;
+#[path = "web/fixture.rs"]
+mod fixture;
+#[path = "web/world.rs"]
+mod world;

@@ -1,0 +1,14 @@
+//! The page: its router, its socket, and the page in a real browser.
+// Tests start programs, and a failure of what they stand on is a failed test.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "web/browser.rs"]
+mod browser;
+#[path = "web/fixture.rs"]
+mod fixture;
+#[path = "web/router.rs"]
+mod router;
+#[path = "web/served.rs"]
+mod served;
+#[path = "web/world.rs"]
+mod world;

@@ -1,0 +1,369 @@
+//! The router, asked without a network.
+
+use super::fixture::{self, AT, HOSTILE};
+use super::world::World;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use minder::dashboard::{page, socket};
+use minder::model::*;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tower::ServiceExt;
+
+fn listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8900))
+}
+
+struct Got {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Got {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+async fn send(router: axum::Router, request: Request<Body>) -> Got {
+    let response = router.oneshot(request).await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = to_bytes(response.into_body(), 8 << 20).await.unwrap();
+    Got { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+fn request(method: &str, path: &str, host: &str) -> Request<Body> {
+    Request::builder().method(method).uri(path).header(header::HOST, host).body(Body::empty()).unwrap()
+}
+
+async fn get(world: &World, path: &str) -> Got {
+    send(page(world.front.clone(), listen()), request("GET", path, "localhost:8900")).await
+}
+
+fn world() -> World {
+    World::new(fixture::snapshot())
+}
+
+#[tokio::test]
+async fn only_names_of_this_machine_are_answered() {
+    let world = world();
+    for (host, status) in [
+        ("localhost:8900", 200),
+        ("LOCALHOST:8900", 200),
+        ("127.0.0.1:8900", 200),
+        ("[::1]:8900", 200),
+        ("localhost", 421),
+        ("localhost:80", 421),
+        ("evil.example.org:8900", 421),
+        ("127.0.0.1.evil.example.org:8900", 421),
+        ("127.0.0.1:8900@evil.example.org", 421),
+        ("", 421),
+    ] {
+        for path in ["/", "/api/v1/status", "/events", "/assets/style.css", "/nothing"] {
+            let got = page(world.front.clone(), listen()).oneshot(request("GET", path, host)).await.unwrap();
+            let expected = if path == "/nothing" && status == 200 { 404 } else { status };
+            assert_eq!(got.status().as_u16(), expected, "{host} {path}");
+        }
+    }
+    let mut two = request("GET", "/", "localhost:8900");
+    two.headers_mut().append(header::HOST, "evil.example.org".parse().unwrap());
+    assert_eq!(send(page(world.front.clone(), listen()), two).await.status, 421);
+    let absolute = request("GET", "http://evil.example.org/", "localhost:8900");
+    assert_eq!(send(page(world.front.clone(), listen()), absolute).await.status, 421);
+    let mut none = request("GET", "/", "localhost:8900");
+    none.headers_mut().remove(header::HOST);
+    assert_eq!(send(page(world.front.clone(), listen()), none).await.status, 421);
+}
+
+#[tokio::test]
+async fn on_port_80_the_name_alone_will_do() {
+    let router = page(world().front, SocketAddr::from(([127, 0, 0, 1], 80)));
+    assert_eq!(send(router, request("GET", "/", "localhost")).await.status, 200);
+}
+
+#[tokio::test]
+async fn every_answer_has_strict_headers() {
+    let world = world();
+    for (path, host) in
+        [("/", "localhost:8900"), ("/api/v1/status", "localhost:8900"), ("/x", "localhost:8900"), ("/", "evil")]
+    {
+        let got = send(page(world.front.clone(), listen()), request("GET", path, host)).await;
+        let policy = got.header(header::CONTENT_SECURITY_POLICY);
+        for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"));
+        assert_eq!(got.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+        assert_eq!(got.header(header::REFERRER_POLICY), "no-referrer");
+        assert_eq!(got.header(header::CACHE_CONTROL), "no-store");
+        assert_eq!(got.header(header::ACCESS_CONTROL_ALLOW_ORIGIN), "");
+    }
+}
+
+#[tokio::test]
+async fn the_page_takes_no_commands() {
+    let world = world();
+    let body = r#"{"command":"stop","service":"web"}"#;
+    for path in ["/api/v1/commands", "/api/v1/reload", "/"] {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost:8900");
+            let got = send(page(world.front.clone(), listen()), request.body(Body::from(body)).unwrap()).await;
+            assert_eq!(got.status, 405, "{method} {path}");
+        }
+    }
+    assert_eq!(get(&world, "/api/v1/commands").await.status, 404);
+    assert!(world.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_wrong_comes_first() {
+    let got = get(&world(), "/").await;
+    assert_eq!(got.status, 200);
+    let place = |text: &str| got.body.find(text).unwrap_or_else(|| panic!("{text} is not on the page"));
+    let order = [
+        "<h1>3 of 14 services are in trouble</h1>",
+        "trouble-mail-queue",
+        "Given up after 5 restarts in 15 min",
+        "one more try in 8 min",
+        "trouble-web",
+        "restart done in 1.24 s: up as pid 812",
+        "restart in 8 s",
+        "trouble-root-disk",
+        "filesystem.used &#62; 90%",
+        "All services",
+        "<h3>Front</h3>",
+        "<h3>Back</h3>",
+        "<h3>Machine</h3>",
+    ];
+    for pair in order.windows(2) {
+        assert!(place(pair[0]) < place(pair[1]), "{} comes before {}", pair[0], pair[1]);
+    }
+    assert!(got.body.contains("last hour: no trouble"));
+    assert!(got.body.contains(r#"<time datetime="2026-11-20T11:59:10Z""#), "times are machine-readable");
+}
+
+#[tokio::test]
+async fn a_service_has_its_page() {
+    let world = world();
+    let got = get(&world, "/services/web").await;
+    assert_eq!(got.status, 200);
+    for text in [
+        "pid 812 killed by SIGSEGV, core dumped",
+        "2 of 5 in 15m",
+        "runit: down, wanted up",
+        "connection refused by 127.0.0.1:8080",
+        "process.memory &#62; 500MB",
+        "value=\"67\"",
+        "trouble in 7 of 12 answers",
+        "bad if &#62; 500MB",
+        "limits: 1024 files",
+    ] {
+        assert!(got.body.contains(text), "{text} is not on the page");
+    }
+    assert!(get(&world, "/services/web?span=24h").await.body.contains("last 24 hours: trouble"));
+    assert_eq!(get(&world, "/services/web?span=nonsense").await.status, 200);
+    assert_eq!(get(&world, "/services/none").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_limit_in_percent_is_drawn_in_the_unit_that_is_kept() {
+    let got = get(&world(), "/services/root-disk").await;
+    // 90 % where 93.5 % are 37.4 GB, below the upper edge at 115 % of the most that was seen.
+    let limit: f64 = 90.0 * 3.74e10 / 93.5;
+    assert!(got.body.contains("<path class=\"limit\""), "{}", got.body);
+    let y = got.body.split("<path class=\"limit\" d=\"M0 ").nth(1).and_then(|s| s.split('H').next()).unwrap();
+    let top = 1.15 * limit.max(3.74e10);
+    let expected = 100.0 * (1.0 - limit / top);
+    assert!((y.parse::<f64>().unwrap() - expected).abs() < 1.0, "{y} {expected}");
+}
+
+#[tokio::test]
+async fn hostile_words_stay_words() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.host = HOSTILE.into();
+    snapshot.refused = Some(HOSTILE.into());
+    snapshot.notes = vec![HOSTILE.into()];
+    let web = &mut snapshot.services[1];
+    web.summary = HOSTILE.into();
+    for text in [
+        &mut web.description,
+        &mut web.group,
+        &mut web.next,
+        &mut web.control,
+        &mut web.control_state,
+        &mut web.last_exit,
+        &mut web.budget,
+    ] {
+        *text = Some(HOSTILE.into());
+    }
+    web.tags = vec![HOSTILE.into()];
+    let check = &mut web.checks[0];
+    (check.about, check.note, check.kind) = (HOSTILE.into(), Some(HOSTILE.into()), HOSTILE.into());
+    check.metrics.push(MetricView { name: HOSTILE.into(), text: HOSTILE.into(), value: None, unit: HOSTILE.into() });
+    let rule = &mut web.rules[1];
+    (rule.condition, rule.hold, rule.actions) = (HOSTILE.into(), HOSTILE.into(), vec![HOSTILE.into()]);
+    rule.values[0].text = HOSTILE.into();
+    rule.values[0].limit = HOSTILE.into();
+    let world = World::new(snapshot);
+    world.happen(EventKind::Noted { words: HOSTILE.into() }, |_| {});
+    for path in ["/", "/services/web", "/services/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/%3Cscript%3E"] {
+        let body = get(&world, path).await.body;
+        for bad in ["<script>", "<img", "onerror=\"", "\x1b", "\u{202e}", "\"'>"] {
+            assert!(!body.contains(bad), "{bad:?} on {path}");
+        }
+        assert_eq!(body.matches("<script").count(), 1, "our own script alone: {path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_history_the_page_still_says_what_is_wrong() {
+    let world = world();
+    *world.past.broken.lock().unwrap() = Some("the disk is gone".into());
+    for path in ["/", "/services/web"] {
+        let got = get(&world, path).await;
+        assert_eq!(got.status, 200);
+        assert!(got.body.contains("The history cannot be read: the disk is gone"));
+        assert!(got.body.contains("restart in 8 s"));
+    }
+    let got = get(&world, "/api/v1/events").await;
+    assert_eq!(got.json(), json!({"title": "The history cannot be read", "detail": "the disk is gone", "status": 503}));
+}
+
+#[tokio::test]
+async fn pages_of_an_empty_plan_and_a_calm_one() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.services.clear();
+    assert!(get(&World::new(snapshot.clone()), "/").await.body.contains("No services are watched"));
+    snapshot.services = vec![fixture::service("alone", None)];
+    let body = get(&World::new(snapshot), "/").await.body;
+    assert!(body.contains("The one service is well") && !body.contains("What is wrong") && !body.contains("No group"));
+}
+
+#[tokio::test]
+async fn assets_are_kept_under_their_version_and_only_there() {
+    let world = world();
+    let body = get(&world, "/").await.body;
+    let url = body.split("href=\"").map(|s| s.split('"').next().unwrap()).find(|s| s.starts_with("/assets/")).unwrap();
+    let got = get(&world, url).await;
+    assert!(got.header(header::CACHE_CONTROL).contains("immutable"), "{url}");
+    assert!(got.header(header::CONTENT_TYPE).starts_with("text/css"));
+    assert_eq!(get(&world, "/assets/style.css?v=other").await.header(header::CACHE_CONTROL), "no-cache");
+    let mut again = request("GET", url, "localhost:8900");
+    again.headers_mut().insert(header::IF_NONE_MATCH, got.headers[header::ETAG].clone());
+    assert_eq!(send(page(world.front.clone(), listen()), again).await.status, 304);
+    for path in ["/assets/none.css", "/assets/..%2F..%2FCargo.toml", "/assets/%2Fetc%2Fpasswd"] {
+        assert_eq!(get(&world, path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_says_the_same_as_the_page() {
+    let world = world();
+    let status: Snapshot = serde_json::from_str(&get(&world, "/api/v1/status").await.body).unwrap();
+    assert_eq!(status, fixture::snapshot());
+    assert_eq!(get(&world, "/api/v1/healthz").await.json(), json!({"ok": true, "at": AT.0, "version": "0.1.0"}));
+    assert_eq!(get(&world, "/api/v1/services/web").await.json()["status"], "critical");
+    let events = get(&world, "/api/v1/events?service=web&kind=acted&limit=1").await.json();
+    assert_eq!((events.as_array().unwrap().len(), &events[0]["id"]), (1, &json!(108)));
+    let older = get(&world, "/api/v1/events?service=web&kind=acted&before=108").await.json();
+    assert_eq!(older[0]["id"], 105);
+    assert_eq!(get(&world, "/api/v1/incidents?service=web").await.json()[0]["id"], 41);
+    assert_eq!(get(&world, "/api/v1/outbox").await.json()[0]["error"], "the server is not there");
+    let bars = get(&world, "/api/v1/services/web/checks/process/bars?buckets=6").await.json();
+    assert_eq!(bars.as_array().unwrap().len(), 6);
+    assert_eq!(bars[5].as_object().unwrap().keys().collect::<Vec<_>>(), ["bad", "samples", "start", "unknown"]);
+    let samples = get(&world, "/api/v1/services/web/checks/process/samples?limit=10").await.json();
+    assert_eq!(samples["metrics"], json!(["down", "memory", "cpu"]));
+    assert_eq!((samples["rows"].as_array().unwrap().len(), &samples["more"]), (10, &json!(true)));
+    assert_eq!(samples["rows"][0][1].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn mistakes_are_told_as_problems() {
+    let world = world();
+    for (path, status, title) in [
+        ("/api/v1/services/none", 404, "No such service"),
+        ("/api/v1/services/none/checks/process/bars", 404, "No such service"),
+        ("/api/v1/services/web/checks/none/samples", 404, "No such check"),
+        ("/api/v1/services/web/checks/http/samples?from=5&to=4", 400, "Not understood"),
+        ("/api/v1/events?servce=web", 400, "Not understood"),
+        ("/api/v1/events?limit=-1", 400, "Not understood"),
+        ("/api/v1/nothing", 404, "Nothing here"),
+    ] {
+        let got = get(&world, path).await;
+        assert_eq!(got.status, status, "{path}");
+        assert_eq!(got.header(header::CONTENT_TYPE), "application/problem+json", "{path}");
+        assert_eq!((&got.json()["title"], &got.json()["status"]), (&json!(title), &json!(status)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_number_in_a_query_can_break_it() {
+    let world = world();
+    for range in
+        ["from=-9223372036854775808&to=9223372036854775807", "to=-9223372036854775808", "from=9223372036854775807"]
+    {
+        for what in ["samples", "bars"] {
+            let path = format!("/api/v1/services/web/checks/process/{what}?{range}&limit=18446744073709551615");
+            assert!(matches!(get(&world, &path).await.status.as_u16(), 200 | 400), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_are_told_of_changes_and_are_limited() {
+    use futures_util::StreamExt;
+    let world = world();
+    let mut streams = Vec::new();
+    for _ in 0..32 {
+        let got =
+            page(world.front.clone(), listen()).oneshot(request("GET", "/events", "localhost:8900")).await.unwrap();
+        assert_eq!(got.status(), 200);
+        assert_eq!(got.headers()[header::CONTENT_TYPE], "text/event-stream");
+        streams.push(got.into_body().into_data_stream());
+    }
+    assert_eq!(get(&world, "/events").await.status, 503);
+    world.happen(EventKind::Paused { by: "root".into() }, |_| {});
+    let first = streams.pop().unwrap();
+    let texts: Vec<String> =
+        first.take(2).map(|chunk| String::from_utf8(chunk.unwrap().to_vec()).unwrap()).collect::<Vec<_>>().await;
+    assert!(texts[0].contains("event: hello"), "{texts:?}");
+    assert!(texts[1].contains("id: 200") && texts[1].contains("event: change"), "{texts:?}");
+    assert!(texts[1].contains("paused by root"), "{texts:?}");
+    // The one that was dropped has made room.
+    let again = page(world.front.clone(), listen()).oneshot(request("GET", "/events", "localhost:8900")).await.unwrap();
+    assert_eq!(again.status(), 200);
+}
+
+#[tokio::test]
+async fn who_is_too_slow_is_told_to_look_again() {
+    use futures_util::StreamExt;
+    let world = world();
+    let got = page(world.front.clone(), listen()).oneshot(request("GET", "/events", "localhost:8900")).await.unwrap();
+    for _ in 0..100 {
+        world.happen(EventKind::Ended, |_| {});
+    }
+    let texts: Vec<_> = got.into_body().into_data_stream().take(2).collect::<Vec<_>>().await;
+    assert!(String::from_utf8_lossy(texts[1].as_ref().unwrap()).contains("event: missed"));
+}
+
+#[tokio::test]
+async fn without_a_loop_there_is_an_answer_all_the_same() {
+    let (asks, inbox) = tokio::sync::mpsc::channel(1);
+    drop(inbox);
+    let world = world();
+    let front = minder::dashboard::Front::new(asks, world.changes.clone(), world.past.clone());
+    let got = send(page(front.clone(), listen()), request("GET", "/api/v1/status", "localhost:8900")).await;
+    assert_eq!((got.status.as_u16(), &got.json()["title"]), (503, &json!("No answer")));
+    assert_eq!(send(page(front, listen()), request("GET", "/", "localhost:8900")).await.status, 503);
+}
+
+#[tokio::test]
+async fn the_socket_answers_whatever_the_host() {
+    let got = send(socket(world().front), request("GET", "/api/v1/healthz", "minder")).await;
+    assert_eq!(got.status, 200);
+}

@@ -1,0 +1,182 @@
+//! What stands in for the daemon: a loop that answers, and a past.
+#![allow(dead_code)] // shared by several tests, each of which uses a part
+
+use super::fixture::{AT, MINUTE, SECOND, ago, event, events, snapshot};
+use minder::dashboard::{Ask, Bar, EventFilter, Front, History, Samples, Unsent};
+use minder::model::*;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{broadcast, mpsc};
+
+/// A past of which every look shows the same.
+#[derive(Default)]
+pub struct Past {
+    /// Fails, with these words, if they are there.
+    pub broken: Mutex<Option<String>>,
+    /// Events that come on top.
+    pub events: Mutex<Vec<Event>>,
+}
+
+/// Between 0 and 1, the same for the same place.
+fn noise(seed: i64) -> f64 {
+    let mut x = seed.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x ^= x >> 31;
+    (x.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f64 / f64::from(1 << 24)
+}
+
+impl Past {
+    fn whole(&self) -> Result<(), String> {
+        self.broken.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+impl History for Past {
+    fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String> {
+        self.whole()?;
+        let mut all = self.events.lock().unwrap().clone();
+        all.extend(events());
+        all.retain(|e| filter.service.is_none() || filter.service == e.service);
+        all.retain(|e| filter.kind.as_deref().is_none_or(|k| k == e.kind.word()));
+        all.retain(|e| filter.incident.is_none() || filter.incident == e.incident);
+        all.retain(|e| filter.from.is_none_or(|from| e.at >= from) && filter.before.is_none_or(|before| e.id < before));
+        all.truncate(filter.limit);
+        Ok(all)
+    }
+    fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String> {
+        self.whole()?;
+        let open = snapshot().services.into_iter().filter_map(|s| s.incident);
+        Ok(open.filter(|i| service.is_none_or(|s| *i.service == *s)).take(limit).collect())
+    }
+    fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String> {
+        self.whole()?;
+        let step = (to.0 - from.0) / buckets as i64;
+        let bar = |i: usize| {
+            let start = Wall(from.0 + i as i64 * step);
+            let back = (AT.0 - start.0) / MINUTE;
+            let bad = match (service, check) {
+                ("web", _) => (0..5).contains(&back) || (31..34).contains(&back),
+                ("root-disk", _) => back < 127,
+                ("mail-queue", _) => back < 53,
+                ("worker", _) => (20..22).contains(&back),
+                _ => false,
+            };
+            let unknown = service == "certificate" && back < 4;
+            let samples = if start > AT { 0 } else { 12 };
+            Bar { start, samples, bad: if bad { 7 } else { 0 }, unknown: if unknown { samples } else { 0 } }
+        };
+        Ok((0..buckets)
+            .map(bar)
+            .filter(|b| b.samples > 0 && !(service == "varnish" && b.start < ago(40 * MINUTE)))
+            .collect())
+    }
+    fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String> {
+        self.whole()?;
+        Ok(samples(service, check, from, to, 10 * SECOND, limit))
+    }
+    fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String> {
+        self.whole()?;
+        let step = if to.0 - from.0 > 120 * MINUTE { MINUTE } else { 10 * SECOND };
+        Ok(samples(service, check, from, to, step, usize::MAX))
+    }
+    fn outbox(&self, _limit: usize) -> Result<Vec<Unsent>, String> {
+        self.whole()?;
+        Ok(vec![Unsent {
+            id: 7,
+            to: "ops".into(),
+            title: "web: process.down".into(),
+            at: ago(4 * MINUTE),
+            expires: Wall(AT.0 + 60 * MINUTE),
+            dead: false,
+            attempts: 3,
+            error: Some("the server is not there".into()),
+        }])
+    }
+}
+
+/// A sample at every `step`, until now.
+fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: usize) -> Samples {
+    let metrics: &[&str] = match check {
+        "process" => &["down", "memory", "cpu"],
+        "filesystem" => &["used"],
+        "system" => &["cpu"],
+        _ => &["failed", "latency"],
+    };
+    let row = |at: i64| {
+        let wave = (noise(at / 240_000) * 0.25 + noise(at / 10_000) * 0.06).min(1.0);
+        let gone = service == "web" && (AT.0 - at) < 5 * MINUTE;
+        let value = |name: &&str| match *name {
+            "memory" if gone => None,
+            "memory" => Some((2.6e8 + 4e8 * wave).round()),
+            "cpu" => Some((1800.0 + 6000.0 * wave).round() / 100.0),
+            "used" => Some(3.74e10 - 1e4 * ((AT.0 - at) / SECOND) as f64),
+            _ => Some(0.0),
+        };
+        (Wall(at), metrics.iter().map(value).collect())
+    };
+    // A day at most, whatever is asked for.
+    let (first, end) = (from.0.max(AT.0 - 24 * 60 * MINUTE), to.0.min(AT.0 + 1));
+    let mut times = (first.div_euclid(step)..).map(|i| i * step).filter(|at| *at >= first).take_while(|at| *at < end);
+    let rows = times.by_ref().take(limit).map(row).collect();
+    Samples { metrics: metrics.iter().map(|m| (*m).to_owned()).collect(), rows, more: times.next().is_some() }
+}
+
+/// Everything at once: what stands in for the daemon, and hands to change it.
+pub struct World {
+    pub front: Arc<Front>,
+    pub now: Arc<Mutex<Snapshot>>,
+    pub past: Arc<Past>,
+    pub changes: broadcast::Sender<Arc<Change>>,
+    /// Who asked for what.
+    pub asked: Arc<Mutex<Vec<(String, Command)>>>,
+}
+
+impl World {
+    /// Needs a tokio runtime.
+    pub fn new(snapshot: Snapshot) -> World {
+        let (asks, mut inbox) = mpsc::channel(64);
+        let (changes, _) = broadcast::channel(64);
+        let past = Arc::new(Past::default());
+        let now = Arc::new(Mutex::new(snapshot));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (its_now, its_asked) = (now.clone(), asked.clone());
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Some(ask) = inbox.recv().await {
+                match ask {
+                    Ask::Snapshot(reply) => drop(reply.send(Arc::new(its_now.lock().unwrap().clone()))),
+                    Ask::Command { who, command, reply } => {
+                        its_asked.lock().unwrap().push((who.to_string(), command.clone()));
+                        match &command {
+                            Command::Restart { service } if **service == *"slow" => kept.push(reply),
+                            Command::Restart { service } => {
+                                drop(reply.send(Answer { ok: true, words: format!("{service} is up as pid 4711") }));
+                            }
+                            Command::NotifyTest { .. } => {
+                                drop(reply.send(Answer { ok: true, words: "delivered".into() }));
+                            }
+                            other => {
+                                drop(reply.send(Answer { ok: false, words: format!("cannot do this: {other:?}") }));
+                            }
+                        }
+                    }
+                    Ask::Reload(reply) => {
+                        let words = "shop.yaml:3:5: unknown key `chekcs`\nThe old rules stay in effect.";
+                        drop(reply.send(Answer { ok: false, words: words.into() }));
+                    }
+                }
+            }
+        });
+        let front = Front::new(asks, changes.clone(), past.clone());
+        World { front, now, past, changes, asked }
+    }
+
+    /// Something happens: the snapshot changes, and those who follow along are told.
+    pub fn happen(&self, kind: EventKind, change: impl FnOnce(&mut Snapshot)) {
+        let mut now = self.now.lock().unwrap();
+        now.at = Wall(now.at.0 + SECOND);
+        change(&mut now);
+        let mut events = self.past.events.lock().unwrap();
+        let event = event(200 + events.len() as u64, now.at, "web", None, kind);
+        events.insert(0, event.clone());
+        let _ = self.changes.send(Arc::new(Change { number: event.id, words: event.kind.to_string(), event }));
+    }
+}
