@@ -1,6 +1,7 @@
 //! Talks HTTP to the daemon's unix socket. Every wait and every answer is bounded.
 
 use super::{Failure, code};
+use crate::daemon::paths;
 use crate::model::plain_lines;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -19,19 +20,6 @@ const MAX_ANSWER: usize = 64 << 20;
 pub(super) const SOON: Duration = Duration::from_secs(15);
 /// How long the true outcome of a command may take; the daemon itself gives up a little earlier.
 pub(super) const OUTCOME: Duration = Duration::from_secs(310);
-
-/// Where the daemon's socket is, if nothing else is said: `$MINDER_SOCKET`, else where minder of this user puts it.
-/// Nothing: this user has no directory for such things.
-pub fn default_socket() -> Option<PathBuf> {
-    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = given("MINDER_SOCKET") {
-        return Some(path);
-    }
-    if rustix::process::geteuid().is_root() {
-        return Some(PathBuf::from("/run/minder/minder.sock"));
-    }
-    given("XDG_RUNTIME_DIR").map(|directory| directory.join("minder/minder.sock"))
-}
 
 /// The daemon, seen from here.
 pub(super) struct Client {
@@ -53,9 +41,7 @@ struct Problem {
 
 impl Client {
     pub fn new(socket: Option<&Path>) -> Result<Client, Failure> {
-        let path = socket.map(Path::to_owned).or_else(default_socket).ok_or_else(|| {
-            Failure::new(code::USAGE, "XDG_RUNTIME_DIR is not set, so name the daemon's socket: --socket PATH")
-        })?;
+        let path = socket.map_or_else(paths::socket, Path::to_owned);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|e| Failure::new(code::WRONG, format!("the system gives too little to run: {e}")))?;

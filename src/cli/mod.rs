@@ -1,12 +1,13 @@
 //! The command line: a file per command. Most are clients of the daemon's own socket.
 
 mod client;
+mod explain;
 mod history;
+mod run;
 mod screen;
 mod status;
 mod steer;
-
-pub use client::default_socket;
+mod validate;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -42,6 +43,9 @@ const EXIT_CODES: &str = "Exit codes: 0 all is well, or done; 1 something is wro
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
+    Validate(validate::Args),
+    Explain(explain::Args),
     Status(status::Args),
     History(history::Args),
     Start(steer::Start),
@@ -57,13 +61,19 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[error("{words}")]
 struct Failure {
+    /// In full, as it is to be printed.
     words: String,
     code: u8,
 }
 
 impl Failure {
     fn new(code: u8, words: impl Into<String>) -> Failure {
-        Failure { words: words.into(), code }
+        Failure { words: format!("error: {}\n", words.into()), code }
+    }
+
+    /// A report of mistakes in rules: each of them says for itself that it is an error.
+    fn report(report: String) -> Failure {
+        Failure { words: report, code: code::WRONG }
     }
 }
 
@@ -85,7 +95,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = run(cli).and_then(|outcome| print(&outcome.text).map(|()| outcome.code));
     ExitCode::from(ended.unwrap_or_else(|failure| {
-        let _ = writeln!(std::io::stderr(), "error: {failure}");
+        let _ = write!(std::io::stderr(), "{failure}");
         failure.code
     }))
 }
@@ -93,6 +103,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli) -> Result<Outcome, Failure> {
     let client = || client::Client::new(cli.socket.as_deref());
     match cli.command {
+        Command::Run(args) => run::run(args, cli.socket),
+        Command::Validate(args) => validate::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Status(args) => status::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),

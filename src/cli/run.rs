@@ -1,62 +1,52 @@
-//! `minder run`
+//! `minder run`: the daemon itself.
 
+use super::{Failure, Outcome, code};
 use crate::daemon::{self, Options, paths};
-use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-/// The arguments of `minder run`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  minder run                       the rules in /etc/minder\n  \
-                        minder run ./rules --no-act      say what would be done, and do nothing")]
-pub struct Run {
+/// Watch, judge and act, in the foreground, until told to end
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  minder run                     with the rules in /etc/minder\n  \
+                        minder run ./rules --no-act    say what would be done, and do nothing")]
+pub(super) struct Args {
     /// A rule file, or a directory of them [default: /etc/minder, or ./rules where that does not exist]
     rules: Option<PathBuf>,
     /// Judge and record, but do nothing and tell nobody: say what would have been done
     #[arg(long)]
     no_act: bool,
-    /// Where state and history are kept [default: /var/lib/minder for root]
-    #[arg(long, value_name = "DIR", env = "MINDER_STATE")]
+    /// Where state and history are kept [default: $MINDER_STATE, else /var/lib/minder for root, ~/.local/state/minder for others]
+    #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// How the log is written
-    #[arg(long, value_enum, default_value_t = LogForm::Text)]
-    log: LogForm,
+    /// How the log on standard output is written
+    #[arg(long, value_enum, default_value_t = Log::Text)]
+    log: Log,
 }
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogForm {
+enum Log {
     /// Lines for people
     Text,
     /// A JSON object a line
     Json,
 }
 
-impl Run {
-    /// Runs minder until it is told to end.
-    pub fn run(self, socket: Option<PathBuf>) -> ExitCode {
-        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_target(false);
-        match self.log {
-            LogForm::Text => log.with_ansi(std::io::stdout().is_terminal()).init(),
-            LogForm::Json => log.json().init(),
-        }
-        let options = Options {
-            rules: self.rules.unwrap_or_else(paths::rules),
-            state: self.state.unwrap_or_else(paths::state),
-            socket: socket.unwrap_or_else(paths::socket),
-            no_act: self.no_act,
-        };
-        match daemon::run(options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(daemon::Error::Rules(report)) => {
-                eprint!("{report}");
-                ExitCode::FAILURE
-            }
-            Err(e) => {
-                eprintln!("minder: {e}");
-                ExitCode::FAILURE
-            }
-        }
+pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<Outcome, Failure> {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_target(false);
+    match args.log {
+        Log::Text => log.with_ansi(std::io::stdout().is_terminal()).init(),
+        Log::Json => log.json().init(),
+    }
+    let options = Options {
+        rules: args.rules.unwrap_or_else(paths::rules),
+        state: args.state.unwrap_or_else(paths::state),
+        socket: socket.unwrap_or_else(paths::socket),
+        no_act: args.no_act,
+    };
+    match daemon::run(options) {
+        Ok(()) => Ok(Outcome { text: String::new(), code: code::WELL }),
+        Err(daemon::Error::Rules(report)) => Err(Failure::report(report)),
+        Err(e) => Err(Failure::new(code::WRONG, e.to_string())),
     }
 }

@@ -1,16 +1,15 @@
-//! `minder validate`
+//! `minder validate`: every mistake of the rules, or that there is none.
 
+use super::{Failure, Outcome, code};
 use crate::config::{self, Env};
 use crate::daemon::paths;
-use clap::Args;
 use std::io::IsTerminal;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
-/// The arguments of `minder validate`.
-#[derive(Debug, Args)]
+/// Check rules, and say every mistake in them
+#[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  minder validate ./rules --env-file /etc/default/minder")]
-pub struct Validate {
+pub(super) struct Args {
     /// A rule file, or a directory of them [default: /etc/minder, or ./rules where that does not exist]
     rules: Option<PathBuf>,
     /// A file of NAME=value lines that stands in for the daemon's environment
@@ -18,38 +17,33 @@ pub struct Validate {
     env_file: Option<PathBuf>,
 }
 
-impl Validate {
-    /// Says every mistake, or what the rules amount to. Exit 1 with a mistake.
-    pub fn run(self) -> ExitCode {
-        let rules = self.rules.unwrap_or_else(paths::rules);
-        let env = match self.env_file {
-            None => Env::of_process(),
-            Some(file) => match std::fs::read_to_string(&file) {
-                Ok(text) => Env::from_file_text(&text),
-                Err(e) => {
-                    eprintln!("minder: cannot read {}: {e}", file.display());
-                    return ExitCode::from(2);
-                }
-            },
-        };
-        match config::load_coloured(&rules, &env, std::io::stderr().is_terminal()) {
-            Ok((plan, warnings)) => {
-                eprint!("{warnings}");
-                let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-                println!(
-                    "{} read: {}, {}, {}, {}. All is well.",
-                    count(plan.files.len(), "file"),
-                    count(plan.services.len(), "service"),
-                    count(plan.services.iter().map(|s| s.checks.len()).sum(), "check"),
-                    count(plan.services.iter().map(|s| s.rules.len()).sum(), "rule"),
-                    count(plan.notifiers.len(), "notifier"),
-                );
-                ExitCode::SUCCESS
-            }
-            Err(report) => {
-                eprint!("{report}");
-                ExitCode::FAILURE
-            }
-        }
-    }
+pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
+    let plan = load(args.rules.as_deref(), args.env_file.as_deref())?;
+    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let text = format!(
+        "No mistakes: {}, {}, {}, {}, {}.\n",
+        count(plan.files.len(), "file"),
+        count(plan.services.len(), "service"),
+        count(plan.services.iter().map(|s| s.checks.len()).sum(), "check"),
+        count(plan.services.iter().map(|s| s.rules.len()).sum(), "rule"),
+        count(plan.notifiers.len(), "notifier"),
+    );
+    Ok(Outcome { text, code: code::WELL })
+}
+
+/// The plan that these rules make, or the report of their mistakes, in colour where somebody looks at it.
+pub(super) fn load(rules: Option<&Path>, env_file: Option<&Path>) -> Result<crate::model::Plan, Failure> {
+    let rules = rules.map_or_else(paths::rules, Path::to_owned);
+    let env = match env_file {
+        None => Env::from_process(),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|e| e.to_string())
+            .and_then(|text| Env::from_file_text(&text))
+            .map_err(|e| Failure::new(code::USAGE, format!("{}: {e}", file.display())))?,
+    };
+    let sources = config::read(&rules, &env);
+    config::parse(&sources).map_err(|diagnostics| {
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Failure::report(config::render(&diagnostics, &sources, colour))
+    })
 }

@@ -1,39 +1,45 @@
-//! Where minder finds its rules, keeps its state, and is spoken to.
+//! Where minder finds its rules, keeps its state, and is spoken to, if nothing else is said.
 
 use std::path::{Path, PathBuf};
 
-/// The rules to run: `/etc/minder`; `./rules` only where that does not exist, and minder is not run as root, or the
-/// rules are root's alone (which the reader of rules makes sure of: it refuses what others could have written).
+/// The rules: `/etc/minder`; `./rules` only where that does not exist. Run as root, minder then refuses rules that
+/// anybody else could have written: the reader of rules sees to it.
 pub fn rules() -> PathBuf {
-    let etc = Path::new("/etc/minder");
-    let here = Path::new("rules");
+    let (etc, here) = (Path::new("/etc/minder"), Path::new("rules"));
     if !etc.exists() && here.is_dir() { here.to_owned() } else { etc.to_owned() }
 }
 
-/// Where state and history are kept: `/var/lib/minder` for root, else below `$XDG_STATE_HOME` or `~/.local/state`.
+/// State and history: `$MINDER_STATE`, else `/var/lib/minder` for root, else below `$XDG_STATE_HOME` or
+/// `~/.local/state`.
 pub fn state() -> PathBuf {
+    if let Some(path) = given("MINDER_STATE") {
+        return path;
+    }
     if rustix::process::geteuid().is_root() {
         return PathBuf::from("/var/lib/minder");
     }
-    match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
+    match (given("XDG_STATE_HOME"), given("HOME")) {
         (Some(state), _) => state.join("minder"),
         (None, Some(home)) => home.join(".local/state/minder"),
-        (None, None) => std::env::temp_dir().join(format!("minder-{}", rustix::process::geteuid().as_raw())),
+        (None, None) => PathBuf::from("/var/lib/minder"),
     }
 }
 
-/// The socket by which the command line speaks to the daemon: `/run/minder/minder.sock` for root, else below
-/// `$XDG_RUNTIME_DIR`, or beside the state where there is none.
+/// The socket by which the command line speaks to the daemon: `$MINDER_SOCKET`, else `/run/minder/minder.sock` for
+/// root, else below `$XDG_RUNTIME_DIR`, else beside the state.
 pub fn socket() -> PathBuf {
+    if let Some(path) = given("MINDER_SOCKET") {
+        return path;
+    }
     if rustix::process::geteuid().is_root() {
         return PathBuf::from("/run/minder/minder.sock");
     }
-    match absolute("XDG_RUNTIME_DIR") {
+    match given("XDG_RUNTIME_DIR") {
         Some(runtime) => runtime.join("minder/minder.sock"),
         None => state().join("minder.sock"),
     }
 }
 
-fn absolute(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+fn given(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
