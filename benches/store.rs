@@ -28,6 +28,7 @@ fn open(dir: &Path) -> Store {
 
 fn main() {
     commits();
+    opening();
     for checks in [1000, 5000] {
         samples(checks);
     }
@@ -74,7 +75,27 @@ fn commits() {
     assert!(store.close(Duration::from_secs(5)));
 }
 
-/// Five minutes of checks once a second, in as many real seconds as the writer needs for its turns.
+/// With a thousand services and the events of a busy year.
+fn opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let service = |i: u32| Record::Service(format!("service-{i}").into(), Box::default());
+    let event = |id: u64| {
+        let kind = EventKind::Noted { words: "something happened that is told in a sentence".into() };
+        Record::Event(Event { id, at: Wall(id as i64), service: Some("web".into()), incident: None, kind })
+    };
+    let _ = store.commit((0..1000).map(service).collect(), vec![]);
+    for id in 0..100 {
+        let _ = store.commit((id * 1000..(id + 1) * 1000).map(event).collect(), vec![]).wait(Duration::from_secs(10));
+    }
+    assert!(store.close(Duration::from_secs(5)));
+    let start = Instant::now();
+    let store = open(dir.path());
+    println!("open, 1,000 services                {:8.1} ms", micros(start.elapsed()) / 1e3);
+    assert!(store.close(Duration::from_secs(5)));
+}
+
+/// Checks once a second, in real seconds: the writer has a turn in each.
 fn samples(checks: u32) {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -15,25 +15,17 @@ pub(super) struct Spec {
     pub application: i32,
     /// The steps from version 0 to the latest, in order; never changed once released. `PRAGMA user_version` counts them.
     pub steps: &'static [&'static str],
-    /// It holds nothing that minder needs: a later version of it is put aside like a damaged one, and one such file is kept.
-    pub disposable: bool,
+    /// How many unreadable ones are kept. A disk that damages whatever is written must not fill up with them.
+    pub aside: usize,
 }
 
 /// Services, events, incidents, outbox.
-pub(super) const STATE: Spec = Spec {
-    name: "state.db",
-    application: 0x6d6e_6401,
-    steps: &[include_str!("schema/state_1.sql")],
-    disposable: false,
-};
+pub(super) const STATE: Spec =
+    Spec { name: "state.db", application: 0x6d6e_6401, steps: &[include_str!("schema/state_1.sql")], aside: 5 };
 
 /// Samples and roll-ups.
-pub(super) const HISTORY: Spec = Spec {
-    name: "history.db",
-    application: 0x6d6e_6402,
-    steps: &[include_str!("schema/history_1.sql")],
-    disposable: true,
-};
+pub(super) const HISTORY: Spec =
+    Spec { name: "history.db", application: 0x6d6e_6402, steps: &[include_str!("schema/history_1.sql")], aside: 1 };
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -127,9 +119,7 @@ impl Database {
     /// Moves the file and its log out of the way, and says where it is now.
     pub fn put_aside(&mut self, now: Wall) -> std::io::Result<PathBuf> {
         self.close();
-        if self.spec.disposable {
-            self.remove_aside()?;
-        }
+        self.remove_aside()?;
         let name = |n: u32| match n {
             0 => format!("{}.unreadable-{}", self.path.display(), now.0 / 1000),
             n => format!("{}.unreadable-{}.{n}", self.path.display(), now.0 / 1000),
@@ -144,13 +134,25 @@ impl Database {
         Ok(aside.into())
     }
 
-    /// A gigabyte of unreadable history is kept at most once.
+    /// Removes the oldest of those that were put aside, so that there is room for one more.
     fn remove_aside(&self) -> std::io::Result<()> {
         let prefix = format!("{}.unreadable-", self.spec.name);
+        let mut aside = Vec::new();
         for entry in std::fs::read_dir(self.path.parent().unwrap_or(Path::new(".")))? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                std::fs::remove_file(entry.path())?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm") {
+                aside.push((entry.metadata()?.mtime(), name));
+            }
+        }
+        aside.sort();
+        let room = self.spec.aside.saturating_sub(1);
+        for (_, name) in aside.iter().take(aside.len().saturating_sub(room)) {
+            for end in ["-wal", "-shm", ""] {
+                match std::fs::remove_file(self.path.with_file_name(format!("{name}{end}"))) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -171,6 +173,17 @@ fn open(path: &Path, spec: &Spec) -> Result<Connection, Failure> {
          PRAGMA trusted_schema = OFF;",
     )?;
     migrate(&mut connection, spec)?;
+    Ok(connection)
+}
+
+/// A connection for reading a database that cannot be written, such as on a full disk, where the shared memory beside the log
+/// cannot be made: exclusive locking does without.
+pub(super) fn open_for_rescue(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     Ok(connection)
 }
 
@@ -210,7 +223,7 @@ mod tests {
     use super::*;
 
     const FIRST: &str = "CREATE TABLE thing (name TEXT);";
-    const OLD: Spec = Spec { name: "x.db", application: 7, steps: &[FIRST], disposable: false };
+    const OLD: Spec = Spec { name: "x.db", application: 7, steps: &[FIRST], aside: 1 };
     const NEW: Spec = Spec {
         steps: &[FIRST, "ALTER TABLE thing ADD COLUMN size INTEGER; UPDATE thing SET size = length(name);"],
         ..OLD
@@ -251,16 +264,16 @@ mod tests {
     }
 
     #[test]
-    fn put_aside_keeps_every_state_and_one_history() {
-        let directory = tempfile::tempdir().unwrap();
-        let count = || std::fs::read_dir(directory.path()).unwrap().count();
-        for (spec, kept) in [(&STATE, 3), (&HISTORY, 4)] {
+    fn only_so_many_are_put_aside() {
+        for (spec, kept) in [(&STATE, 5), (&HISTORY, 1)] {
+            let directory = tempfile::tempdir().unwrap();
             let mut database = Database::new(directory.path(), spec);
-            for _ in 0..3 {
+            for second in 1..8 {
                 database.connection().unwrap();
-                database.put_aside(Wall(5_000)).unwrap();
+                let aside = database.put_aside(Wall(second * 1000)).unwrap();
+                assert!(aside.exists() && !database.path().exists());
             }
-            assert_eq!(count(), kept);
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), kept);
         }
     }
 }

@@ -144,7 +144,7 @@ impl Known {
                 unpack(packed.start, packed.rows, columns, &packed.data, |at, row| sums.add(Step::Minute, at, row));
                 store_sums(connection, id, &sums)?;
             }
-        } else if packed.start - rolled >= ROLL_AFTER {
+        } else if packed.start.saturating_sub(rolled) >= ROLL_AFTER {
             let rolled = roll_up(connection, id, rolled)?;
             self.rolled.insert(id, rolled);
         }
@@ -174,7 +174,7 @@ fn series_id(connection: &Connection, series: &Series, start: i64) -> Result<i64
     )?;
     let id = connection.last_insert_rowid();
     // Spreads the rolling up of series that were begun together.
-    let rolled = start - id % 15 * 60_000;
+    let rolled = start.saturating_sub(id % 15 * 60_000);
     connection.execute("UPDATE series SET rolled = ? WHERE id = ?", [rolled, id])?;
     Ok(id)
 }
@@ -188,7 +188,7 @@ fn roll_up(connection: &Connection, id: i64, rolled: i64) -> Result<i64, Failure
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(start) FROM block WHERE series = ?")?
         .query_row([id], |row| row.get(0))?;
-    let rolled = last.map_or(rolled, |last| rolled.max(last + 1));
+    let rolled = last.map_or(rolled, |last| rolled.max(last.saturating_add(1)));
     connection.prepare_cached("UPDATE series SET rolled = ? WHERE id = ?")?.execute([rolled, id])?;
     Ok(rolled)
 }
@@ -311,7 +311,7 @@ impl Sweep {
                     |row| row.get(0),
                 )?;
                 if let Some(oldest) = oldest.filter(|oldest| *oldest < now.0 - Step::Hour.millis()) {
-                    *floor = (*floor).max(oldest + (now.0 - oldest) / 10 + 1);
+                    *floor = (*floor).max(oldest.saturating_add(now.0.saturating_sub(oldest) / 10 + 1));
                     return Ok(());
                 }
             }

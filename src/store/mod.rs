@@ -261,36 +261,49 @@ fn spawn(
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-/// Opens and reads `state.db`; one that cannot be read is put aside, and a new one begun.
+/// Opens and reads `state.db`; one that cannot be read is put aside, and a new one begun. One that can be read but not written
+/// (the disk is full) is closed again: the writer tries again, and minder starts all the same.
 fn open_state(database: &mut Database, boot_id: &str, now: Wall) -> Result<state::Found, OpenError> {
-    let load = |database: &mut Database| {
-        let (connection, _) = database.connection()?;
-        state::load(connection, boot_id, now)
-    };
-    let failure = match load(database) {
-        Ok(found) => return Ok(found),
-        Err(failure) => failure,
-    };
     let path = database.path().to_owned();
-    match failure {
-        Failure::Later { found, known } => Err(OpenError::Later { path, found, known }),
-        damage if damage.is_damage() => {
-            let aside = database.put_aside(now).map_err(|e| OpenError::Database {
-                path: path.clone(),
-                why: format!("{damage}; nor put aside: {e}"),
-            })?;
-            let mut found = load(database)
-                .map_err(|failure| OpenError::Database { path: path.clone(), why: failure.to_string() })?;
-            found.restored.lost = true;
-            found.notes.push(format!(
+    let unusable = |why: String| OpenError::Database { path: path.clone(), why };
+    let mut put_aside = None;
+    let read = match load(database, boot_id, now) {
+        Err(damage) if damage.is_damage() => {
+            let aside = database.put_aside(now).map_err(|e| unusable(format!("{damage}; nor put aside: {e}")))?;
+            put_aside = Some(format!(
                 "{} could not be read and was put aside as {}: {damage}; services are not started until a person confirms it",
                 path.display(),
                 aside.display()
             ));
-            Ok(found)
+            load(database, boot_id, now)
         }
-        failure => Err(OpenError::Database { path, why: failure.to_string() }),
+        read => read,
+    };
+    let mut found = match read {
+        Ok(found) => found,
+        Err(Failure::Later { found, known }) => return Err(OpenError::Later { path, found, known }),
+        Err(failure) => {
+            database.close();
+            let rescued = database::open_for_rescue(&path).map_err(Failure::from);
+            let rescued = rescued.and_then(|connection| state::load(&connection, boot_id, now));
+            let mut found = rescued.map_err(|_| unusable(failure.to_string()))?;
+            found.notes.push(format!("{} cannot be written: {failure}", path.display()));
+            found
+        }
+    };
+    found.restored.lost |= put_aside.is_some();
+    found.notes.extend(put_aside);
+    Ok(found)
+}
+
+fn load(database: &mut Database, boot_id: &str, now: Wall) -> Result<state::Found, Failure> {
+    let (connection, _) = database.connection()?;
+    let mut found = state::load(connection, boot_id, now)?;
+    let expired = state::begin(connection, boot_id, now)?;
+    if expired > 0 {
+        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
     }
+    Ok(found)
 }
 
 /// Opens `history.db`; says what people should know. Where this fails, the writer tries again.

@@ -224,3 +224,29 @@ impl Committed {
         tried.is_ok_and(|progress| progress.is_ok_and(|progress| progress.done >= self.number))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EventKind;
+
+    #[test]
+    fn a_failure_leaves_only_so_many_and_the_newest() {
+        let queue = Queue::new(Duration::ZERO);
+        let commit = |ids: std::ops::RangeInclusive<u64>| {
+            let event = |id| Event { id, at: Wall(0), service: None, incident: None, kind: EventKind::Ended };
+            queue.commit(ids.map(|id| Record::Event(event(id))).collect(), vec![])
+        };
+        let first = commit(1..=5000);
+        let work = queue.work(Duration::ZERO);
+        assert_eq!((work.batch.events.len(), work.end), (5000, 1));
+        let second = commit(5001..=5400);
+        queue.failed(work.batch, "full".to_owned());
+        assert!(!first.wait(Duration::MAX) && !second.wait(Duration::MAX));
+        assert!(queue.trouble().is_some_and(|words| words.contains("4400 older records lost")));
+        let work = queue.work(Duration::ZERO);
+        assert_eq!((work.batch.events.len(), work.batch.events[0].id), (1000, 4401));
+        queue.written(work.end);
+        assert!(first.wait(Duration::ZERO) && queue.trouble().is_none());
+    }
+}

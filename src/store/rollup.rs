@@ -32,7 +32,7 @@ impl Step {
         }
     }
     fn start(self, at: i64) -> i64 {
-        at - at.rem_euclid(self.millis())
+        at.saturating_sub(at.rem_euclid(self.millis()))
     }
 }
 

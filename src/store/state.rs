@@ -101,16 +101,9 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
     }
     [found.restored.last_event, found.restored.last_incident, found.restored.last_message] = found.facts.last;
 
-    let expired = connection.execute(
-        "UPDATE outbox SET state = 'dead', ended = ?1, error = 'it expired while minder did not run'
-         WHERE state = 'waiting' AND expires <= ?1",
-        [now.0],
-    )?;
-    if expired > 0 {
-        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
-    }
-    let mut select = connection.prepare("SELECT id, data FROM outbox WHERE state = 'waiting' ORDER BY id LIMIT ?")?;
-    let mut rows = select.query([WAITING_LIMIT])?;
+    let mut select = connection
+        .prepare("SELECT id, data FROM outbox WHERE state = 'waiting' AND expires > ? ORDER BY id LIMIT ?")?;
+    let mut rows = select.query([now.0, WAITING_LIMIT])?;
     while let Some(row) = rows.next()? {
         match serde_json::from_str(row.get_ref(1)?.as_str().unwrap_or_default()) {
             Ok(message) => found.outbox.push(message),
@@ -121,8 +114,15 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
         }
     }
     found.facts.waiting = found.outbox.len() as i64;
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", [boot])?;
     Ok(found)
+}
+
+/// Takes note of the start: the machine's boot, and messages that have expired since the end. Says how many.
+pub(super) fn begin(connection: &Connection, boot: &str, now: Wall) -> Result<usize, Failure> {
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", [boot])?;
+    let expire = "UPDATE outbox SET state = 'dead', ended = ?1, error = 'it expired while minder did not run'
+                  WHERE state = 'waiting' AND expires <= ?1";
+    Ok(connection.execute(expire, [now.0])?)
 }
 
 impl Writer {

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// No query gives more rows than this.
-const MOST: usize = 200_000;
+const MOST: usize = 50_000;
+/// No query looks at more roll-ups than this.
+const MOST_SUMS: usize = 200_000;
 
 /// Samples of a check.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,7 +60,7 @@ struct Stored {
 }
 
 impl Reader {
-    /// Samples of a check from `from` until before `to`, the oldest `limit` of them; never more than 200,000.
+    /// Samples of a check from `from` until before `to`, the oldest `limit` of them; never more than 50,000.
     pub fn samples(
         &self,
         service: &str,
@@ -123,23 +125,23 @@ impl Reader {
             }
         })?;
         rollups.sort_by_key(|rollup| rollup.start);
-        rollups.truncate(MOST);
+        rollups.truncate(MOST_SUMS);
         Ok(rollups)
     }
 
-    /// How often a check was bad in each of so many equal parts (at most 2,000) of the time. Parts shorter than a minute are
+    /// How often a check was bad in each of so many equal parts (at most 500) of the time. Parts shorter than a minute are
     /// counted from samples, longer ones from the roll-ups of minutes or hours that begin in them.
     pub fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, parts: usize) -> Result<Vec<Bar>, ReadError> {
-        let parts = parts.clamp(1, 2000) as i64;
+        let parts = parts.clamp(1, 500) as i64;
         let width = ((to.0.saturating_sub(from.0)) / parts).max(1);
         let mut bars: Vec<Bar> =
             (0..parts).map(|i| Bar { start: Wall(from.0 + i * width), samples: 0, bad: 0, unknown: 0 }).collect();
         let mut add = |start: i64, samples: u32, bad: u32, known: u32| {
-            let part = usize::try_from((start - from.0) / width).ok();
+            let part = usize::try_from(start.saturating_sub(from.0) / width).ok();
             if let Some(bar) = part.filter(|_| start >= from.0).and_then(|part| bars.get_mut(part)) {
-                bar.samples += samples;
-                bar.bad += bad;
-                bar.unknown += samples.saturating_sub(known);
+                bar.samples = bar.samples.saturating_add(samples);
+                bar.bad = bar.bad.saturating_add(bad);
+                bar.unknown = bar.unknown.saturating_add(samples.saturating_sub(known));
             }
         };
         if width < Step::Minute.millis() {
@@ -195,7 +197,7 @@ impl Reader {
         self.history.read(|connection| {
             let sql = format!(
                 "SELECT start, metric, samples, count, min, max, sum FROM {}
-                 WHERE series = ? AND start >= ? AND start < ? ORDER BY start, metric LIMIT {MOST}",
+                 WHERE series = ? AND start >= ? AND start < ? ORDER BY start, metric LIMIT {MOST_SUMS}",
                 step.table()
             );
             for series in stored(connection, service, check)? {

@@ -101,6 +101,42 @@ fn a_check_that_keeps_other_metrics_stays_one_check() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_hides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let buffers = writer.buffers.clone();
+    buffers.series(CHECK, series("web"));
+    for at in [HOUR, HOUR + 1000, 5 * MINUTE, 5 * MINUTE + 1000, DAY] {
+        buffers.keep(CHECK, &sample(at, Some(true), None));
+    }
+    flush(&mut writer);
+    let reader = Reader::new(dir.path(), buffers.clone());
+    for (from, to, rows) in [(0, HOUR, 2), (HOUR, 2 * HOUR, 2), (2 * HOUR, DAY, 0), (DAY, 2 * DAY, 1)] {
+        assert_eq!(reader.samples("web", "process", Wall(from), Wall(to), 9).unwrap().rows.len(), rows, "{from}");
+    }
+}
+
+#[test]
+fn a_block_that_is_on_disk_and_still_in_memory_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let buffers = writer.buffers.clone();
+    let reader = Reader::new(dir.path(), buffers.clone());
+    buffers.series(CHECK, series("web"));
+    for second in 0..50 {
+        buffers.keep(CHECK, &sample(second * 1000, Some(true), None));
+    }
+    for _ in 0..60 {
+        // Without telling the buffers: as seen between the commit and that.
+        let turn = buffers.turn(Duration::ZERO);
+        writer.write(&turn.blocks, &turn.gone).unwrap();
+    }
+    assert_eq!((buffers.blocks("web", "process").len(), count(&mut writer, "block")), (1, 1));
+    assert_eq!(reader.samples("web", "process", Wall(0), Wall(HOUR), 100).unwrap().rows.len(), 50);
+    assert_eq!(reader.bars("web", "process", Wall(0), Wall(HOUR), 1).unwrap()[0].bad, 50);
+}
+
+#[test]
 fn bars_say_how_often_it_was_bad() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = writer(dir.path());

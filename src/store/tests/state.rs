@@ -281,6 +281,52 @@ fn old_events_and_closed_incidents_are_let_go_of() {
     assert_eq!(Facts::default().last, [0; 3]);
 }
 
+/// Set in the child that [`a_full_disk_at_the_start_is_survived`] starts.
+const FULL: &str = "STORE_TEST_FULL_DISK";
+
+#[test]
+fn a_full_disk_at_the_start_is_survived() {
+    if let Some(dir) = std::env::var_os(FULL) {
+        return start_on_a_full_disk(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (store, first) = open(dir.path());
+    assert!(store.commit(vec![Record::Service("web".into(), saved(1))], vec![message(1, i64::MAX)]).wait(LONG));
+    assert!(store.close(LONG));
+    // A process that may not write into files sees what a full disk does, and needs no disk of its own for it.
+    #[expect(clippy::disallowed_methods, reason = "a child that shall die with its test, and has no secrets")]
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$0\" --exact \"$1\" --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("store::tests::state::a_full_disk_at_the_start_is_survived")
+        .env(FULL, dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    let (store, opened) = open(dir.path());
+    assert_eq!(opened.instance, first.instance);
+    assert_eq!(opened.restored.services["web"].streak, 2);
+    assert_eq!((opened.restored.last_event, opened.outbox.len()), (1, 1));
+    assert_eq!(store.reader().samples("web", "process", Wall(0), Wall(9000), 9).unwrap().rows.len(), 1);
+}
+
+fn start_on_a_full_disk(dir: &Path) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let (store, opened) = open(dir);
+    assert!(!opened.restored.lost);
+    assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (1, 1));
+    assert_eq!(opened.notes.len(), 2, "{:?}", opened.notes);
+    let records = vec![Record::Service("web".into(), saved(2)), Record::Event(event(1, "web"))];
+    store.series(CheckId(1), series("web"));
+    store.keep(CheckId(1), &sample(1000, Some(false), None));
+    assert!(!store.commit(records, vec![]).wait(LONG));
+    assert!(store.trouble().unwrap().contains("state.db cannot be written"));
+    // Now there is room again.
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: maximum, maximum }).unwrap();
+    assert!(store.close(LONG), "closing tries once more");
+}
+
 /// Set in the child that [`what_was_acknowledged_survives_kill_9`] starts.
 const CHILD: &str = "STORE_TEST_DIRECTORY";
 
