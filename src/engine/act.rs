@@ -235,12 +235,15 @@ impl ServiceState {
     /// A person wants something, or a rule wants it down: it comes before anything that rules have arranged.
     pub fn want(&mut self, cx: &mut Context, work: Work) {
         match &mut self.work {
-            Some(current) if current.due().is_none() && joins(current.goal, work.goal) => {
-                current.requests.extend(work.requests);
-            }
             Some(current) if current.due().is_none() => {
-                if let Some(overtaken) = self.next.replace(work) {
+                if let Some(overtaken) = self.next.take() {
                     answer(cx, &overtaken.requests, false, OVERTAKEN);
+                }
+                if joins(current.goal, work.goal) {
+                    current.person |= work.person;
+                    current.requests.extend(work.requests);
+                } else {
+                    self.next = Some(work);
                 }
             }
             _ => self.work = Some(work),
@@ -259,7 +262,8 @@ impl ServiceState {
             }
         }
         if !self.wants_start() {
-            if self.used.given_up.take().is_some() {
+            // A try that is not proven yet may end as the others did.
+            if !self.is_acting() && !self.is_unsettled() && self.used.given_up.take().is_some() {
                 self.dirty = true;
             }
             self.used.rest(cx.now.mono);
@@ -282,6 +286,8 @@ impl ServiceState {
         // Without anything to see it by, a second start might make two of it: its rules decide.
         let blind = self.verifying_check().is_none();
         if goal != Goal::Stop && (new.is_some() || blind) {
+            self.grace_until = cx.now.mono + self.plan.grace;
+            self.again_after = self.grace_until;
             let words = new.map_or("interrupted by the end of minder".to_owned(), |new| format!("up as {new}"));
             self.acted(cx, &goal.to_string(), !blind, &words, saved.since);
         } else if !cx.setting.no_act && self.plan.control.is_some() {
@@ -331,8 +337,7 @@ impl ServiceState {
     fn step_work(&mut self, cx: &mut Context, work: &mut Work) -> Option<Outcome> {
         let now = cx.now.mono;
         let Some(control) = self.plan.control.clone() else { return failed(NO_CONTROL) };
-        let overtaken = self.next.is_some() && !matches!(work.step, Step::Stopping { .. } | Step::Starting { .. });
-        if overtaken && work.goal != Goal::Stop {
+        if self.next.is_some() && work.goal != Goal::Stop && self.may_be_overtaken(work, &control) {
             return Some(Outcome::Dropped(OVERTAKEN.to_owned()));
         }
         loop {
@@ -435,6 +440,15 @@ impl ServiceState {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the sequence may be left as it is. A process that was launched and not seen yet could not be stopped.
+    fn may_be_overtaken(&self, work: &Work, control: &ControlSpec) -> bool {
+        match work.step {
+            Step::Stopping { .. } | Step::Starting { .. } => false,
+            Step::Appearing { .. } => control.supervises() || self.process_check.is_none(),
+            Step::Due(_) | Step::Confirming { .. } | Step::Settling { .. } => true,
         }
     }
 

@@ -74,11 +74,12 @@ impl ServiceState {
         }
         self.confirm();
         self.dirty = true;
+        // What was under way when minder ended is overtaken by this.
+        self.interrupted = None;
         if goal == Goal::Stop {
             self.stop_on_purpose(cx, who);
         } else {
-            if std::mem::take(&mut self.stopped) {
-                self.rules.iter_mut().for_each(super::rule::RuleTrack::reset);
+            if std::mem::take(&mut self.stopped) || self.is_wanted_down() {
                 cx.event(Some(&name), None, EventKind::Intended { up: true, by: who.to_owned() });
             }
             self.used.reset();
@@ -106,7 +107,6 @@ impl ServiceState {
             cx.event(Some(&self.plan.name), incident, kind);
         }
         self.dirty = true;
-        self.interrupted = None;
         self.used.reset();
         self.resolve_all(cx, "stopped on purpose");
     }

@@ -236,6 +236,14 @@ impl ServiceState {
         }
     }
 
+    /// A death of which it was not seen yet, after all that may turn it to good, that nobody lives.
+    pub fn is_unsettled(&self) -> bool {
+        self.checks.iter().any(|check| {
+            let gone = check.life.as_ref().and_then(|life| life.gone);
+            gone.is_some_and(|death| check.latest.as_ref().is_none_or(|sample| sample.at.mono < death.settled))
+        })
+    }
+
     /// `down`, as the table above has it.
     pub fn down(&self, c: usize, now: Mono) -> Reading {
         let (Some(sample), Some(life)) = (&self.checks[c].latest, &self.checks[c].life) else {

@@ -3,7 +3,7 @@
 use super::budget::Used;
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::{SavedReading, SavedService, Service, StoryRule};
+use crate::model::{ControlState, SavedReading, SavedService, Service, Status, StoryRule};
 use std::collections::BTreeMap;
 
 impl ServiceState {
@@ -51,6 +51,12 @@ impl ServiceState {
         self.incident = saved.incident;
         if let Some((status, since)) = saved.status {
             (self.status, self.status_since) = (status, since);
+            // Its operator had taken it down: so it is until its supervisor says otherwise.
+            if status == Status::Stopped && !saved.stopped && self.control_check.is_some() {
+                let word = "down".into();
+                let wanted = Some(false);
+                self.control_state = Some(ControlState { alive: true, wanted, process: None, word, stamp: 0 });
+            }
         }
         if same_boot {
             self.seen_up = saved.seen_up;

@@ -231,8 +231,7 @@ impl ServiceState {
         }
         let is = self.is_wanted_down();
         let by_us = self.stopped || self.is_acting();
-        // At the start of minder this is no news if it was so before.
-        if was != is && !by_us && is != (self.status == Status::Stopped) {
+        if was != is && !by_us {
             let by = self.plan.control.as_ref().map_or("its supervisor", |control| control.name());
             let kind = EventKind::Intended { up: !is, by: format!("the operator ({by})") };
             cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
@@ -561,7 +560,7 @@ impl ServiceState {
     pub fn leave(&mut self, cx: &mut Context) {
         self.resolve_all(cx, "the service is no longer in the plan");
         self.tellings.iter_mut().for_each(|telling| telling.until = cx.now.mono);
-        self.close_incident(cx);
+        self.end_incident(cx);
         self.release_tellings(cx);
         for work in self.work.take().into_iter().chain(self.next.take()) {
             for request in work.requests {

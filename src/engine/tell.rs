@@ -84,8 +84,13 @@ impl ServiceState {
             }
             return;
         }
+        // The same rule again, in an incident that goes on, is no news.
+        let known = self.story.iter().any(|s| s.rule == story.rule);
         self.story.retain(|s| s.rule != story.rule);
         self.story.push(story);
+        if known {
+            return;
+        }
         to.extend(self.plan.notify.iter().cloned());
         let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
         match waiting {
@@ -167,11 +172,18 @@ impl ServiceState {
         keep_latest(&mut self.done, action);
     }
 
-    /// Closes the incident if no rule of severity warning or worse fires any more.
+    /// Closes the incident if no rule of severity warning or worse fires any more, and what was done about it has proved
+    /// itself: a process that crashes again while its restart is being verified is one incident, not two.
     pub fn close_incident(&mut self, cx: &mut Context) {
-        if self.worst_firing().is_some_and(|severity| severity > Severity::Info) {
+        let fires = self.worst_firing().is_some_and(|severity| severity > Severity::Info);
+        if fires || self.is_judged() && (self.is_acting() || self.is_unsettled()) {
             return;
         }
+        self.end_incident(cx);
+    }
+
+    /// It is over, and who was told of it is told that.
+    pub fn end_incident(&mut self, cx: &mut Context) {
         let Some(mut incident) = self.incident.take() else { return };
         incident.closed = Some(cx.now.wall);
         let after = u64::try_from((cx.now.wall - incident.opened).as_millis()).unwrap_or(u64::MAX);

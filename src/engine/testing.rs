@@ -214,6 +214,8 @@ pub struct World {
     pub real: BTreeMap<Name, Real>,
     /// Every effect so far, with its time in milliseconds.
     pub log: Vec<(u64, Effect)>,
+    /// What people asked for, with the length of the log at that time.
+    pub orders: Vec<(usize, Command)>,
     told: usize,
     pub saved: BTreeMap<Name, SavedService>,
     series: BTreeMap<CheckId, Name>,
@@ -237,6 +239,15 @@ impl World {
     }
 
     pub fn with(plan: Arc<Plan>, setting: Setting, restored: Restored) -> World {
+        World::begin(plan, setting, restored, true)
+    }
+
+    /// No service is up.
+    pub fn down(plan: Arc<Plan>, setting: Setting) -> World {
+        World::begin(plan, setting, Restored::default(), false)
+    }
+
+    fn begin(plan: Arc<Plan>, setting: Setting, restored: Restored, up: bool) -> World {
         let ms = 1_000_000;
         let last = (restored.last_event, restored.last_incident, restored.last_message);
         let (engine, effects) = Engine::new(Arc::clone(&plan), setting.clone(), restored, now(ms));
@@ -246,6 +257,7 @@ impl World {
             ms,
             real: BTreeMap::new(),
             log: Vec::new(),
+            orders: Vec::new(),
             told: 0,
             saved: BTreeMap::new(),
             series: BTreeMap::new(),
@@ -261,7 +273,7 @@ impl World {
         };
         for service in &world.plan.services {
             world.pid += 1;
-            let process = Some(Identity { pid: world.pid, start: 1 });
+            let process = up.then_some(Identity { pid: world.pid, start: 1 });
             world.real.insert(Arc::clone(&service.name), Real { process, ..Real::default() });
         }
         world.perform(effects);
@@ -314,6 +326,7 @@ impl World {
     }
 
     pub fn ask(&mut self, request: u64, command: Command) {
+        self.orders.push((self.log.len(), command.clone()));
         self.input(Input::Asked { request: RequestId(request), who: "root".into(), command });
     }
 
@@ -362,7 +375,9 @@ impl World {
         while let Some(i) = self.coming.iter().position(|(at, _)| *at <= self.ms) {
             let (_, input) = self.coming.remove(i);
             if let Input::Sampled(samples) = &input {
-                samples.iter().for_each(|(check, _)| drop(self.in_flight.remove(check)));
+                samples.iter().for_each(|(check, _)| {
+                    self.in_flight.remove(check);
+                });
             }
             self.input(input);
         }
@@ -373,7 +388,9 @@ impl World {
             match &effect {
                 Effect::Ask(question) => self.answer(question),
                 Effect::Series(check, series) => drop(self.series.insert(*check, Arc::clone(&series.service))),
-                Effect::Forget(check) => drop(self.in_flight.remove(check)),
+                Effect::Forget(check) => {
+                    self.in_flight.remove(check);
+                }
                 Effect::Watch(identity) => {
                     self.watched.insert(*identity);
                     if !self.real.values().any(|real| real.process == Some(*identity)) {

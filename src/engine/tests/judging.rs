@@ -103,7 +103,7 @@ fn a_notice_is_told_once_and_is_no_incident() {
     assert_eq!(world.status("data"), Status::Ok);
     world.kill_and_restore();
     world.set(3.0);
-    world.pass(1_000);
+    world.pass(11_000);
     assert!(world.news().contains(&"moved: 2 B became 3 B".to_owned()), "the baseline survives");
 }
 

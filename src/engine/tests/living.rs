@@ -120,7 +120,7 @@ fn what_its_operator_took_down_is_left_alone() {
 fn polling_notices_a_death_too() {
     let mut world = quiet(command());
     world.web().process = None;
-    world.pass(11_000);
+    world.pass(9_000);
     assert_eq!(world.news(), ["pid 101 ended, exit code not available"]);
     world.pass(2_100);
     assert!(world.news().contains(&"> start".to_owned()));
@@ -128,9 +128,7 @@ fn polling_notices_a_death_too() {
 
 #[test]
 fn after_boot_what_was_never_seen_is_unknown() {
-    let mut world =
-        World::with(plan(vec![web(command())]), Setting { booted: seconds(10), ..setting() }, Restored::default());
-    world.web().process = None;
+    let mut world = World::down(plan(vec![web(command())]), Setting { booted: seconds(10), ..setting() });
     world.pass(49_000);
     assert!(!world.news().iter().any(|line| line.contains("fires")));
     assert_eq!(world.status("web"), Status::Unknown);

@@ -50,12 +50,9 @@ fn one_incident_many_rules() {
 #[test]
 fn a_message_waits_for_actions_and_not_for_ever() {
     let mut world = two_rules();
-    world.data().size = 9.0;
-    // The report of the `exec` is lost.
-    world.pass(8_000);
-    world.news();
-    let before = world.ms;
     world.swallow_reports = true;
+    let before = world.ms;
+    world.data().size = 9.0;
     world.pass(30_000);
     let told = world.log.iter().find(|(at, e)| *at > before && matches!(e, Effect::Tell(_))).unwrap().0;
     let fired = world.log.iter().find(|(at, e)| *at > before && matches!(e, Effect::Act(..))).unwrap().0;
