@@ -1,1 +1,294 @@
-//! Every decision: `(state, input, now) -> (state, effects)`. No async, no I/O, no clock.
+//! Every decision: samples, exits, reports, requests and plans come in, effects go out.
+//!
+//! The engine is a state machine. It does not wait, reads no clock, touches nothing and knows no chance: the same inputs at the
+//! same times give the same effects. Of our own it imports only [`crate::model`].
+//!
+//! # A service
+//!
+//! | what | states | in |
+//! |---|---|---|
+//! | a check | due, in flight | `schedule.rs`, `check.rs` |
+//! | a process | alive, gone (waiting to settle), gone | `death.rs` |
+//! | a rule | inactive, pending, firing | `rule.rs`, `truth.rs`, `window.rs` |
+//! | an incident | none, open | `tell.rs` |
+//! | a message | held back, sent | `tell.rs` |
+//! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `act.rs`, `budget.rs` |
+//! | the other actions of a rule | next, under way | `script.rs` |
+//! | intent | up, stopped on purpose, paused | `command.rs` |
+//! | status | ok, warning, critical, unknown, paused, stopped, given up | `service.rs` |
+//!
+//! # A step
+//!
+//! 1. An input reaches the services that it concerns. Samples update what is known, and the rules that look at it turn.
+//! 2. [`service::ServiceState::after`] carries on with what has moved: actions, then the incident, then the status, then
+//!    messages, then questions, then the next wake-up. A service at rest skips nearly all of it.
+//! 3. A service whose state has changed is saved, once. Actions stand last among the effects, so that they are committed first.
+//!
+//! No service looks at another: one service's trouble cannot change when another's checks run.
+
+mod act;
+mod budget;
+mod check;
+mod command;
+mod context;
+mod death;
+mod reload;
+mod rule;
+mod saved;
+mod schedule;
+mod script;
+mod service;
+mod tell;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod truth;
+mod view;
+mod window;
+
+use crate::model::{
+    CheckId, Delivery, Effect, EventKind, Exit, Identity, Input, MessageId, Mono, Name, Now, Plan, Record, Restored,
+    Sample, SavedService, Setting,
+};
+use context::Context;
+use schedule::Timer;
+use service::ServiceState;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// So many notes about minder itself are shown, the latest.
+const NOTES_AT_MOST: usize = 20;
+
+/// The state of everything that minder watches. See the module's own words.
+#[derive(Debug)]
+pub struct Engine {
+    context: Context,
+    services: Vec<ServiceState>,
+    by_name: BTreeMap<Name, usize>,
+    /// For each number of a check: the places of its service and of itself. Numbers are not used again.
+    places: Vec<Option<(usize, usize)>>,
+    /// Services of which this step has touched the state.
+    touched: Vec<usize>,
+    refused: Option<Arc<str>>,
+    notes: Vec<String>,
+}
+
+impl Engine {
+    /// Begins with a plan and with what an earlier run has left.
+    pub fn new(plan: Arc<Plan>, setting: Setting, restored: Restored, now: Now) -> (Engine, Vec<Effect>) {
+        let context = Context::new(Arc::clone(&plan), setting, &restored, now);
+        let mut engine = Engine {
+            context,
+            services: Vec::with_capacity(plan.services.len()),
+            by_name: BTreeMap::new(),
+            places: Vec::new(),
+            touched: Vec::new(),
+            refused: None,
+            notes: Vec::new(),
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        engine.context.event(None, None, EventKind::Started { version });
+        engine.restore(&plan, restored);
+        engine.find_places();
+        engine.context.event(None, None, EventKind::Planned { services: plan.services.len() });
+        for service in &mut engine.services {
+            service.after(&mut engine.context);
+        }
+        let effects = engine.end_step(true);
+        (engine, effects)
+    }
+
+    fn restore(&mut self, plan: &Plan, restored: Restored) {
+        let Restored { mut services, same_boot, lost, .. } = restored;
+        for (place, service) in plan.services.iter().enumerate() {
+            let cx = &mut self.context;
+            let mut state = ServiceState::new(Arc::clone(service), place, &mut reload::ids(&mut self.places), cx);
+            state.unconfirmed = lost;
+            (0..state.checks.len()).for_each(|c| state.introduce(cx, c));
+            if let Some(saved) = services.remove(&service.name) {
+                state.restore(cx, saved, same_boot);
+            }
+            self.services.push(state);
+        }
+        // A map has no order, and events must have one.
+        let gone: BTreeMap<Name, SavedService> = services.into_iter().collect();
+        for (name, saved) in gone {
+            self.close_gone(&name, saved);
+            self.context.emit(Effect::Record(Record::Gone(name)));
+        }
+    }
+
+    /// A service that has left the plan while minder was down: its incident ends, and those who were told of it hear that.
+    fn close_gone(&mut self, name: &Name, saved: SavedService) {
+        let plan = Arc::new(crate::model::Service::without_checks(Arc::clone(name)));
+        let cx = &mut self.context;
+        let mut state = ServiceState::new(plan, usize::MAX, &mut reload::ids(&mut self.places), cx);
+        state.restore(cx, SavedService { acting: None, ..saved }, false);
+        state.leave(cx);
+    }
+
+    /// When it wants to be called with [`Input::Woken`], at the latest.
+    pub fn next_wakeup(&self) -> Option<Mono> {
+        self.context.schedule.next()
+    }
+
+    /// Takes an input in; what is to be done now, the actions after everything that is to be recorded before them.
+    pub fn handle(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        // Time does not run backwards: a caller that mixes up the order of inputs must not confuse holds.
+        self.context.now = Now { mono: now.mono.max(self.context.now.mono), wall: now.wall };
+        let mut all = false;
+        match input {
+            Input::Woken => {}
+            Input::Sampled(samples) => self.sampled(&samples),
+            Input::Exited { identity, how } => self.exited(identity, how),
+            Input::Touched(check) => self.at_check(check, ServiceState::touched),
+            Input::Acted { id, report } => {
+                let place = self.context.acting.get(&id).and_then(|name| self.by_name.get(name)).copied();
+                if let Some(place) = place {
+                    self.services[place].reported(&mut self.context, id, &report);
+                    self.touched.push(place);
+                }
+            }
+            Input::Asked { request, who, command } => {
+                self.asked(request, &who, command);
+                all = true;
+            }
+            Input::Planned(plan) => {
+                self.planned(plan);
+                all = true;
+            }
+            Input::Refused(report) => {
+                self.context.event(None, None, EventKind::Refused { report: report.to_string() });
+                self.refused = Some(report);
+            }
+            Input::Delivered { message, outcome } => self.delivered(message, outcome),
+            Input::Noted(words) => self.noted(&words),
+            Input::Ending => {
+                self.end();
+                all = true;
+            }
+        }
+        self.wake();
+        self.end_step(all)
+    }
+
+    /// Everything whose time has come. After every input, so that a loop that is busy with inputs delays nothing.
+    fn wake(&mut self) {
+        let now = self.context.now.mono;
+        while let Some((at, timer)) = self.context.schedule.pop_due(now) {
+            match timer {
+                Timer::Check(check) => self.at_check(check, |service, cx, c| service.check_due(cx, c, at)),
+                Timer::Service(place) => {
+                    if let Some(service) = self.services.get_mut(place) {
+                        service.tick(&mut self.context, at);
+                        self.touched.push(place);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Saves what has changed, and hands the effects over.
+    fn end_step(&mut self, all: bool) -> Vec<Effect> {
+        if all {
+            self.touched = (0..self.services.len()).collect();
+        }
+        for place in std::mem::take(&mut self.touched) {
+            if let Some(service) = self.services.get_mut(place)
+                && std::mem::take(&mut service.dirty)
+            {
+                let record = Record::Service(Arc::clone(&service.plan.name), Box::new(service.saved()));
+                self.context.emit(Effect::Record(record));
+            }
+        }
+        self.context.take()
+    }
+
+    fn at_check(&mut self, check: CheckId, what: impl FnOnce(&mut ServiceState, &mut Context, usize)) {
+        let place = self.places.get(check.0 as usize).copied().flatten();
+        if let Some((place, c)) = place {
+            what(&mut self.services[place], &mut self.context, c);
+            if self.services[place].dirty {
+                self.touched.push(place);
+            }
+        }
+    }
+
+    fn sampled(&mut self, samples: &[(CheckId, Arc<Sample>)]) {
+        self.context.expect(samples.len());
+        for (check, sample) in samples {
+            self.at_check(*check, |service, cx, c| service.sampled(cx, c, sample));
+        }
+    }
+
+    fn exited(&mut self, identity: Identity, how: Option<Exit>) {
+        for check in self.context.watchers(identity) {
+            self.at_check(check, |service, cx, c| {
+                service.exited(cx, c, identity, how);
+                service.after(cx);
+            });
+        }
+    }
+
+    fn delivered(&mut self, message: MessageId, outcome: Delivery) {
+        let cx = &mut self.context;
+        if let Some(sent) = cx.sent.get_mut(&message) {
+            if let Some(request) = sent.request.take() {
+                let to = Arc::clone(&sent.to);
+                match &outcome {
+                    Delivery::Delivered => cx.reply(request, true, format!("{to} has taken the message")),
+                    Delivery::Deferred { why } => {
+                        cx.reply(request, false, format!("{to} has not taken the message, it is tried again: {why}"));
+                    }
+                    Delivery::Dead { why } => cx.reply(request, false, format!("{to} has refused the message: {why}")),
+                }
+            }
+            if !matches!(outcome, Delivery::Deferred { .. })
+                && let Some(sent) = cx.sent.remove(&message)
+                && let Delivery::Dead { why } = &outcome
+            {
+                let kind = EventKind::Undelivered { to: sent.to.to_string(), why: why.to_string() };
+                cx.event(sent.service.as_ref(), sent.incident, kind);
+            }
+        } else if let Delivery::Dead { why } = &outcome {
+            // From before this run of minder.
+            let kind = EventKind::Undelivered { to: format!("message {}", message.0), why: why.to_string() };
+            cx.event(None, None, kind);
+        }
+        let at = cx.now.wall;
+        cx.emit(Effect::Record(Record::Message(message, outcome, at)));
+    }
+
+    fn noted(&mut self, words: &str) {
+        if self.notes.iter().any(|note| note == words) {
+            return;
+        }
+        if self.notes.len() >= NOTES_AT_MOST {
+            self.notes.remove(0);
+        }
+        self.notes.push(words.to_owned());
+        self.context.event(None, None, EventKind::Noted { words: words.to_owned() });
+    }
+
+    /// minder is about to end: nothing that waits to be told is lost, and everything is saved.
+    fn end(&mut self) {
+        for service in &mut self.services {
+            service.tellings.iter_mut().for_each(|telling| telling.until = self.context.now.mono);
+            service.after(&mut self.context);
+            service.dirty = true;
+        }
+        self.context.event(None, None, EventKind::Ended);
+    }
+
+    fn find_places(&mut self) {
+        self.places.fill(None);
+        self.by_name.clear();
+        for (place, service) in self.services.iter().enumerate() {
+            self.by_name.insert(Arc::clone(&service.plan.name), place);
+            for (c, check) in service.checks.iter().enumerate() {
+                self.places[check.id.0 as usize] = Some((place, c));
+            }
+        }
+    }
+}

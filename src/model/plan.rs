@@ -64,6 +64,27 @@ pub struct Service {
     pub log: Option<PathBuf>,
 }
 
+impl Service {
+    /// A service of which nothing but its name is known.
+    pub fn without_checks(name: Name) -> Service {
+        Service {
+            name,
+            description: None,
+            group: None,
+            tags: Vec::new(),
+            public: false,
+            checks: Vec::new(),
+            rules: Vec::new(),
+            control: None,
+            notify: Vec::new(),
+            grace: Duration::from_secs(10),
+            settle: Duration::from_secs(2),
+            restart: Budget::default(),
+            log: None,
+        }
+    }
+}
+
 /// A question asked on a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {

@@ -1,0 +1,158 @@
+//! What every step has at hand: the time, the numbers, the heap, and where its effects go.
+
+use super::schedule::Schedule;
+use crate::model::{
+    Act, ActId, Answer, CheckId, Effect, Event, EventKind, Identity, Incident, Message, MessageId, MessageKind, Name,
+    Now, Plan, Record, RequestId, Restored, Setting, Story,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A message that is older than this is no longer worth sending.
+const MESSAGE_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// So many messages are remembered until it is known what came of them.
+const SENT_AT_MOST: usize = 10_000;
+
+/// A message under way.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub to: Name,
+    pub service: Option<Name>,
+    pub incident: Option<u64>,
+    /// A person waits to hear whether it arrives.
+    pub request: Option<RequestId>,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub now: Now,
+    pub started: Now,
+    pub setting: Setting,
+    pub plan: Arc<Plan>,
+    pub schedule: Schedule,
+    effects: Vec<Effect>,
+    /// Kept apart, because they stand after every record of the step.
+    acts: Vec<Effect>,
+    /// Who watches which process. Several services may watch one.
+    watchers: BTreeMap<Identity, Vec<CheckId>>,
+    /// Whose the actions under way are.
+    pub acting: BTreeMap<ActId, Name>,
+    pub sent: BTreeMap<MessageId, Sent>,
+    last_event: u64,
+    last_incident: u64,
+    last_message: u64,
+    last_act: u64,
+}
+
+impl Context {
+    pub fn new(plan: Arc<Plan>, setting: Setting, restored: &Restored, now: Now) -> Context {
+        Context {
+            now,
+            started: now,
+            setting,
+            plan,
+            schedule: Schedule::default(),
+            effects: Vec::new(),
+            acts: Vec::new(),
+            watchers: BTreeMap::new(),
+            acting: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            last_event: restored.last_event,
+            last_incident: restored.last_incident,
+            last_message: restored.last_message,
+            last_act: 0,
+        }
+    }
+
+    pub fn emit(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Makes room for this many effects: a batch of samples grows the list once.
+    pub fn expect(&mut self, effects: usize) {
+        self.effects.reserve(effects);
+    }
+
+    /// Everything that the step wants, the actions last.
+    pub fn take(&mut self) -> Vec<Effect> {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.append(&mut self.acts);
+        effects
+    }
+
+    pub fn event(&mut self, service: Option<&Name>, incident: Option<u64>, kind: EventKind) {
+        self.last_event += 1;
+        let event = Event { id: self.last_event, at: self.now.wall, service: service.cloned(), incident, kind };
+        self.emit(Effect::Record(Record::Event(event)));
+    }
+
+    pub fn incident(&mut self, incident: &Incident) {
+        self.emit(Effect::Record(Record::Incident(incident.clone())));
+    }
+
+    pub fn next_incident(&mut self) -> u64 {
+        self.last_incident += 1;
+        self.last_incident
+    }
+
+    pub fn act(&mut self, service: &Name, act: Act) -> ActId {
+        self.last_act += 1;
+        let id = ActId(self.last_act);
+        self.acting.insert(id, Arc::clone(service));
+        self.acts.push(Effect::Act(id, act));
+        id
+    }
+
+    pub fn reply(&mut self, request: RequestId, ok: bool, words: impl Into<String>) {
+        self.emit(Effect::Reply(request, Answer { ok, words: words.into() }));
+    }
+
+    /// Sends a message, if the notifier is still in the plan.
+    pub fn tell(&mut self, to: &Name, kind: MessageKind, story: Story, service: Option<&Name>, by: Option<RequestId>) {
+        if !self.plan.notifiers.contains_key(to) {
+            return;
+        }
+        self.last_message += 1;
+        let id = MessageId(self.last_message);
+        let sent = Sent { to: Arc::clone(to), service: service.cloned(), incident: story.incident, request: by };
+        self.sent.insert(id, sent);
+        if self.sent.len() > SENT_AT_MOST {
+            self.sent.pop_first();
+        }
+        self.emit(Effect::Tell(Message {
+            id,
+            key: format!("{}-{}", self.setting.instance, id.0),
+            to: Arc::clone(to),
+            kind,
+            at: self.now.wall,
+            expires: self.now.wall + MESSAGE_LIFE,
+            story,
+        }));
+    }
+
+    pub fn watch(&mut self, identity: Identity, check: CheckId) {
+        let checks = self.watchers.entry(identity).or_default();
+        if checks.is_empty() {
+            self.effects.push(Effect::Watch(identity));
+        }
+        if !checks.contains(&check) {
+            checks.push(check);
+        }
+    }
+
+    pub fn unwatch(&mut self, identity: Identity, check: CheckId) {
+        let Some(checks) = self.watchers.get_mut(&identity) else { return };
+        checks.retain(|c| *c != check);
+        if checks.is_empty() {
+            self.watchers.remove(&identity);
+            self.emit(Effect::Unwatch(identity));
+        }
+    }
+
+    /// The checks that watch this process.
+    pub fn watchers(&self, identity: Identity) -> Vec<CheckId> {
+        self.watchers.get(&identity).cloned().unwrap_or_default()
+    }
+}

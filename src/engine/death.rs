@@ -1,0 +1,294 @@
+//! Life and death of the process that a check watches: who it is, how it died, and what `down` means meanwhile.
+//!
+//! `down` is decided here, not by the probe, because it depends on how the process died and on whose turn it is:
+//!
+//! | the selector finds | and | `down` is |
+//! |---|---|---|
+//! | a process | | false |
+//! | a pidfile being written | | unknown |
+//! | nobody | we stop or start it just now | unknown |
+//! | | it died, and the control has not answered since | unknown |
+//! | | it died, its supervisor lives and wants it up | unknown until `settle` has passed, then true |
+//! | | it was killed by other than TERM, INT, HUP, QUIT, or exited non-zero | true |
+//! | | it ended cleanly, or nobody knows how | unknown until `settle` has passed, then true |
+//! | | it was never seen, soon after the machine's boot | unknown |
+//! | | it was never seen | true |
+
+use super::check::may_skip_selector;
+use super::context::Context;
+use super::schedule::Manner;
+use super::service::ServiceState;
+use crate::model::kinds::Process;
+use crate::model::{EventKind, Exit, Found, Identity, MetricId, Mono, Now, Reading, Truth};
+use std::time::Duration;
+
+/// So long the event of a death waits to hear its cause, which comes later where the parent is slow to take note.
+const CAUSE_COMES_WITHIN: Duration = Duration::from_millis(200);
+/// How often a pidfile that is being written is looked at, and for how long.
+const FORMING_STEP: Duration = Duration::from_millis(200);
+const FORMING_AT_MOST: Duration = Duration::from_secs(1);
+
+/// What is known of the process of one check.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    /// It is thought to live.
+    pub identity: Option<Identity>,
+    /// It was seen by this run of minder, and is watched; otherwise it is remembered from before.
+    pub confirmed: bool,
+    /// The last one died, and nobody was found since.
+    pub gone: Option<Death>,
+    /// A death whose event waits for its cause.
+    pub untold: Option<Death>,
+    /// Since when the pidfile is being written.
+    forming: Option<Mono>,
+}
+
+/// A death.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Death {
+    pub identity: Identity,
+    at: Now,
+    pub how: Option<Exit>,
+    /// From when on nobody's turn is waited for.
+    pub settled: Mono,
+    /// The selector was asked at that time.
+    asked: bool,
+}
+
+impl Life {
+    fn is_known_dead(&self, identity: Identity) -> bool {
+        [&self.gone, &self.untold].into_iter().flatten().any(|death| death.identity == identity)
+    }
+
+    /// Which process may be asked directly.
+    pub fn to_ask(&self, kind: &crate::model::Kind, manner: Manner) -> Option<Identity> {
+        if manner.fresh && self.confirmed || !may_skip_selector(kind) { None } else { self.identity }
+    }
+}
+
+impl ServiceState {
+    /// What a sample of the check at `c` says about who lives.
+    pub fn found(&mut self, cx: &mut Context, c: usize, found: &Found) {
+        let first = self.checks[c].latest.is_none();
+        let now = cx.now.mono;
+        let Some(life) = &mut self.checks[c].life else { return };
+        if *found != Found::Forming {
+            life.forming = None;
+        }
+        match found {
+            // Asked before the death, answered after it.
+            Found::Process(id) if life.is_known_dead(*id) => {}
+            Found::Process(id) if life.identity == Some(*id) => {
+                if !std::mem::replace(&mut life.confirmed, true) {
+                    cx.watch(*id, self.checks[c].id);
+                    self.seen_up = true;
+                    self.dirty = true;
+                }
+            }
+            Found::Process(id) => self.new_process(cx, c, *id, first),
+            Found::Nobody => {
+                if let Some(identity) = life.identity {
+                    self.died(cx, c, identity, None);
+                }
+            }
+            Found::Forming => {
+                let since = *life.forming.get_or_insert(now);
+                if now - since < FORMING_AT_MOST {
+                    self.checks[c].rhythm.hurry(now + FORMING_STEP, true);
+                }
+            }
+            Found::Unasked | Found::Control(_) => {}
+        }
+    }
+
+    fn new_process(&mut self, cx: &mut Context, c: usize, new: Identity, first: bool) {
+        let check = &mut self.checks[c];
+        let Some(life) = &mut check.life else { return };
+        let old = life.identity.replace(new);
+        let was_confirmed = std::mem::replace(&mut life.confirmed, true);
+        life.gone = None;
+        check.windows.iter_mut().for_each(super::window::Window::clear);
+        let id = check.id;
+        if let Some(old) = old
+            && was_confirmed
+        {
+            cx.unwatch(old, id);
+        }
+        cx.watch(new, id);
+        let rules = self.checks[c].rules.clone();
+        for r in rules {
+            if matches!(self.plan.rules[r].hold, crate::model::Hold::Count { .. }) {
+                self.rules[r].begin_anew();
+            }
+        }
+        self.seen_up = true;
+        self.dirty = true;
+        let incident = self.incident.as_ref().map(|i| i.id);
+        match old {
+            Some(old) => cx.event(Some(&self.plan.name), incident, EventKind::Replaced { old, new }),
+            None => cx.event(Some(&self.plan.name), incident, EventKind::Appeared { process: new }),
+        }
+        // A process that runs when minder first looks was not started just now.
+        if !first || old.is_some() {
+            self.grace_until = cx.now.mono + self.plan.grace;
+        }
+    }
+
+    /// The kernel says that a process has ended.
+    pub fn exited(&mut self, cx: &mut Context, c: usize, identity: Identity, how: Option<Exit>) {
+        let Some(life) = &mut self.checks[c].life else { return };
+        if life.identity == Some(identity) {
+            self.died(cx, c, identity, how);
+        } else if let Some(how) = how
+            && life.is_known_dead(identity)
+        {
+            // The cause has come later than the news.
+            if let Some(gone) = &mut life.gone
+                && gone.identity == identity
+            {
+                gone.how = Some(how);
+            }
+            if let Some(untold) = &mut life.untold
+                && untold.identity == identity
+            {
+                untold.how = Some(how);
+                self.tell_death(cx, c);
+            }
+            self.judge(cx, c, false);
+        }
+    }
+
+    fn died(&mut self, cx: &mut Context, c: usize, identity: Identity, how: Option<Exit>) {
+        self.tell_death(cx, c);
+        let settled = cx.now.mono + self.plan.settle;
+        let death = Death { identity, at: cx.now, how, settled, asked: false };
+        if let Some(life) = &mut self.checks[c].life {
+            life.identity = None;
+            life.gone = Some(death);
+            life.untold = Some(death);
+        }
+        self.dirty = true;
+        if how.is_some() {
+            self.tell_death(cx, c);
+        }
+        self.checks[c].rhythm.hurry(cx.now.mono, true);
+        if let Some(control) = self.control_check {
+            self.checks[control].rhythm.hurry(cx.now.mono, true);
+        }
+    }
+
+    /// The event of a death, once.
+    fn tell_death(&mut self, cx: &mut Context, c: usize) {
+        let check = &mut self.checks[c];
+        let Some(death) = check.life.as_mut().and_then(|life| life.untold.take()) else { return };
+        cx.unwatch(death.identity, check.id);
+        self.last_exit = death.how;
+        self.dirty = true;
+        let kind = EventKind::Died { process: death.identity, how: death.how };
+        self.last_death = Some((death.at.wall, kind.to_string()));
+        cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
+    }
+
+    /// What has come due about deaths: an event whose cause did not come, a `settle` that has passed, a control that does not
+    /// answer.
+    pub fn deaths_due(&mut self, cx: &mut Context) {
+        let now = cx.now.mono;
+        for c in 0..self.checks.len() {
+            let Some(life) = &mut self.checks[c].life else { continue };
+            if life.untold.is_some_and(|death| now >= death.at.mono + CAUSE_COMES_WITHIN) {
+                self.tell_death(cx, c);
+            }
+            let Some(gone) = self.checks[c].life.as_mut().and_then(|life| life.gone.as_mut()) else { continue };
+            if now >= gone.settled && !std::mem::replace(&mut gone.asked, true) {
+                self.checks[c].rhythm.hurry(now, true);
+            } else if self.control_check.is_some() {
+                self.judge(cx, c, false);
+            }
+        }
+    }
+
+    /// When that will be.
+    pub fn deaths_wake(&self) -> Option<Mono> {
+        let lives = self.checks.iter().filter_map(|check| check.life.as_ref());
+        lives
+            .flat_map(|life| {
+                let untold = life.untold.map(|death| death.at.mono + CAUSE_COMES_WITHIN);
+                let gone = life.gone.filter(|death| !death.asked).map(|death| death.settled);
+                let control =
+                    life.gone.and_then(|death| self.control_answers_until(&death)).filter(|at| *at > self.ticked);
+                [untold, gone, control]
+            })
+            .flatten()
+            .min()
+    }
+
+    /// Until when the control's answer to a death is waited for; nothing if it is there.
+    fn control_answers_until(&self, death: &Death) -> Option<Mono> {
+        let check = &self.plan.checks[self.control_check?];
+        let answered = self.control_at.is_some_and(|at| at >= death.at.mono);
+        (!answered).then(|| death.at.mono + check.timeout)
+    }
+
+    /// Nothing more is waited for: what we did about the death has failed.
+    pub fn death_is_certain(&mut self, c: usize, now: Mono) {
+        if let Some(gone) = self.checks[c].life.as_mut().and_then(|life| life.gone.as_mut()) {
+            gone.settled = now;
+        }
+    }
+
+    /// A death of which it was not seen yet, after all that may turn it to good, that nobody lives.
+    pub fn is_unsettled(&self) -> bool {
+        self.checks.iter().any(|check| {
+            let gone = check.life.as_ref().and_then(|life| life.gone);
+            gone.is_some_and(|death| check.latest.as_ref().is_none_or(|sample| sample.at.mono < death.settled))
+        })
+    }
+
+    /// `down`, as the table above has it.
+    pub fn down(&self, c: usize, now: Mono) -> Reading {
+        let (Some(sample), Some(life)) = (&self.checks[c].latest, &self.checks[c].life) else {
+            return Reading::Unknown;
+        };
+        let truth = match sample.found {
+            Found::Process(id) => {
+                if life.identity == Some(id) {
+                    Truth::False
+                } else {
+                    Truth::Unknown
+                }
+            }
+            Found::Forming | Found::Control(_) => Truth::Unknown,
+            // Not asked for a process, and yet it may say: `minder test` does.
+            Found::Unasked => return sample.reading(MetricId(Process::DOWN)).clone(),
+            Found::Nobody => match &life.gone {
+                _ if self.is_acting() => Truth::Unknown,
+                Some(death) if self.control_answers_until(death).is_some_and(|until| now < until) => Truth::Unknown,
+                Some(death) if now >= death.settled => Truth::True,
+                Some(_) if self.supervisors_turn() => Truth::Unknown,
+                Some(death) => match death.how {
+                    Some(how) if !how.is_clean() => Truth::True,
+                    _ => Truth::Unknown,
+                },
+                // Before the supervisor has been heard, its record may be that it is down on purpose.
+                None if self.awaits_control(now) => Truth::Unknown,
+                None if !self.seen_up && now < self.boot_grace_until => Truth::Unknown,
+                None => Truth::True,
+            },
+        };
+        match truth {
+            Truth::True => Reading::Flag(true),
+            Truth::False => Reading::Flag(false),
+            Truth::Unknown => Reading::Unknown,
+        }
+    }
+
+    /// A supervisor of its own lives and wants it up.
+    fn supervisors_turn(&self) -> bool {
+        self.plan.control.as_ref().is_some_and(|control| control.supervises())
+            && self.control_state.as_ref().is_some_and(|state| state.alive && state.wanted != Some(false))
+    }
+
+    fn awaits_control(&self, now: Mono) -> bool {
+        self.control_check.is_some_and(|c| self.control_at.is_none() && now < self.began + self.plan.checks[c].timeout)
+    }
+}

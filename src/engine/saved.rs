@@ -1,0 +1,102 @@
+//! What of a service outlives minder: out into a record, and in again.
+
+use super::budget::Used;
+use super::context::Context;
+use super::service::ServiceState;
+use crate::model::{ControlState, SavedReading, SavedService, Service, Status, StoryRule};
+use std::collections::BTreeMap;
+
+impl ServiceState {
+    /// All of its state, as it is now.
+    pub fn saved(&self) -> SavedService {
+        let lives = self.plan.checks.iter().zip(&self.checks);
+        let rules = self.plan.rules.iter().zip(&self.rules);
+        SavedService {
+            stopped: self.stopped,
+            paused: self.paused,
+            seen_up: self.seen_up,
+            identities: lives
+                .filter_map(|(check, state)| Some((check.name.to_string(), state.life.as_ref()?.identity?)))
+                .collect(),
+            last_exit: self.last_exit,
+            restarts: self.used.saved(),
+            streak: self.used.streak,
+            given_up: self.used.given_up,
+            acting: self.saved_act().or_else(|| self.interrupted.clone()),
+            rules: rules.filter_map(|(rule, track)| Some((rule.name.to_string(), track.saved()?))).collect(),
+            baselines: self.saved_baselines(),
+            incident: self.incident.clone(),
+            status: Some((self.status, self.status_since)),
+        }
+    }
+
+    fn saved_baselines(&self) -> BTreeMap<String, SavedReading> {
+        let mut all = BTreeMap::new();
+        for (rule, track) in self.plan.rules.iter().zip(&self.rules) {
+            for (i, baseline) in track.baselines.iter().enumerate() {
+                all.extend(baseline.clone().map(|reading| (baseline_key(&rule.name, i), reading)));
+            }
+        }
+        all
+    }
+
+    /// Goes on where the record ends. What the machine's boot has made void is left out.
+    pub fn restore(&mut self, cx: &mut Context, saved: SavedService, same_boot: bool) {
+        let plan: &Service = &self.plan;
+        self.stopped = saved.stopped;
+        self.paused = saved.paused;
+        self.last_exit = saved.last_exit;
+        self.used = Used::restore(&saved.restarts, saved.streak, saved.given_up, cx.now);
+        self.used.rest(cx.now.mono);
+        self.incident = saved.incident;
+        if let Some((status, since)) = saved.status {
+            (self.status, self.status_since) = (status, since);
+            // Its operator had taken it down: so it is until its supervisor says otherwise.
+            if status == Status::Stopped && !saved.stopped && self.control_check.is_some() {
+                let word = "down".into();
+                let wanted = Some(false);
+                self.control_state = Some(ControlState { alive: true, wanted, process: None, word, stamp: 0 });
+            }
+        }
+        if same_boot {
+            self.seen_up = saved.seen_up;
+            self.interrupted = saved.acting;
+            for (check, state) in plan.checks.iter().zip(&mut self.checks) {
+                if let Some(life) = &mut state.life {
+                    life.identity = saved.identities.get(&*check.name).copied();
+                }
+            }
+        }
+        let mut left = saved.rules;
+        for (rule, track) in plan.rules.iter().zip(&mut self.rules) {
+            for (i, baseline) in track.baselines.iter_mut().enumerate() {
+                *baseline = saved.baselines.get(&baseline_key(&rule.name, i)).cloned();
+            }
+            if left.get(&*rule.name).is_some_and(|saved| saved.text == track.text)
+                && let Some(saved) = left.remove(&*rule.name)
+            {
+                track.restore(&saved);
+                if saved.firing {
+                    self.story.push(StoryRule {
+                        rule: rule.name.to_string(),
+                        condition: super::rule::condition_words(rule),
+                        value: saved.value,
+                        note: None,
+                        since: saved.since,
+                    });
+                }
+            }
+        }
+        // What has fired and is no longer in the plan, or reads differently now.
+        for (name, rule) in left.into_iter().filter(|(_, rule)| rule.firing) {
+            self.resolved(cx, name, rule.since, Some("the rule was removed or changed"));
+        }
+        self.tell_the_untold(cx);
+        self.dirty = true;
+    }
+}
+
+/// The first `changed(..)` of a rule goes by the rule's name; a rule rarely has another.
+fn baseline_key(rule: &str, place: usize) -> String {
+    if place == 0 { rule.to_owned() } else { format!("{rule}#{place}") }
+}

@@ -1,0 +1,603 @@
+//! One service: what is known of it, how its rules turn, and its status.
+
+use super::act::Work;
+use super::budget::Used;
+use super::check::{CheckState, exit_reading, for_history, watched_path};
+use super::context::Context;
+use super::rule::{Phase, RuleTrack, Turn, condition_words};
+use super::schedule::{NEVER, Timer};
+use super::script::Script;
+use super::tell::Telling;
+use super::truth::{View, value_words};
+use super::window::Window;
+use crate::model::kinds::Process;
+use crate::model::{
+    Action, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, MetricId, MetricRef, Mono, Question,
+    Reading, Rule, Sample, SavedAct, SavedReading, Series, Service, Severity, Status, StoryAction, StoryRule, Term,
+    Truth, Wall, show_duration,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How much longer a hold has become when it is saved again: what a `kill -9` of minder may cost it.
+const SAVE_HOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct ServiceState {
+    pub plan: Arc<Service>,
+    /// Its place among the services, which is its name in the heap.
+    pub place: usize,
+    /// Since when this run of minder knows it.
+    pub began: Mono,
+    pub checks: Vec<CheckState>,
+    pub rules: Vec<RuleTrack>,
+
+    /// The check that says whether its process lives: the first of its kind.
+    pub process_check: Option<usize>,
+    /// The check that asks its supervisor.
+    pub control_check: Option<usize>,
+    pub control_state: Option<ControlState>,
+    /// When it was last asked, and whether it could be.
+    pub control_at: Option<Mono>,
+    pub control_known: bool,
+
+    /// A person, or a rule, has stopped it on purpose.
+    pub stopped: bool,
+    pub paused: bool,
+    /// It was seen up since the machine booted.
+    pub seen_up: bool,
+    /// The saved state was lost: no automatic action before a person has asked for something.
+    pub unconfirmed: bool,
+    /// That this holds actions back was said.
+    pub said_unconfirmed: bool,
+    pub last_exit: Option<Exit>,
+    /// When a process of it last died, and the event of it in words.
+    pub last_death: Option<(Wall, String)>,
+    /// Until then only rules about liveness judge.
+    pub grace_until: Mono,
+    pub boot_grace_until: Mono,
+
+    pub used: Used,
+    pub work: Option<Work>,
+    /// What comes after the work, because somebody wants something else.
+    pub next: Option<Work>,
+    /// An action that the end of minder interrupted.
+    pub interrupted: Option<SavedAct>,
+    /// Not before then does a rule that still fires ask for a restart again.
+    pub again_after: Mono,
+    pub scripts: Vec<Script>,
+
+    pub incident: Option<Incident>,
+    /// What fired in the incident, for its messages.
+    pub story: Vec<StoryRule>,
+    /// What was done about it.
+    pub done: Vec<StoryAction>,
+    pub tellings: Vec<Telling>,
+
+    pub status: Status,
+    pub status_since: Wall,
+    /// The entry of the heap that is meant.
+    wake: Mono,
+    /// When what is due was last looked at.
+    pub ticked: Mono,
+    /// Its state is to be saved at the end of the step.
+    pub dirty: bool,
+}
+
+impl ServiceState {
+    /// As nobody has ever seen it. `ids` gives each check its number.
+    pub fn new(plan: Arc<Service>, place: usize, ids: &mut impl FnMut() -> CheckId, cx: &Context) -> ServiceState {
+        let now = cx.now;
+        let state = |(c, check)| CheckState::new(&plan, c, check, ids(), now.mono);
+        let checks = plan.checks.iter().enumerate().map(state).collect();
+        let rules = plan.rules.iter().map(|rule| RuleTrack::new(rule, &plan.checks)).collect();
+        let boot_grace_left = cx.plan.boot_grace.saturating_sub(cx.setting.booted);
+        let mut service = ServiceState {
+            plan,
+            place,
+            began: now.mono,
+            checks,
+            rules,
+            process_check: None,
+            control_check: None,
+            control_state: None,
+            control_at: None,
+            control_known: false,
+            stopped: false,
+            paused: false,
+            seen_up: false,
+            unconfirmed: false,
+            said_unconfirmed: false,
+            last_exit: None,
+            last_death: None,
+            grace_until: Mono(0),
+            boot_grace_until: cx.started.mono + boot_grace_left,
+            used: Used::default(),
+            work: None,
+            next: None,
+            interrupted: None,
+            again_after: Mono(0),
+            scripts: Vec::new(),
+            incident: None,
+            story: Vec::new(),
+            done: Vec::new(),
+            tellings: Vec::new(),
+            status: Status::Unknown,
+            status_since: now.wall,
+            wake: NEVER,
+            ticked: now.mono,
+            dirty: false,
+        };
+        service.find_special_checks();
+        service
+    }
+
+    /// Where the checks are that others look at.
+    pub fn find_special_checks(&mut self) {
+        let place = |is: fn(&Kind) -> bool| self.plan.checks.iter().position(|check| is(&check.kind));
+        self.process_check = place(|kind| matches!(kind, Kind::Process(_)));
+        self.control_check = place(|kind| matches!(kind, Kind::Control(_)));
+    }
+
+    /// Tells the history and the listener about a check that is new, or has changed.
+    pub fn introduce(&self, cx: &mut Context, c: usize) {
+        let (check, id) = (&self.plan.checks[c], self.checks[c].id);
+        if !matches!(*check.kind, Kind::Control(_)) {
+            cx.emit(Effect::Series(
+                id,
+                Series {
+                    service: Arc::clone(&self.plan.name),
+                    check: Arc::clone(&check.name),
+                    metrics: check.keep,
+                    kind: check.kind.name(),
+                },
+            ));
+        }
+        if let Some(path) = watched_path(&check.kind) {
+            cx.emit(Effect::WatchPath(id, path));
+        }
+    }
+
+    // ---- what is known ----
+
+    /// What a metric reads now.
+    pub fn reading(&self, metric: MetricRef, now: Mono) -> Reading {
+        let c = usize::from(metric.check);
+        let Some(check) = self.checks.get(c) else { return Reading::Unknown };
+        let Some(sample) = &check.latest else { return Reading::Unknown };
+        if now - sample.at.mono > self.plan.checks[c].stale_after() {
+            return Reading::Unknown;
+        }
+        if check.life.is_some() {
+            if metric.metric == MetricId(Process::DOWN) {
+                return self.down(c, now);
+            }
+            if let Some(reading) = exit_reading(metric.metric, self.last_exit) {
+                return reading;
+            }
+        }
+        sample.reading(metric.metric).clone()
+    }
+
+    pub fn is_stale(&self, metric: MetricRef, now: Mono) -> bool {
+        let c = usize::from(metric.check);
+        let latest = self.checks.get(c).and_then(|check| check.latest.as_ref());
+        latest.is_none_or(|sample| now - sample.at.mono > self.plan.checks[c].stale_after())
+    }
+
+    pub fn window(&self, metric: MetricRef, span: Duration) -> Option<&Window> {
+        let check = self.checks.get(usize::from(metric.check))?;
+        check.windows.iter().find(|w| w.metric == metric.metric && w.span == span)
+    }
+
+    /// Its operator has taken it down with the supervisor's own means.
+    pub fn is_wanted_down(&self) -> bool {
+        self.control_state.as_ref().is_some_and(|state| state.wanted == Some(false))
+    }
+
+    /// Its rules turn.
+    pub fn is_judged(&self) -> bool {
+        !self.stopped && !self.paused && !self.is_wanted_down()
+    }
+
+    // ---- what comes in ----
+
+    /// A sample of the check at `c`.
+    pub fn sampled(&mut self, cx: &mut Context, c: usize, sample: &Arc<Sample>) {
+        self.checks[c].rhythm.answered(cx.now.mono);
+        if self.control_check == Some(c) {
+            self.control_answered(cx, sample);
+        } else {
+            if self.checks[c].life.is_some() {
+                self.found(cx, c, &sample.found);
+            }
+            let check = &self.plan.checks[c];
+            cx.emit(Effect::Keep(self.checks[c].id, for_history(check, sample, self.last_exit)));
+        }
+        self.checks[c].take(&self.plan.checks[c], sample);
+        self.judge(cx, c, true);
+        self.after(cx);
+    }
+
+    fn control_answered(&mut self, cx: &mut Context, sample: &Sample) {
+        let was = self.is_wanted_down();
+        self.control_at = Some(sample.at.mono);
+        self.control_known = false;
+        // Where it could not be asked, what it last said stays, for the page: an automatic start asks it anew.
+        if let Found::Control(state) = &sample.found {
+            self.control_state = Some(state.clone());
+            self.control_known = true;
+        }
+        let is = self.is_wanted_down();
+        let by_us = self.stopped || self.is_acting();
+        if was != is && !by_us {
+            let by = self.plan.control.as_ref().map_or("its supervisor", |control| control.name());
+            let kind = EventKind::Intended { up: !is, by: format!("the operator ({by})") };
+            cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
+            self.dirty = true;
+        }
+        if is && !was {
+            self.resolve_all(cx, "its operator has taken it down");
+        }
+        // A death may have waited for this answer.
+        for c in 0..self.checks.len() {
+            if self.checks[c].life.as_ref().is_some_and(|life| life.gone.is_some() || life.identity.is_none()) {
+                self.judge(cx, c, false);
+            }
+        }
+    }
+
+    /// Something has come due.
+    pub fn tick(&mut self, cx: &mut Context, at: Mono) {
+        if at == self.wake {
+            self.wake = NEVER;
+            self.ticked = cx.now.mono;
+            self.deaths_due(cx);
+            self.after(cx);
+        }
+    }
+
+    /// The check at `c` is due, or its answer is late.
+    pub fn check_due(&mut self, cx: &mut Context, c: usize, at: Mono) {
+        let now = cx.now.mono;
+        if self.checks[c].rhythm.came_up(at, now) {
+            self.ask(cx, c);
+            if self.checks[c].is_silent(&self.plan.checks[c], now) {
+                self.after(cx);
+            }
+        }
+    }
+
+    /// Asks the check at `c`, if it is time, and sees to it that it is looked at in time.
+    fn ask(&mut self, cx: &mut Context, c: usize) {
+        let state = &mut self.checks[c];
+        if let Some(manner) = state.rhythm.ask(cx.now.mono) {
+            let check = &self.plan.checks[c];
+            let identity = state.life.as_ref().and_then(|life| life.to_ask(&check.kind, manner));
+            cx.emit(Effect::Ask(Question {
+                check: state.id,
+                kind: Arc::clone(&check.kind),
+                identity,
+                wanted: check.keep,
+                timeout: check.timeout,
+                urgent: manner.urgent,
+            }));
+        }
+        if let Some(at) = state.rhythm.arm() {
+            cx.schedule.push(at, Timer::Check(state.id));
+        }
+    }
+
+    /// A file that the check at `c` looks at has changed.
+    pub fn touched(&mut self, cx: &mut Context, c: usize) {
+        self.checks[c].rhythm.hurry(cx.now.mono, true);
+        self.after(cx);
+    }
+
+    // ---- rules ----
+
+    /// Evaluates the rules that look at the check at `c`. `counts` if because of a new sample of it.
+    pub fn judge(&mut self, cx: &mut Context, c: usize, counts: bool) {
+        if !self.is_judged() {
+            return;
+        }
+        for i in 0..self.checks[c].rules.len() {
+            let r = self.checks[c].rules[i];
+            if self.plan.rules[r].when.is_notice() {
+                self.notice(cx, r);
+            } else {
+                self.judge_rule(cx, r, c, counts);
+            }
+        }
+    }
+
+    fn judge_rule(&mut self, cx: &mut Context, r: usize, c: usize, counts: bool) {
+        let (rule, track) = (&self.plan.rules[r], &self.rules[r]);
+        let was_firing = track.is_firing();
+        if !track.looks_at(c) && !(was_firing && asks_for_start(rule)) {
+            return;
+        }
+        let (mut when, mut until) = (Truth::Unknown, Truth::Unknown);
+        let mut baselines = Vec::new();
+        if rule.liveness || !self.is_in_grace(cx.now.mono) {
+            let view = View { service: self, now: cx.now.mono, baselines: &track.baselines };
+            when = view.truth(&rule.when);
+            if was_firing && let Some((condition, _)) = &rule.until {
+                until = view.truth(condition);
+            }
+            baselines = self.baselines_now(r, cx.now.mono);
+        }
+        for (old, new) in self.rules[r].baselines.iter_mut().zip(baselines) {
+            if new.is_some() && *old != new {
+                *old = new;
+                self.dirty = true;
+            }
+        }
+        let (rule, track) = (&self.plan.rules[r], &mut self.rules[r]);
+        let counts = counts && track.looks_at(c);
+        let turn = track.step(rule, when, until, cx.now, counts);
+        if track.hold.held >= track.saved + SAVE_HOLD_EVERY || track.hold.held < track.saved {
+            track.saved = track.hold.held;
+            self.dirty = true;
+        }
+        match turn {
+            Turn::Fired => self.fire(cx, r),
+            Turn::Resolved(since) => self.resolved(cx, self.plan.rules[r].name.to_string(), since, None),
+            Turn::None if was_firing && when == Truth::True => self.still_firing(cx, r),
+            Turn::None => {}
+        }
+    }
+
+    /// After a start, and while we stop and start it, only rules about liveness judge.
+    pub fn is_in_grace(&self, now: Mono) -> bool {
+        now < self.grace_until || self.is_acting()
+    }
+
+    /// What each `changed(..)` of the rule reads now.
+    fn baselines_now(&self, r: usize, now: Mono) -> Vec<Option<SavedReading>> {
+        let mut readings = Vec::new();
+        if !self.rules[r].baselines.is_empty() {
+            let rule = &self.plan.rules[r];
+            for condition in std::iter::once(&rule.when).chain(rule.until.iter().map(|(until, _)| until)) {
+                condition.each(&mut |comparison| {
+                    if let Term::Changed(metric) = comparison.term {
+                        readings.push(SavedReading::of(&self.reading(metric, now)));
+                    }
+                });
+            }
+        }
+        readings
+    }
+
+    /// A rule that is a notice: its baseline, and what it says if that has changed.
+    fn notice(&mut self, cx: &mut Context, r: usize) {
+        if !self.plan.rules[r].liveness && self.is_in_grace(cx.now.mono) {
+            return;
+        }
+        let Some(Some(new)) = self.baselines_now(r, cx.now.mono).pop() else { return };
+        let Some(baseline) = self.rules[r].baselines.first_mut() else { return };
+        if baseline.as_ref() == Some(&new) {
+            return;
+        }
+        let old = baseline.replace(new.clone());
+        self.dirty = true;
+        if let Some(old) = old {
+            self.noticed(cx, r, &old, &new);
+        }
+    }
+
+    fn fire(&mut self, cx: &mut Context, r: usize) {
+        let plan = Arc::clone(&self.plan);
+        let rule = &plan.rules[r];
+        let view = View { service: self, now: cx.now.mono, baselines: &[] };
+        let value = value_words(&view, &rule.when, false);
+        let with_limits = value_words(&view, &rule.when, true);
+        let note = self.note_of(rule);
+        self.rules[r].value.clone_from(&value);
+        self.dirty = true;
+        if rule.severity >= Severity::Warning {
+            self.open_incident(cx, rule);
+        }
+        let kind = EventKind::Fired {
+            rule: rule.name.to_string(),
+            severity: rule.severity,
+            condition: condition_words(rule),
+            value,
+            note: note.clone(),
+        };
+        cx.event(Some(&plan.name), self.incident.as_ref().map(|i| i.id), kind);
+        self.begin_script(rule, "firing");
+        let story = StoryRule {
+            rule: rule.name.to_string(),
+            condition: condition_words(rule),
+            value: with_limits,
+            note,
+            since: cx.now.wall,
+        };
+        self.tell_firing(cx, rule, story);
+    }
+
+    /// What the probe said with the sample that the rule looks at.
+    fn note_of(&self, rule: &Rule) -> Option<String> {
+        let mut note = None;
+        rule.when.each(&mut |comparison| {
+            let check = self.checks.get(usize::from(comparison.term.metric().check));
+            let said = check.and_then(|check| check.latest.as_ref()).and_then(|sample| sample.note.as_ref());
+            if note.is_none() {
+                note = said.map(|said| said.to_string());
+            }
+        });
+        note
+    }
+
+    /// A rule no longer fires; it may be gone from the plan already.
+    pub fn resolved(&mut self, cx: &mut Context, rule: String, since: Wall, why: Option<&str>) {
+        let after = u64::try_from((cx.now.wall - since).as_millis()).unwrap_or(u64::MAX);
+        let kind = EventKind::Resolved { rule, after, why: why.map(str::to_owned) };
+        cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
+        self.dirty = true;
+    }
+
+    /// No rule of it judges any more.
+    pub fn resolve_all(&mut self, cx: &mut Context, why: &str) {
+        for r in 0..self.rules.len() {
+            if let Phase::Firing { since } = self.rules[r].phase {
+                self.resolved(cx, self.plan.rules[r].name.to_string(), since, Some(why));
+            }
+            self.rules[r].reset();
+        }
+    }
+
+    /// Whether a rule fires that asks for a start or restart.
+    pub fn wants_start(&self) -> bool {
+        self.plan.rules.iter().zip(&self.rules).any(|(rule, track)| track.is_firing() && asks_for_start(rule))
+    }
+
+    // ---- after every step ----
+
+    /// Carries on with everything that the step may have moved: actions, incident, status, messages, questions, the next wake-up.
+    pub fn after(&mut self, cx: &mut Context) {
+        let quiet = self.is_quiet();
+        if !quiet {
+            self.act_on(cx);
+            self.close_incident(cx);
+        }
+        self.set_status(cx);
+        if !quiet {
+            self.release_tellings(cx);
+        }
+        for c in 0..self.checks.len() {
+            self.ask(cx, c);
+        }
+        if !quiet {
+            self.rewake(cx);
+        }
+    }
+
+    /// Nothing goes on: the shortest way through a step, taken by nearly all.
+    fn is_quiet(&self) -> bool {
+        let lives = || self.checks.iter().filter_map(|check| check.life.as_ref());
+        self.work.is_none()
+            && self.next.is_none()
+            && self.interrupted.is_none()
+            && self.scripts.is_empty()
+            && self.incident.is_none()
+            && self.tellings.is_empty()
+            && self.used.given_up.is_none()
+            && lives().all(|life| life.gone.is_none() && life.untold.is_none())
+            && !self.dirty
+    }
+
+    fn next_wake(&self) -> Option<Mono> {
+        [self.deaths_wake(), self.work_wake(), self.scripts_wake(), self.tellings.iter().map(|t| t.until).min()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The heap was emptied, because the places of services have changed: nothing of it is in there.
+    pub fn rearm(&mut self, place: usize) {
+        self.place = place;
+        self.wake = NEVER;
+        self.checks.iter_mut().for_each(|check| check.rhythm.disarm());
+    }
+
+    /// Puts its next wake-up into the heap.
+    pub fn rewake(&mut self, cx: &mut Context) {
+        if let Some(wake) = self.next_wake().filter(|wake| *wake < self.wake) {
+            self.wake = wake;
+            cx.schedule.push(wake, Timer::Service(self.place));
+        }
+    }
+
+    fn set_status(&mut self, cx: &mut Context) {
+        let status = self.status_now(cx.now.mono);
+        if status != self.status {
+            self.status = status;
+            self.status_since = cx.now.wall;
+            self.dirty = true;
+        }
+    }
+
+    pub fn status_now(&self, now: Mono) -> Status {
+        if self.paused {
+            return Status::Paused;
+        }
+        if self.stopped || self.is_wanted_down() {
+            return Status::Stopped;
+        }
+        if self.used.given_up.is_some() {
+            return Status::GivenUp;
+        }
+        match self.worst_firing() {
+            Some(Severity::Critical) => return Status::Critical,
+            Some(Severity::Warning) => return Status::Warning,
+            _ => {}
+        }
+        let unsure = self.checks.iter().zip(&self.plan.checks).enumerate().any(|(c, (state, check))| {
+            !state.rules.is_empty()
+                && (state.is_silent(check, now)
+                    || state.life.as_ref().is_some_and(|life| life.identity.is_none())
+                        && self.down(c, now) == Reading::Unknown)
+        });
+        if unsure { Status::Unknown } else { Status::Ok }
+    }
+
+    /// How bad the worst firing rule is.
+    pub fn worst_firing(&self) -> Option<Severity> {
+        let firing = self.plan.rules.iter().zip(&self.rules).filter(|(_, track)| track.is_firing());
+        firing.map(|(rule, _)| rule.severity).max()
+    }
+
+    /// Why there is no action, for an event, once.
+    pub fn held(&mut self, cx: &mut Context, action: &str, why: &str) {
+        let kind = EventKind::Held { action: action.to_owned(), why: why.to_owned() };
+        cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
+    }
+
+    /// It is no longer in the plan.
+    pub fn leave(&mut self, cx: &mut Context) {
+        self.resolve_all(cx, "the service is no longer in the plan");
+        self.tellings.iter_mut().for_each(|telling| telling.until = cx.now.mono);
+        self.end_incident(cx);
+        self.release_tellings(cx);
+        for work in self.work.take().into_iter().chain(self.next.take()) {
+            for request in work.requests {
+                cx.reply(request, false, format!("{} is no longer in the plan", self.plan.name));
+            }
+        }
+        for check in &mut self.checks {
+            forget(cx, check);
+        }
+    }
+
+    /// In a few words, how far the boot grace or a death has come; for the page.
+    pub fn waiting_words(&self, now: Mono) -> Option<String> {
+        let gone = self.checks.iter().find_map(|check| check.life.as_ref()?.gone)?;
+        let left = gone.settled - now;
+        let how = gone.how.map_or("ended".to_owned(), |how| how.to_string());
+        Some(if left.is_zero() {
+            format!("{} {how}", gone.identity)
+        } else {
+            format!("{} {how}; may come back by itself for {}", gone.identity, show_duration(left))
+        })
+    }
+}
+
+/// Lets go of everything that is kept for a check.
+pub(super) fn forget(cx: &mut Context, check: &mut CheckState) {
+    if let Some(life) = &check.life {
+        let watched =
+            life.identity.filter(|_| life.confirmed).into_iter().chain(life.untold.map(|death| death.identity));
+        for identity in watched {
+            cx.unwatch(identity, check.id);
+        }
+    }
+    cx.emit(Effect::Forget(check.id));
+}
+
+/// Whether the rule starts or restarts its service.
+pub(super) fn asks_for_start(rule: &Rule) -> bool {
+    rule.actions.iter().any(|action| matches!(action, Action::Restart | Action::Start))
+}

@@ -1,0 +1,324 @@
+//! Incidents and messages: what people are told, whom, and when.
+//!
+//! A message waits up to ten seconds for the outcome of the rule's actions, so that it can tell it. If the incident is over by
+//! then, those who have heard nothing yet get one message that tells both; those who were told of the firing are told of the
+//! end at once, in the step that ends it.
+
+use super::context::Context;
+use super::service::ServiceState;
+use crate::model::{
+    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Story, StoryAction, StoryRule,
+    show_duration,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So long a message waits for the outcome of actions.
+const HOLD_BACK: Duration = Duration::from_secs(10);
+/// So many actions are told of, the latest.
+const ACTIONS_AT_MOST: usize = 20;
+/// A death so long before an incident is told as its cause.
+const DEATH_BEFORE: Duration = Duration::from_secs(60);
+
+/// A message that waits.
+#[derive(Debug)]
+pub(super) struct Telling {
+    what: What,
+    to: BTreeSet<Name>,
+    pub until: Mono,
+    /// Whose actions it waits for.
+    rules: Vec<Name>,
+}
+
+/// What it tells.
+#[derive(Debug)]
+enum What {
+    /// The open incident, as it is when the message leaves.
+    Incident,
+    /// A story that is complete but for the outcome of actions: an incident that is over, a notice.
+    Story(MessageKind, Box<Story>),
+}
+
+impl ServiceState {
+    /// A rule of severity warning or worse fires: it belongs to the open incident, or opens one.
+    pub fn open_incident(&mut self, cx: &mut Context, rule: &Rule) {
+        let name = rule.name.to_string();
+        match &mut self.incident {
+            Some(incident) => {
+                incident.severity = incident.severity.max(rule.severity);
+                incident.rules.insert(name);
+                cx.incident(incident);
+            }
+            None => {
+                let incident = Incident {
+                    id: cx.next_incident(),
+                    service: Arc::clone(&self.plan.name),
+                    opened: cx.now.wall,
+                    closed: None,
+                    severity: rule.severity,
+                    title: name.clone(),
+                    rules: BTreeSet::from([name]),
+                    told: BTreeSet::new(),
+                };
+                cx.incident(&incident);
+                let kind = EventKind::Opened { severity: rule.severity };
+                cx.event(Some(&self.plan.name), Some(incident.id), kind);
+                self.incident = Some(incident);
+                self.story.clear();
+                self.done.clear();
+            }
+        }
+    }
+
+    /// Arranges that a firing is told. What is of severity `info` is told only to whom its rule names, once, as a notice.
+    pub fn tell_firing(&mut self, cx: &mut Context, rule: &Rule, story: StoryRule) {
+        let mut to: BTreeSet<Name> = named(rule).collect();
+        if rule.severity == Severity::Info {
+            if !to.is_empty() {
+                let mut notice = self.story_of(cx, self.incident.as_ref());
+                notice.severity = Some(Severity::Info);
+                notice.title = format!("{}: {}", self.plan.name, rule.name);
+                notice.rules = vec![story];
+                self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(notice)), to, rule);
+            }
+            return;
+        }
+        // The same rule again, in an incident that goes on, is no news.
+        let known = self.story.iter().any(|s| s.rule == story.rule);
+        self.story.retain(|s| s.rule != story.rule);
+        self.story.push(story);
+        if known {
+            return;
+        }
+        to.extend(self.plan.notify.iter().cloned());
+        let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
+        match waiting {
+            Some(telling) => {
+                telling.to.extend(to);
+                telling.rules.push(Arc::clone(&rule.name));
+            }
+            None => self.tell_later(cx, What::Incident, to, rule),
+        }
+    }
+
+    fn tell_later(&mut self, cx: &Context, what: What, to: BTreeSet<Name>, rule: &Rule) {
+        let rules = vec![Arc::clone(&rule.name)];
+        self.tellings.push(Telling { what, to, until: cx.now.mono + HOLD_BACK, rules });
+    }
+
+    /// A notice: recorded, told, acted upon once; nothing is wrong.
+    pub fn noticed(&mut self, cx: &mut Context, r: usize, from: &SavedReading, to: &SavedReading) {
+        let plan = Arc::clone(&self.plan);
+        let rule = &plan.rules[r];
+        let (from, to) = (reading_words(from, rule), reading_words(to, rule));
+        let value = format!("{from} became {to}");
+        let kind = EventKind::Noticed { rule: rule.name.to_string(), from, to };
+        cx.event(Some(&plan.name), None, kind);
+        self.begin_script(rule, "notice");
+        let mut recipients: BTreeSet<Name> = named(rule).collect();
+        if rule.severity != Severity::Info {
+            recipients.extend(plan.notify.iter().cloned());
+        }
+        if recipients.is_empty() {
+            return;
+        }
+        let mut story = self.story_of(cx, None);
+        story.title = format!("{}: {}", plan.name, rule.name);
+        story.rules = vec![StoryRule {
+            rule: rule.name.to_string(),
+            condition: rule.when.to_string(),
+            value,
+            note: None,
+            since: cx.now.wall,
+        }];
+        self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(story)), recipients, rule);
+    }
+
+    /// There is more to tell of the incident, and it does not wait.
+    pub fn tell_at_once(&mut self, cx: &Context) {
+        let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
+        match waiting {
+            Some(telling) => telling.until = cx.now.mono,
+            None => {
+                let to = self.plan.notify.iter().cloned().collect();
+                self.tellings.push(Telling { what: What::Incident, to, until: cx.now.mono, rules: Vec::new() });
+            }
+        }
+    }
+
+    /// After a start of minder: who should know of the open incident, and has not been told, is told.
+    pub fn tell_the_untold(&mut self, cx: &Context) {
+        let Some(incident) = &self.incident else { return };
+        let firing = self.plan.rules.iter().zip(&self.rules);
+        let firing = firing.filter(|(rule, track)| track.is_firing() && rule.severity > Severity::Info);
+        let mut to: BTreeSet<Name> = firing.flat_map(|(rule, _)| named(rule)).collect();
+        to.extend(self.plan.notify.iter().cloned());
+        to.retain(|name| !incident.told.contains(name));
+        if !to.is_empty() {
+            let until = cx.now.mono + HOLD_BACK;
+            let rules = self.plan.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
+            self.tellings.push(Telling { what: What::Incident, to, until, rules });
+        }
+    }
+
+    /// Something was done: whoever still waits to be told hears of it.
+    pub fn did(&mut self, action: StoryAction) {
+        for telling in &mut self.tellings {
+            if let What::Story(_, story) = &mut telling.what {
+                keep_latest(&mut story.actions, action.clone());
+            }
+        }
+        keep_latest(&mut self.done, action);
+    }
+
+    /// Closes the incident if no rule of severity warning or worse fires any more, and what was done about it has proved
+    /// itself: a process that crashes again while its restart is being verified is one incident, not two.
+    pub fn close_incident(&mut self, cx: &mut Context) {
+        let fires = self.worst_firing().is_some_and(|severity| severity > Severity::Info);
+        if fires || self.is_judged() && (self.is_acting() || self.is_unsettled()) {
+            return;
+        }
+        self.end_incident(cx);
+    }
+
+    /// It is over, and who was told of it is told that.
+    pub fn end_incident(&mut self, cx: &mut Context) {
+        let Some(mut incident) = self.incident.take() else { return };
+        incident.closed = Some(cx.now.wall);
+        let after = u64::try_from((cx.now.wall - incident.opened).as_millis()).unwrap_or(u64::MAX);
+        cx.event(Some(&self.plan.name), Some(incident.id), EventKind::Closed { after });
+        cx.incident(&incident);
+        self.dirty = true;
+        let story = self.story_of(cx, Some(&incident));
+        for to in &incident.told {
+            cx.tell(to, MessageKind::Resolved, story.clone(), Some(&self.plan.name), None);
+        }
+        for telling in &mut self.tellings {
+            if matches!(telling.what, What::Incident) {
+                telling.to.retain(|to| !incident.told.contains(to));
+                telling.what = What::Story(MessageKind::Resolved, Box::new(story.clone()));
+            }
+        }
+    }
+
+    /// Sends what need not wait any longer.
+    pub fn release_tellings(&mut self, cx: &mut Context) {
+        let now = cx.now.mono;
+        let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
+        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings)
+            .into_iter()
+            .partition(|telling| now >= telling.until || !telling.rules.iter().any(under_way));
+        self.tellings = waiting;
+        for telling in ready {
+            match telling.what {
+                What::Incident => self.tell_incident(cx, telling.to),
+                What::Story(kind, story) => {
+                    if cx.setting.no_act {
+                        self.hold_messages(cx, &telling.to);
+                        continue;
+                    }
+                    for to in &telling.to {
+                        cx.tell(to, kind, Story::clone(&story), Some(&self.plan.name), None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_incident(&mut self, cx: &mut Context, mut to: BTreeSet<Name>) {
+        let Some(mut incident) = self.incident.take() else { return };
+        to.extend(incident.told.iter().cloned());
+        to.retain(|name| cx.plan.notifiers.contains_key(name));
+        if cx.setting.no_act {
+            self.incident = Some(incident);
+            self.hold_messages(cx, &to);
+            return;
+        }
+        let story = self.story_of(cx, Some(&incident));
+        for name in to {
+            let kind = if incident.told.contains(&name) { MessageKind::Update } else { MessageKind::Firing };
+            cx.tell(&name, kind, story.clone(), Some(&self.plan.name), None);
+            incident.told.insert(name);
+        }
+        cx.incident(&incident);
+        self.incident = Some(incident);
+        self.dirty = true;
+    }
+
+    fn hold_messages(&mut self, cx: &mut Context, to: &BTreeSet<Name>) {
+        if !to.is_empty() {
+            let names: Vec<&str> = to.iter().map(|name| &**name).collect();
+            self.held(cx, &format!("message to {}", names.join(", ")), "minder runs with --no-act");
+        }
+    }
+
+    fn story_of(&self, cx: &Context, incident: Option<&Incident>) -> Story {
+        let name = &self.plan.name;
+        let since = incident.map(|incident| incident.opened);
+        let death = self.last_death.as_ref().filter(|(at, _)| since.is_some_and(|since| *at + DEATH_BEFORE >= since));
+        Story {
+            host: cx.setting.host.clone(),
+            service: name.to_string(),
+            description: self.plan.description.clone(),
+            incident: incident.map(|incident| incident.id),
+            severity: incident.map(|incident| incident.severity),
+            status: self.status_now(cx.now.mono).to_string(),
+            title: incident.map_or_else(|| name.to_string(), |incident| format!("{name}: {}", incident.title)),
+            since,
+            ended: incident.and_then(|incident| incident.closed),
+            rules: if incident.is_some() { self.story.clone() } else { Vec::new() },
+            death: death.map(|(_, words)| words.clone()),
+            actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
+            log: Vec::new(),
+        }
+    }
+
+    /// What is wrong, or what goes on, in a line.
+    pub fn summary(&self, now: Mono) -> String {
+        let mut parts = Vec::new();
+        if self.used.given_up.is_some() {
+            let limit = self.plan.restart.limit;
+            parts.push(format!("given up after {} restarts in {}", limit.count, show_duration(limit.within)));
+        }
+        for (rule, track) in self.plan.rules.iter().zip(&self.rules) {
+            if track.is_firing() {
+                parts.push(if track.value.is_empty() { rule.name.to_string() } else { track.value.clone() });
+            }
+        }
+        if self.is_acting() {
+            parts.extend(self.work.as_ref().map(|work| format!("{} under way", work.goal)));
+        } else if parts.is_empty() && self.is_judged() {
+            parts.extend(self.waiting_words(now));
+        }
+        parts.join("; ")
+    }
+}
+
+/// The notifiers that a rule names.
+fn named(rule: &Rule) -> impl Iterator<Item = Name> {
+    rule.actions.iter().filter_map(|action| match action {
+        Action::Notify(Some(name)) => Some(Arc::clone(name)),
+        _ => None,
+    })
+}
+
+fn keep_latest(actions: &mut Vec<StoryAction>, action: StoryAction) {
+    if actions.len() >= ACTIONS_AT_MOST {
+        actions.remove(0);
+    }
+    actions.push(action);
+}
+
+/// What a notice compares, in words.
+fn reading_words(reading: &SavedReading, rule: &Rule) -> String {
+    let mut dimension = crate::model::Dimension::Text;
+    rule.when.each(&mut |comparison| dimension = comparison.dimension);
+    match reading {
+        SavedReading::Number(value) if dimension == crate::model::Dimension::Flag => value.to_string(),
+        SavedReading::Number(value) => crate::model::show(*value, dimension),
+        SavedReading::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        SavedReading::Text(text) => format!("\"{text}\""),
+        SavedReading::Absent => "none".to_owned(),
+    }
+}

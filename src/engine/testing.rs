@@ -1,0 +1,529 @@
+//! A small world for the engine's tests: plans built from the words of the model, and services that live, die, and answer.
+//!
+//! Also used by `tests/engine_invariants.rs`, which includes this file.
+
+#![allow(dead_code, missing_docs)]
+
+use crate::engine::Engine;
+use crate::model::controls::{Argv, CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
+use crate::model::kinds::{File, Process};
+use crate::model::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+// ---- plans ----
+
+pub fn service(name: &str) -> Service {
+    let notify = vec!["ops".into()];
+    Service { notify, ..Service::without_checks(name.into()) }
+}
+
+pub fn plan(services: Vec<Service>) -> Arc<Plan> {
+    let place =
+        || NotifierPlace::Webhook(WebhookSpec { url: Given::literal("http://hook/"), headers: BTreeMap::new() });
+    let notifier = |name: &str| (name.into(), Arc::new(Notifier { name: name.into(), place: place() }));
+    Arc::new(Plan {
+        files: Vec::new(),
+        services: services.into_iter().map(Arc::new).collect(),
+        notifiers: ["ops", "chat"].into_iter().map(notifier).collect(),
+        mail: None,
+        dashboard: Dashboard::default(),
+        history: HistoryLimits::default(),
+        boot_grace: seconds(60),
+    })
+}
+
+pub fn process(every: u64) -> Check {
+    let kind = Process { pidfile: Some("/run/web.pid".parse().unwrap()), ..Process::default() };
+    check("process", Kind::Process(kind), every)
+}
+
+/// Stands for any check that is no process: its `missing` is the world's `trouble`, its `size` the world's `size`.
+pub fn file(every: u64) -> Check {
+    check("file", Kind::File(File { path: "/srv/data".parse().unwrap(), matches: None }), every)
+}
+
+pub fn check(name: &str, kind: Kind, every: u64) -> Check {
+    let kind = Arc::new(kind);
+    Check { name: name.into(), kind, every: seconds(every), timeout: SECOND, keep: MetricSet::default() }
+}
+
+pub fn command() -> ControlSpec {
+    let start = ControlRun { command: Argv(vec!["/bin/web".to_owned()]), timeout: Span(seconds(30)) };
+    ControlSpec::Command(CommandControl {
+        start: Some(start),
+        stop: StopBy::default(),
+        restart: None,
+        user: None,
+        directory: None,
+        environment: BTreeMap::new(),
+        umask: None,
+    })
+}
+
+pub fn runit() -> ControlSpec {
+    let directory = "/etc/service".parse().unwrap();
+    ControlSpec::Runit(RunitControl { service: "web".to_owned(), directory, timeout: Span(seconds(10)) })
+}
+
+pub fn exec() -> Action {
+    Action::Exec(Arc::new(ExecSpec {
+        command: Some(Argv(vec!["/bin/true".to_owned()])),
+        shell: None,
+        user: None,
+        directory: None,
+        environment: BTreeMap::new(),
+        timeout: Span(seconds(30)),
+    }))
+}
+
+/// Words to build a service with.
+pub trait Build {
+    fn checks(self, checks: Vec<Check>) -> Self;
+    fn control(self, control: ControlSpec) -> Self;
+    fn rule(self, rule: Rule) -> Self;
+    /// A comparison of a metric of one of its checks.
+    fn is(&self, check: u16, metric: &str, test: Test) -> Condition {
+        self.term(check, metric, test, Term::Latest)
+    }
+    fn term(&self, check: u16, metric: &str, test: Test, term: impl Fn(MetricRef) -> Term) -> Condition;
+    fn down(&self) -> Condition {
+        self.is(0, "down", Test::Truth)
+    }
+}
+
+impl Build for Service {
+    fn checks(mut self, checks: Vec<Check>) -> Service {
+        self.checks = checks;
+        self
+    }
+    fn control(mut self, control: ControlSpec) -> Service {
+        if control.supervises() {
+            self.settle = control.settle();
+            self.checks.push(check("control", Kind::Control(control.clone()), 10));
+        }
+        self.control = Some(control);
+        self
+    }
+    fn rule(mut self, rule: Rule) -> Service {
+        rule.when.each(&mut |comparison| {
+            let metric = comparison.term.metric();
+            self.checks[usize::from(metric.check)].keep.insert(metric.metric);
+        });
+        self.rules.push(rule);
+        self
+    }
+    fn term(&self, check: u16, metric: &str, test: Test, term: impl Fn(MetricRef) -> Term) -> Condition {
+        let kind = &self.checks[usize::from(check)].kind;
+        let id = kind.metric(metric).unwrap();
+        Condition::Is(Comparison {
+            text: format!("{}.{metric} {test:?}", self.checks[usize::from(check)].name).into(),
+            term: term(MetricRef { check, metric: id }),
+            test,
+            dimension: kind.metrics()[usize::from(id.0)].dimension,
+        })
+    }
+}
+
+pub fn above(limit: f64) -> Test {
+    Test::Compare(Op::Greater, Limit::Number(limit))
+}
+
+pub fn rule(name: &str, when: Condition, hold: Hold, actions: Vec<Action>) -> Rule {
+    Rule {
+        name: name.into(),
+        when,
+        hold,
+        until: None,
+        severity: Severity::Warning,
+        actions,
+        liveness: name.starts_with("down"),
+        implied: false,
+    }
+}
+
+/// `web`, with `process.down -> restart`.
+pub fn web(control: ControlSpec) -> Service {
+    let service = service("web").checks(vec![process(10)]).control(control);
+    let when = service.down();
+    service.rule(Rule { severity: Severity::Critical, ..rule("down", when, Hold::None, vec![Action::Restart]) })
+}
+
+pub fn setting() -> Setting {
+    let (host, instance) = ("host".to_owned(), "i".to_owned());
+    Setting { host, instance, booted: seconds(3600), no_act: false }
+}
+
+// ---- the world ----
+
+/// What becomes of a start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Start {
+    /// A process is there and lives.
+    Up,
+    /// It is there and dies after so many milliseconds.
+    Dies(u64),
+    /// The command ends with 1.
+    Fails,
+    /// Nothing ever comes of it, nor is it reported.
+    Hangs,
+}
+
+/// A service as it really is.
+#[derive(Debug, Clone)]
+pub struct Real {
+    pub process: Option<Identity>,
+    pub size: f64,
+    pub memory: f64,
+    pub trouble: bool,
+    pub answers: bool,
+    pub wanted: bool,
+    pub supervisor: bool,
+    pub start: Start,
+}
+
+impl Default for Real {
+    fn default() -> Real {
+        let (size, memory) = (1.0, 1e6);
+        Real {
+            process: None,
+            size,
+            memory,
+            trouble: false,
+            answers: true,
+            wanted: true,
+            supervisor: true,
+            start: Start::Up,
+        }
+    }
+}
+
+/// The engine, time, and the services that it watches.
+pub struct World {
+    pub engine: Engine,
+    pub plan: Arc<Plan>,
+    pub setting: Setting,
+    pub ms: u64,
+    pub real: BTreeMap<Name, Real>,
+    /// Every effect so far, with its time in milliseconds.
+    pub log: Vec<(u64, Effect)>,
+    /// What people asked for, with the length of the log at that time.
+    pub orders: Vec<(usize, Command)>,
+    told: usize,
+    pub saved: BTreeMap<Name, SavedService>,
+    series: BTreeMap<CheckId, Name>,
+    watched: BTreeSet<Identity>,
+    /// Inputs of the near future.
+    coming: Vec<(u64, Input)>,
+    deaths: Vec<(u64, Identity)>,
+    pub in_flight: BTreeMap<CheckId, u64>,
+    /// Two questions for one check were in flight at one time.
+    pub doubled: bool,
+    /// Reports of `exec` never come.
+    pub swallow_reports: bool,
+    pid: u32,
+    last: (u64, u64, u64),
+}
+
+impl World {
+    /// Every service with a control is up.
+    pub fn new(plan: Arc<Plan>) -> World {
+        World::with(plan, setting(), Restored::default())
+    }
+
+    pub fn with(plan: Arc<Plan>, setting: Setting, restored: Restored) -> World {
+        World::begin(plan, setting, restored, true)
+    }
+
+    /// No service is up.
+    pub fn down(plan: Arc<Plan>, setting: Setting) -> World {
+        World::begin(plan, setting, Restored::default(), false)
+    }
+
+    fn begin(plan: Arc<Plan>, setting: Setting, restored: Restored, up: bool) -> World {
+        let ms = 1_000_000;
+        let last = (restored.last_event, restored.last_incident, restored.last_message);
+        let (engine, effects) = Engine::new(Arc::clone(&plan), setting.clone(), restored, now(ms));
+        let mut world = World {
+            engine,
+            setting,
+            ms,
+            real: BTreeMap::new(),
+            log: Vec::new(),
+            orders: Vec::new(),
+            told: 0,
+            saved: BTreeMap::new(),
+            series: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            coming: Vec::new(),
+            deaths: Vec::new(),
+            in_flight: BTreeMap::new(),
+            doubled: false,
+            swallow_reports: false,
+            pid: 100,
+            last,
+            plan,
+        };
+        for service in &world.plan.services {
+            world.pid += 1;
+            let process = up.then_some(Identity { pid: world.pid, start: 1 });
+            world.real.insert(Arc::clone(&service.name), Real { process, ..Real::default() });
+        }
+        world.perform(effects);
+        world
+    }
+
+    /// `kill -9` of minder, and a new start: only what was recorded is left.
+    pub fn kill_and_restore(&mut self) {
+        let restored = Restored {
+            services: self.saved.clone().into_iter().collect(),
+            same_boot: true,
+            last_event: self.last.0,
+            last_incident: self.last.1,
+            last_message: self.last.2,
+            lost: false,
+        };
+        let (engine, effects) = Engine::new(Arc::clone(&self.plan), self.setting.clone(), restored, now(self.ms));
+        self.engine = engine;
+        self.coming.clear();
+        self.series.clear();
+        self.watched.clear();
+        self.in_flight.clear();
+        self.perform(effects);
+    }
+
+    pub fn web(&mut self) -> &mut Real {
+        self.real.get_mut("web").unwrap()
+    }
+
+    /// Its process ends, and whoever watches it is told.
+    pub fn kill(&mut self, name: &str, how: Option<Exit>) {
+        let Some(identity) = self.real.get_mut(name).and_then(|real| real.process.take()) else { return };
+        self.exit_input(identity, how);
+    }
+
+    fn exit_input(&mut self, identity: Identity, how: Option<Exit>) {
+        if self.watched.remove(&identity) {
+            self.coming.push((self.ms, Input::Exited { identity, how }));
+        }
+    }
+
+    /// A new process is there.
+    pub fn bring_up(&mut self, name: &str) -> Identity {
+        self.pid += 1;
+        let identity = Identity { pid: self.pid, start: 1 };
+        if let Some(real) = self.real.get_mut(name) {
+            real.process = Some(identity);
+        }
+        identity
+    }
+
+    pub fn ask(&mut self, request: u64, command: Command) {
+        self.orders.push((self.log.len(), command.clone()));
+        self.input(Input::Asked { request: RequestId(request), who: "root".into(), command });
+    }
+
+    pub fn reload(&mut self, plan: Arc<Plan>) {
+        self.plan = Arc::clone(&plan);
+        for service in &plan.services {
+            self.real.entry(Arc::clone(&service.name)).or_default();
+        }
+        self.input(Input::Planned(plan));
+    }
+
+    pub fn input(&mut self, input: Input) {
+        let effects = self.engine.handle(input, now(self.ms));
+        self.perform(effects);
+    }
+
+    /// Lets time pass, with everything that happens meanwhile.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.ms + ms;
+        for _ in 0..1_000_000 {
+            self.happen();
+            let wake = self.engine.next_wakeup().map_or(u64::MAX, |at| at.0.div_ceil(1_000_000));
+            let next = self.coming.iter().map(|(at, _)| *at).chain(self.deaths.iter().map(|(at, _)| *at)).min();
+            let next = next.unwrap_or(u64::MAX).min(wake);
+            if next > end {
+                self.ms = end;
+                return;
+            }
+            self.ms = self.ms.max(next);
+            if wake <= self.ms {
+                self.input(Input::Woken);
+            }
+        }
+        panic!("the engine wants to be woken without end");
+    }
+
+    /// What is to happen by now.
+    fn happen(&mut self) {
+        while let Some(i) = self.deaths.iter().position(|(at, _)| *at <= self.ms) {
+            let (_, identity) = self.deaths.remove(i);
+            for real in self.real.values_mut().filter(|real| real.process == Some(identity)) {
+                real.process = None;
+            }
+            self.exit_input(identity, Some(Exit::Signal { number: 11, core: false }));
+        }
+        while let Some(i) = self.coming.iter().position(|(at, _)| *at <= self.ms) {
+            let (_, input) = self.coming.remove(i);
+            if let Input::Sampled(samples) = &input {
+                samples.iter().for_each(|(check, _)| {
+                    self.in_flight.remove(check);
+                });
+            }
+            self.input(input);
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match &effect {
+                Effect::Ask(question) => self.answer(question),
+                Effect::Series(check, series) => drop(self.series.insert(*check, Arc::clone(&series.service))),
+                Effect::Forget(check) => {
+                    self.in_flight.remove(check);
+                }
+                Effect::Watch(identity) => {
+                    self.watched.insert(*identity);
+                    if !self.real.values().any(|real| real.process == Some(*identity)) {
+                        self.exit_input(*identity, None);
+                    }
+                }
+                Effect::Unwatch(identity) => drop(self.watched.remove(identity)),
+                Effect::Act(id, act) => self.act(*id, act),
+                Effect::Record(Record::Service(name, saved)) => {
+                    drop(self.saved.insert(Arc::clone(name), SavedService::clone(saved)));
+                }
+                Effect::Record(Record::Gone(name)) => drop(self.saved.remove(name)),
+                Effect::Record(Record::Event(event)) => self.last.0 = event.id,
+                Effect::Record(Record::Incident(incident)) => self.last.1 = self.last.1.max(incident.id),
+                Effect::Tell(message) => self.last.2 = message.id.0,
+                _ => {}
+            }
+            self.log.push((self.ms, effect));
+        }
+    }
+
+    fn answer(&mut self, question: &Question) {
+        if self.in_flight.insert(question.check, self.ms).is_some_and(|asked| self.ms - asked < 5_000) {
+            self.doubled = true;
+        }
+        let control =
+            self.plan.services.iter().filter(|s| s.checks.iter().any(|c| Arc::ptr_eq(&c.kind, &question.kind)));
+        let name = self.series.get(&question.check).cloned().or_else(|| control.map(|s| Arc::clone(&s.name)).next());
+        let Some(real) = name.and_then(|name| self.real.get(&name)) else { return };
+        if !real.answers {
+            return;
+        }
+        let at = now(self.ms);
+        let mut sample = Sample { at, took: Duration::ZERO, readings: Vec::new(), note: None, found: Found::Unasked };
+        match &*question.kind {
+            Kind::Process(_) => {
+                sample.found = real.process.map_or(Found::Nobody, Found::Process);
+                let down = real.process.is_none();
+                let memory = if down { Reading::Absent } else { Reading::Part { value: real.memory, whole: 1e9 } };
+                sample.readings = vec![(MetricId(0), Reading::Flag(down)), (MetricId(6), memory)];
+            }
+            Kind::Control(_) => {
+                sample.found = Found::Control(ControlState {
+                    alive: real.supervisor,
+                    wanted: Some(real.wanted),
+                    process: real.process,
+                    word: "run".into(),
+                    stamp: 0,
+                });
+            }
+            _ => {
+                let readings = [Reading::Flag(real.trouble), Reading::Number(real.size)];
+                sample.readings = (0..).map(MetricId).zip(readings).collect();
+            }
+        }
+        self.coming.push((self.ms + 1, Input::Sampled(vec![(question.check, Arc::new(sample))])));
+    }
+
+    fn act(&mut self, id: ActId, act: &Act) {
+        let mut report = |after: u64, report: Report| self.coming.push((self.ms + after, Input::Acted { id, report }));
+        let done = Report::Done { words: "done".into() };
+        match act {
+            Act::Stop { service, for_good, .. } => {
+                report(5, done);
+                if let Some(real) = self.real.get_mut(service) {
+                    real.wanted &= !for_good;
+                }
+                self.kill(service, Some(Exit::Signal { number: 15, core: false }));
+            }
+            Act::Start { service, .. } | Act::Restart { service, .. } => {
+                let start = self.real.get(service).map_or(Start::Hangs, |real| real.start);
+                let launched = Report::Launched { process: None, leftovers: 0 };
+                match start {
+                    Start::Hangs => return,
+                    Start::Fails => {
+                        report(1, launched);
+                        report(3, Report::LaunchEnded { exit: Exit::Code(1), output: "no such port\n".into() });
+                        return;
+                    }
+                    Start::Up | Start::Dies(_) => report(1, launched),
+                }
+                if let Some(real) = self.real.get_mut(service) {
+                    real.wanted = true;
+                }
+                self.kill(service, Some(Exit::Signal { number: 15, core: false }));
+                let identity = self.bring_up(service);
+                if let Start::Dies(after) = start {
+                    self.deaths.push((self.ms + after, identity));
+                }
+            }
+            Act::Exec { .. } if self.swallow_reports => {}
+            Act::Signal { .. } | Act::Exec { .. } | Act::Snapshot { .. } => report(1, done),
+        }
+    }
+
+    /// What has happened since this was last called: events, actions, messages and answers, in words.
+    pub fn news(&mut self) -> Vec<String> {
+        let new = self.log[self.told..].iter().filter_map(|(_, effect)| match effect {
+            Effect::Record(Record::Event(event)) => Some(event.kind.to_string()),
+            Effect::Act(_, act) => Some(format!("> {}", act_words(act))),
+            Effect::Tell(message) => Some(format!("@ {} {:?}", message.to, message.kind)),
+            Effect::Reply(_, answer) => Some(format!("= {} {}", answer.ok, answer.words)),
+            _ => None,
+        });
+        let new = new.collect();
+        self.told = self.log.len();
+        new
+    }
+
+    pub fn status(&self, name: &str) -> Status {
+        let snapshot = self.engine.snapshot(now(self.ms));
+        snapshot.services.into_iter().find(|service| &*service.name == name).unwrap().status
+    }
+
+    pub fn messages(&self) -> Vec<Message> {
+        let message =
+            |(_, effect): &(u64, Effect)| if let Effect::Tell(message) = effect { Some(message.clone()) } else { None };
+        self.log.iter().filter_map(message).collect()
+    }
+}
+
+fn act_words(act: &Act) -> &'static str {
+    match act {
+        Act::Start { .. } => "start",
+        Act::Restart { .. } => "restart",
+        Act::Stop { for_good: true, .. } => "stop for good",
+        Act::Stop { .. } => "stop",
+        Act::Signal { .. } => "signal",
+        Act::Exec { .. } => "exec",
+        Act::Snapshot { .. } => "snapshot",
+    }
+}
+
+pub fn now(ms: u64) -> Now {
+    Now { mono: Mono(ms * 1_000_000), wall: Wall(i64::try_from(ms).unwrap()) }
+}

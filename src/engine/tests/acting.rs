@@ -1,0 +1,214 @@
+//! Restarts, budgets, people.
+
+use crate::engine::testing::*;
+use crate::model::*;
+
+const KILL: Option<Exit> = Some(Exit::Signal { number: 9, core: false });
+
+fn quiet(service: Service) -> World {
+    let mut world = World::new(plan(vec![service]));
+    world.pass(12_000);
+    world.news();
+    world
+}
+
+fn starts(world: &World) -> Vec<u64> {
+    let is_start = |effect: &Effect| matches!(effect, Effect::Act(_, Act::Start { .. } | Act::Restart { .. }));
+    world.log.iter().filter(|(_, effect)| is_start(effect)).map(|(at, _)| *at).collect()
+}
+
+fn named(service: &str) -> Name {
+    service.into()
+}
+
+#[test]
+fn a_crash_loop_is_given_up_told_and_retried_slowly() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(500);
+    let begin = world.ms;
+    world.kill("web", KILL);
+    world.pass(120_000);
+    let news = world.news();
+    let gaps: Vec<u64> = starts(&world).windows(2).map(|w| (w[1] - w[0]) / 1000).collect();
+    assert_eq!(gaps, [1, 2, 4, 8], "at once, then growing delays");
+    assert_eq!(world.status("web"), Status::GivenUp);
+    assert!(news.contains(&"given up after 5 restarts in 15 min".to_owned()), "{news:?}");
+    assert!(news.contains(&"restart failed: pid 102 killed by SIGSEGV after 493 ms".to_owned()), "{news:#?}");
+    assert_eq!(news.iter().filter(|line| line.starts_with('@')).collect::<Vec<_>>(), ["@ ops Firing", "@ ops Update"]);
+    world.pass(3_600_000);
+    let later: Vec<u64> = starts(&world)[5..].iter().map(|at| (at - begin) / 60_000).collect();
+    assert_eq!(later, [30, 60], "one try each half hour");
+    world.web().start = Start::Up;
+    world.pass(1_800_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    assert!(world.news().contains(&"@ ops Resolved".to_owned()));
+}
+
+#[test]
+fn a_failing_start_command_is_told_with_its_last_line() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Fails;
+    world.kill("web", KILL);
+    world.pass(500);
+    let news = world.news();
+    assert!(news.contains(&"restart failed: the command exited with code 1: no such port".to_owned()), "{news:?}");
+}
+
+#[test]
+fn a_lost_report_wedges_nothing() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Hangs;
+    world.kill("web", KILL);
+    world.pass(45_000);
+    assert!(world.news().contains(&"restart failed: the control did not report what came of it".to_owned()));
+    world.pass(60_000);
+    assert!(starts(&world).len() >= 2, "and it is tried again");
+}
+
+#[test]
+fn a_restart_of_a_living_process_is_a_stop_and_a_start() {
+    let mut service = service("web").checks(vec![process(10)]).control(command());
+    let when = service.is(0, "memory", above(5e8));
+    service = service.rule(rule("fat", when, Hold::None, vec![Action::Restart]));
+    let mut world = quiet(service);
+    world.web().memory = 6e8;
+    world.pass(12_000);
+    assert_eq!(
+        world.news(),
+        [
+            "incident opened, warning",
+            "fat fires: process.memory 600 MB",
+            "restart, because of fat",
+            "> stop",
+            "pid 101 killed by SIGTERM",
+            "> start",
+            "up as pid 102",
+            "restart done in 2.01 s: up as pid 102",
+            "@ ops Firing",
+        ]
+    );
+    let message = world.messages().pop().unwrap();
+    assert_eq!(message.story.rules[0].value, "process.memory 600 MB (limit 500 MB)");
+    assert_eq!(message.story.actions[0].words, "up as pid 102");
+    // It is as fat again: after the grace, the next restart.
+    world.pass(60_000);
+    assert!(starts(&world).len() >= 2);
+}
+
+#[test]
+fn several_rules_that_ask_for_a_restart_are_one() {
+    let mut service = web(command());
+    let when = service.down();
+    service = service.rule(rule("down too", when, Hold::None, vec![Action::Restart]));
+    let mut world = quiet(service);
+    world.kill("web", KILL);
+    world.pass(10_000);
+    assert_eq!(starts(&world).len(), 1);
+}
+
+#[test]
+fn people_stop_and_start() {
+    let mut world = quiet(web(command()));
+    world.ask(1, Command::Stop { service: named("web") });
+    world.pass(60_000);
+    assert_eq!(
+        world.news(),
+        [
+            "stopped on purpose by root",
+            "stop, because of root",
+            "> stop for good",
+            "pid 101 killed by SIGTERM",
+            "stop done in 5 ms: done",
+            "= true done",
+        ]
+    );
+    assert_eq!(world.status("web"), Status::Stopped);
+    world.ask(2, Command::Start { service: named("web") });
+    world.pass(3_000);
+    let news = world.news();
+    assert_eq!(
+        news,
+        [
+            "wanted up by root",
+            "start, because of root",
+            "> start",
+            "up as pid 102",
+            "start done in 2.01 s: up as pid 102",
+            "= true up as pid 102"
+        ]
+    );
+    world.ask(3, Command::Start { service: named("web") });
+    assert_eq!(world.news(), ["= true web is already up as pid 102"]);
+    world.ask(4, Command::Start { service: named("wbe") });
+    assert_eq!(world.news(), ["= false there is no service `wbe`; did you mean `web`?"]);
+}
+
+#[test]
+fn a_stop_beats_a_restart_under_way() {
+    let mut world = quiet(web(command()));
+    world.kill("web", KILL);
+    world.pass(1);
+    world.ask(1, Command::Stop { service: named("web") });
+    world.pass(60_000);
+    assert_eq!(world.status("web"), Status::Stopped);
+    assert_eq!(world.web().process, None);
+    assert_eq!(starts(&world).len(), 1);
+}
+
+#[test]
+fn no_act_says_what_it_would_do() {
+    let mut world = World::with(plan(vec![web(command())]), Setting { no_act: true, ..setting() }, Restored::default());
+    world.pass(12_000);
+    world.news();
+    world.kill("web", KILL);
+    world.pass(60_000);
+    let news = world.news();
+    assert_eq!(news.iter().filter(|line| line.starts_with(['>', '@'])).count(), 0);
+    assert!(news.contains(&"no restart: minder runs with --no-act".to_owned()));
+    assert_eq!(news.iter().filter(|line| line.starts_with("no restart")).count(), 1);
+    assert!(news.contains(&"no message to ops: minder runs with --no-act".to_owned()));
+}
+
+#[test]
+fn after_a_lost_state_a_person_must_confirm() {
+    let restored = Restored { lost: true, ..Restored::default() };
+    let mut world = World::with(plan(vec![web(command())]), setting(), restored);
+    world.pass(12_000);
+    world.kill("web", KILL);
+    world.pass(60_000);
+    assert!(starts(&world).is_empty());
+    assert_eq!(world.news().iter().filter(|line| line.starts_with("no restart")).count(), 1);
+    world.ask(1, Command::Resume { service: named("web") });
+    world.pass(20_000);
+    assert_eq!(starts(&world).len(), 1);
+}
+
+#[test]
+fn a_supervisor_that_cannot_be_asked_is_not_overruled() {
+    let mut world = quiet(web(runit()));
+    world.web().answers = false;
+    world.pass(10_000);
+    let file = Sample::unknown(now(world.ms), "permission denied");
+    world.input(Input::Sampled(vec![(CheckId(1), std::sync::Arc::new(file))]));
+    world.kill("web", KILL);
+    world.pass(60_000);
+    assert!(starts(&world).is_empty());
+}
+
+#[test]
+fn a_notifier_is_tested() {
+    let mut world = quiet(web(command()));
+    world.ask(1, Command::NotifyTest { notifier: "ops".into() });
+    assert_eq!(world.news(), ["@ ops Test"]);
+    let message = world.messages().pop().unwrap().id;
+    let deferred = Delivery::Deferred { why: "connection refused".into() };
+    world.input(Input::Delivered { message, outcome: deferred });
+    world.input(Input::Delivered { message, outcome: Delivery::Dead { why: "expired".into() } });
+    assert_eq!(
+        world.news(),
+        [
+            "= false ops has not taken the message, it is tried again: connection refused",
+            "message to ops not delivered: expired"
+        ]
+    );
+}

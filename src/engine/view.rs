@@ -1,0 +1,168 @@
+//! How everything stands, for the page and the command line.
+
+use super::Engine;
+use super::rule::{Phase, RuleTrack};
+use super::service::ServiceState;
+use super::truth::{View, limit_words, term_words, words};
+use crate::model::{
+    Check, CheckView, Comparison, Dimension, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
+    RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show_duration, unit_word,
+};
+
+impl Engine {
+    /// How everything stands now.
+    pub fn snapshot(&self, now: Now) -> Snapshot {
+        let cx = &self.context;
+        Snapshot {
+            at: now.wall,
+            host: cx.setting.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: cx.started.wall,
+            no_act: cx.setting.no_act,
+            files: cx.plan.files.iter().map(|file| file.display().to_string()).collect(),
+            refused: self.refused.as_ref().map(|report| report.to_string()),
+            notes: self.notes.clone(),
+            services: self.services.iter().map(|service| service.view(now.mono)).collect(),
+        }
+    }
+}
+
+impl ServiceState {
+    fn view(&self, now: Mono) -> ServiceView {
+        let plan = &self.plan;
+        let checks = plan.checks.iter().enumerate().map(|(c, check)| self.check_view(c, check, now));
+        let rules = plan.rules.iter().zip(&self.rules).map(|(rule, track)| self.rule_view(rule, track, now));
+        let limit = &plan.restart;
+        let restarts = plan.rules.iter().any(super::service::asks_for_start);
+        ServiceView {
+            name: plan.name.clone(),
+            description: plan.description.clone(),
+            group: plan.group.clone(),
+            tags: plan.tags.clone(),
+            status: self.status_now(now),
+            since: self.status_since,
+            summary: self.summary(now),
+            next: self.next_words(now),
+            pid: self.process().map(|process| process.pid),
+            control: plan.control.as_ref().map(|control| control.name().to_owned()),
+            control_state: self.control_words(),
+            last_exit: self.last_exit.map(|exit| exit.to_string()),
+            budget: (restarts && plan.control.is_some())
+                .then(|| format!("{} of {}", self.used.spent(limit, now), limit.limit)),
+            incident: self.incident.clone(),
+            checks: checks.collect(),
+            rules: rules.collect(),
+        }
+    }
+
+    fn control_words(&self) -> Option<String> {
+        let state = self.control_state.as_ref()?;
+        let wanted = match state.wanted {
+            Some(true) => ", wanted up",
+            Some(false) => ", wanted down",
+            None => "",
+        };
+        Some(format!("{}{wanted}{}", state.word, if state.alive { "" } else { ", its supervisor is not running" }))
+    }
+
+    /// What comes next, if something is planned.
+    fn next_words(&self, now: Mono) -> Option<String> {
+        let work = self.work.as_ref()?;
+        let left = work.due()? - now;
+        Some(format!("{} in {}", work.goal, show_duration(std::time::Duration::from_secs(left.as_secs() + 1))))
+    }
+
+    fn check_view(&self, c: usize, check: &Check, now: Mono) -> CheckView {
+        let state = &self.checks[c];
+        let sample = state.latest.as_ref();
+        let firing = state.rules.iter().filter(|r| self.rules[**r].is_firing()).map(|r| self.plan.rules[*r].severity);
+        let status = match firing.max() {
+            Some(Severity::Critical) => Status::Critical,
+            Some(Severity::Warning) => Status::Warning,
+            _ if state.is_silent(check, now) => Status::Unknown,
+            _ => Status::Ok,
+        };
+        let mut metrics = Vec::new();
+        for (i, metric) in check.kind.metrics().iter().enumerate() {
+            let (Ok(id), Ok(place)) = (u8::try_from(i), u16::try_from(c)) else { continue };
+            let id = crate::model::MetricId(id);
+            let reading = self.reading(MetricRef { check: place, metric: id }, now);
+            if reading == Reading::Unknown && !check.keep.contains(id) {
+                continue;
+            }
+            metrics.push(MetricView {
+                name: metric.name.to_owned(),
+                text: words(&reading, &Test::Truth, metric.dimension),
+                value: reading.number(),
+                unit: unit_word(metric.dimension).to_owned(),
+            });
+        }
+        CheckView {
+            name: check.name.clone(),
+            kind: check.kind.name().to_owned(),
+            about: check.kind.about(),
+            every: u64::try_from(check.every.as_millis()).unwrap_or(u64::MAX),
+            at: sample.map(|sample| sample.at.wall),
+            took: sample.map(|sample| sample.took.as_secs_f64() * 1e3),
+            note: sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
+            status,
+            metrics,
+        }
+    }
+
+    fn rule_view(&self, rule: &Rule, track: &RuleTrack, now: Mono) -> RuleView {
+        let (state, since) = match track.phase {
+            Phase::Inactive => (RuleState::Inactive, None),
+            Phase::Pending { since } => (RuleState::Pending, Some(since)),
+            Phase::Firing { since } => (RuleState::Firing, Some(since)),
+        };
+        let view = View { service: self, now, baselines: &[] };
+        let mut values = Vec::new();
+        rule.when.each(&mut |comparison| values.push(self.value_view(&view, comparison)));
+        RuleView {
+            name: rule.name.clone(),
+            condition: rule.when.to_string(),
+            hold: rule.hold.to_string(),
+            actions: rule.actions.iter().map(ToString::to_string).collect(),
+            severity: rule.severity,
+            state,
+            since,
+            values,
+            progress: (state == RuleState::Pending).then(|| track.hold.share(rule.hold)),
+            implied: rule.implied,
+        }
+    }
+
+    fn value_view(&self, view: &View<'_>, comparison: &Comparison) -> ValueView {
+        let reading = view.observe(comparison);
+        let (percent, limit_value) = match comparison.test {
+            Test::Compare(_, Limit::PercentOfWhole(limit)) => (true, Some(limit)),
+            Test::Compare(_, Limit::Number(limit)) => (false, Some(limit)),
+            _ => (false, None),
+        };
+        let value = match reading {
+            Reading::Part { value, whole } if percent => (whole > 0.0).then(|| value / whole * 100.0),
+            _ => reading.number(),
+        };
+        let limit = match (&comparison.test, limit_words(&comparison.test, comparison.dimension)) {
+            (Test::Compare(op, _), Some(limit)) => format!("{} {limit}", op.symbol()),
+            (_, limit) => limit.unwrap_or_default(),
+        };
+        let check = self.plan.checks.get(usize::from(comparison.term.metric().check));
+        let dimension =
+            if matches!(comparison.term, Term::Changed(_)) { Dimension::Text } else { comparison.dimension };
+        ValueView {
+            metric: term_words(self, &comparison.term),
+            check: check.map_or(String::new(), |check| check.name.to_string()),
+            text: words(&reading, &comparison.test, dimension),
+            value,
+            limit,
+            limit_value,
+            bad: match view.is_bad(comparison) {
+                Truth::True => Some(true),
+                Truth::False => Some(false),
+                Truth::Unknown => None,
+            },
+        }
+    }
+}
