@@ -1,1 +1,108 @@
 //! Starts and stops: one file per supervisor. What is reported is what was seen to happen.
+
+mod command;
+mod exec;
+mod pool;
+mod runit;
+mod signal;
+mod trust;
+
+use crate::model::controls::ControlSpec;
+use crate::model::{Act, ActId, Clock, Found, Input, Kind, Question, Report, Sample};
+use crate::sys::users::User;
+use pool::Pool;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Actions under way at the same time; more wait in line.
+const MOST_ACTS: usize = 64;
+/// Controls that are asked at the same time. Apart from the actions, which may all be waiting for something slow.
+const MOST_QUESTIONS: usize = 4;
+
+/// Does what the engine wants done to services, and asks their controls how they stand. Clones are the same.
+#[derive(Clone)]
+pub struct Controls(Arc<Shared>);
+
+struct Shared {
+    inputs: UnboundedSender<Input>,
+    clock: Arc<dyn Clock>,
+    output_dir: PathBuf,
+    us: User,
+    acts: Pool,
+    questions: Pool,
+}
+
+impl Controls {
+    /// `output_dir` is where daemons started by `command` controls write what they have to say: `SERVICE.log`.
+    pub fn new(inputs: UnboundedSender<Input>, clock: Arc<dyn Clock>, output_dir: PathBuf) -> Controls {
+        let (acts, questions) = (Pool::new("act", MOST_ACTS), Pool::new("control", MOST_QUESTIONS));
+        Controls(Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions }))
+    }
+
+    /// Does it, and answers with [`Input::Acted`]. Never waits. All but [`Act::Snapshot`], which is a probe's work.
+    pub fn act(&self, id: ActId, act: Act) {
+        let shared = self.0.clone();
+        self.0.acts.run(move || {
+            if let Some(report) = shared.act(id, act) {
+                shared.report(id, report);
+            }
+        });
+    }
+
+    /// Asks a control, and answers with [`Input::Sampled`]. Never waits. Only a [`Kind::Control`] whose supervisor keeps a
+    /// state can be asked.
+    pub fn ask(&self, question: Question) {
+        let shared = self.0.clone();
+        self.0.questions.run(move || {
+            let at = shared.clock.now();
+            let state = match &*question.kind {
+                Kind::Control(ControlSpec::Runit(control)) => runit::state(&control.path()),
+                other => Err(format!("`{}` keeps no state that could be asked", other.about())),
+            };
+            let sample = match state {
+                Ok(state) => Sample {
+                    at,
+                    took: shared.clock.now().mono - at.mono,
+                    readings: Vec::new(),
+                    note: None,
+                    found: Found::Control(state),
+                },
+                Err(why) => Sample::unknown(at, why),
+            };
+            let _ = shared.inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));
+        });
+    }
+}
+
+impl Shared {
+    /// Does it. Nothing if it has been reported already.
+    fn act(self: &Arc<Shared>, id: ActId, act: Act) -> Option<Report> {
+        let done = match act {
+            Act::Start { service, control: ControlSpec::Command(control), after } => {
+                return self.start(id, &service, &control, after);
+            }
+            Act::Restart { service, control: ControlSpec::Command(control) } => {
+                return self.restart(id, &service, &control);
+            }
+            Act::Stop { control: ControlSpec::Command(control), process, .. } => self.stop(&control, process.as_ref()),
+            Act::Start { control: ControlSpec::Runit(control), .. } => runit::start(&control, &*self.clock),
+            Act::Restart { control: ControlSpec::Runit(control), .. } => runit::restart(&control, &*self.clock),
+            Act::Stop { control: ControlSpec::Runit(control), .. } => runit::stop(&control, &*self.clock),
+            Act::Signal { process, signal } => signal::send(&process, signal).map_err(|e| e.to_string()),
+            Act::Exec { spec, facts } => exec::exec(&self.us, &spec, facts),
+            Act::Snapshot { .. } => Err("a snapshot is taken by a probe".to_owned()),
+        };
+        Some(match done {
+            Ok(words) => Report::Done { words: words.into() },
+            Err(why) => Report::Failed { why: why.into() },
+        })
+    }
+
+    fn report(&self, id: ActId, report: Report) {
+        let _ = self.inputs.send(Input::Acted { id, report });
+    }
+}
+
+#[cfg(test)]
+mod tests;

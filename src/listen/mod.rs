@@ -1,1 +1,134 @@
-//! Is told: process exits by pidfd, file changes by inotify.
+//! Is told: process exits by pidfd, file changes by inotify. One thread waits for all of them.
+
+mod exits;
+mod files;
+
+use crate::model::{CheckId, Identity, Input};
+use crate::sys::deadline::Deadline;
+use exits::Exits;
+use files::Files;
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What a descriptor stands for in the epoll set; processes have the numbers from [`FIRST_PROCESS`] on.
+const WAKE: u64 = 0;
+const FILES: u64 = 1;
+const BURST: u64 = 2;
+const FIRST_PROCESS: u64 = 3;
+
+/// A request to the thread.
+enum Request {
+    Watch(Identity),
+    Unwatch(Identity),
+    WatchPath(CheckId, PathBuf),
+    Forget(CheckId),
+    End,
+}
+
+/// The listener. Where the kernel cannot tell, it says so once, with [`Input::Noted`], and polling must do. Dropping it ends
+/// its thread.
+pub struct Listen {
+    requests: Arc<Requests>,
+}
+
+struct Requests {
+    queue: Mutex<Vec<Request>>,
+    wake: OwnedFd,
+}
+
+impl Listen {
+    /// Starts its thread. Fails if there is no thread, or no descriptor, to be had.
+    pub fn start(inputs: UnboundedSender<Input>) -> io::Result<Listen> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let requests = Arc::new(Requests { queue: Mutex::default(), wake });
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let burst = Deadline::unset()?;
+        epoll::add(&epoll, &requests.wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        epoll::add(&epoll, &burst, epoll::EventData::new_u64(BURST), epoll::EventFlags::IN)?;
+        let files = Files::new(inputs.clone(), burst);
+        if let Some(inotify) = files.descriptor() {
+            epoll::add(&epoll, inotify, epoll::EventData::new_u64(FILES), epoll::EventFlags::IN)?;
+        }
+        let epoll = Arc::new(epoll);
+        let exits = Exits::new(inputs, epoll.clone());
+        let theirs = requests.clone();
+        std::thread::Builder::new().name("listen".to_owned()).spawn(move || run(&epoll, &theirs, exits, files))?;
+        Ok(Listen { requests })
+    }
+
+    /// Tell when this process ends; at once if it has.
+    pub fn watch(&self, identity: Identity) {
+        self.requests.push(Request::Watch(identity));
+    }
+
+    /// This process is no longer of interest.
+    pub fn unwatch(&self, identity: Identity) {
+        self.requests.push(Request::Unwatch(identity));
+    }
+
+    /// Tell when this file appears, changes, is replaced or goes.
+    pub fn watch_path(&self, check: CheckId, path: PathBuf) {
+        self.requests.push(Request::WatchPath(check, path));
+    }
+
+    /// Nothing more about this check's file.
+    pub fn forget(&self, check: CheckId) {
+        self.requests.push(Request::Forget(check));
+    }
+}
+
+impl Drop for Listen {
+    fn drop(&mut self) {
+        self.requests.push(Request::End);
+    }
+}
+
+impl Requests {
+    fn push(&self, request: Request) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push(request);
+        if queue.len() == 1 {
+            // It can only fail if the counter is full, and then it wakes as well.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn take(&self) -> Vec<Request> {
+        let _ = rustix::io::read(&self.wake, &mut [0u8; 8]);
+        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn run(epoll: &OwnedFd, requests: &Requests, mut exits: Exits, mut files: Files) {
+    let mut events = Vec::with_capacity(256);
+    loop {
+        events.clear();
+        match epoll::wait(epoll.as_fd(), rustix::buffer::spare_capacity(&mut events), None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return tracing::error!("exits and file changes are noticed by polling only: {e}"),
+        }
+        for event in &events {
+            match event.data.u64() {
+                WAKE => {
+                    for request in requests.take() {
+                        match request {
+                            Request::Watch(identity) => exits.watch(identity),
+                            Request::Unwatch(identity) => exits.unwatch(identity),
+                            Request::WatchPath(check, path) => files.watch(check, path),
+                            Request::Forget(check) => files.forget(check),
+                            Request::End => return,
+                        }
+                    }
+                }
+                FILES => files.changed(),
+                BURST => files.burst_is_over(),
+                process => exits.ended(process),
+            }
+        }
+    }
+}

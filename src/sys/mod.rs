@@ -1,1 +1,10 @@
 //! The bare system calls that no library offers as we need them, and all unsafe code of minder. Imports nothing of ours.
+
+pub mod deadline;
+pub mod identity;
+pub mod limits;
+pub mod pidfd;
+pub mod reap;
+pub mod run;
+pub mod spawn;
+pub mod users;
