@@ -15,6 +15,8 @@ mod select;
 mod snapshot;
 mod system;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 pub use snapshot::snapshot;

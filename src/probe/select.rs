@@ -325,3 +325,203 @@ impl Hung {
         Some(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::fixture::{Program, RealClock, until};
+    use std::os::unix::fs::symlink;
+
+    fn check(keys: &str) -> Process {
+        serde_yaml::from_str(keys).unwrap()
+    }
+
+    fn scan_for(keys: &str) -> Selected {
+        let kinds = [Arc::new(Kind::Process(check(keys)))];
+        by_scan(&kinds, &RealClock::new(), &Hung::default()).pop().unwrap()
+    }
+
+    fn named_by(path: &Path, more: &str) -> Selected {
+        let process = check(&format!("pidfile: {}\n{more}", path.display()));
+        by_pidfile(process.pidfile.as_ref().unwrap(), &process, &RealClock::new(), &Hung::default())
+    }
+
+    fn why(selected: Selected) -> String {
+        match selected {
+            Selected::Nobody(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn pidfiles_hold_one_number() {
+        let table: &[(&[u8], Says, Says)] = &[
+            (b"812\n", Says::Pid(812), Says::Pid(812)),
+            (b" 812 \r\n", Says::Pid(812), Says::Pid(812)),
+            (b"812\n/var/lib/data\n1700\n", Says::Pid(812), Says::Pid(812)),
+            (b"812", Says::Pid(812), Says::NotYet),
+            (b"", Says::Nonsense, Says::NotYet),
+            (b"\n", Says::Nonsense, Says::NotYet),
+            (b"pid\n", Says::Nonsense, Says::NotYet),
+            (b"-1\n", Says::Nonsense, Says::NotYet),
+            (b"81 2\n", Says::Nonsense, Says::NotYet),
+            (b"99999999999999999999\n", Says::Nonsense, Says::NotYet),
+            (b"\xff\xfe\n", Says::Nonsense, Says::NotYet),
+            (b"0\n", Says::Pid(0), Says::Pid(0)),
+        ];
+        for (text, old, young) in table {
+            assert_eq!(parse_pidfile(text, false), *old, "{}", text.escape_ascii());
+            assert_eq!(parse_pidfile(text, true), *young, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_pidfile_names_a_process_that_must_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let sleep = Program::sleeper(dir.path(), "named");
+        std::fs::write(&path, format!("{}\n", sleep.pid())).unwrap();
+        let found = Selected::Processes(vec![sleep.identity()]);
+        until("it runs its program", || proc::program(sleep.pid()).is_ok_and(|exe| exe == dir.path().join("named")));
+        assert_eq!(named_by(&path, ""), found);
+        let exe = format!("exe: {}/named", dir.path().display());
+        assert_eq!(named_by(&path, &exe), found);
+        assert_eq!(named_by(&path, "name: named\nmatch: named 60$\nuser: root"), found);
+        assert!(why(named_by(&path, "exe: /bin/cat")).ends_with("is not what the check describes"));
+        assert!(why(named_by(&path, "name: name")).ends_with("is not what the check describes"));
+        assert!(matches!(named_by(&path, "user: no-such-user"), Selected::Unknown(_)));
+        // Replaced on disk, as an upgrade does.
+        std::fs::remove_file(dir.path().join("named")).unwrap();
+        assert_eq!(named_by(&path, &exe), found);
+    }
+
+    #[test]
+    fn a_pidfile_that_names_no_service_is_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let none = "there is no ";
+        assert!(why(named_by(&path, "")).starts_with(none));
+        let own = std::process::id();
+        for (text, end) in [
+            ("1\n".to_owned(), "which cannot be a service"),
+            ("0\n".to_owned(), "which cannot be a service"),
+            (format!("{own}\n"), "which cannot be a service"),
+            (format!("{}\n", i32::MAX), "does not run"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(why(named_by(&path, "")).ends_with(end), "{}", why(named_by(&path, "")));
+        }
+        std::fs::write(&path, "").unwrap();
+        assert!(matches!(named_by(&path, ""), Selected::Forming(_)));
+        let hour_ago = RealClock::new().now().wall.0 / 1000 - 3600;
+        set_time(&path, hour_ago);
+        assert!(why(named_by(&path, "")).ends_with("holds no process id"));
+    }
+
+    #[test]
+    fn a_process_that_is_younger_than_its_pidfile_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let sleep = Program::start("sleep", &["60"]);
+        std::fs::write(&path, format!("{}\n", sleep.pid())).unwrap();
+        let now = RealClock::new().now().wall.0 / 1000;
+        set_time(&path, now - 3);
+        assert_eq!(named_by(&path, ""), Selected::Processes(vec![sleep.identity()]), "clocks are not that exact");
+        set_time(&path, now - 20);
+        assert!(why(named_by(&path, "")).ends_with("is another process, started later"));
+    }
+
+    fn set_time(path: &Path, seconds: i64) {
+        let time = rustix::fs::Timespec { tv_sec: seconds, tv_nsec: 0 };
+        let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+        rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn a_thread_is_not_a_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+            let _ = ends.recv();
+        });
+        std::fs::write(&path, format!("{}\n", told.recv().unwrap())).unwrap();
+        assert!(why(named_by(&path, "")).ends_with(&format!("is a thread of pid {}", std::process::id())));
+        drop(end);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_strangers_link_leads_nowhere() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let sleep = Program::start("sleep", &["60"]);
+        std::fs::write(dir.path().join("pid"), format!("{}\n", sleep.pid())).unwrap();
+        let link = dir.path().join("link");
+        symlink("pid", &link).unwrap();
+        assert_eq!(named_by(&link, ""), Selected::Processes(vec![sleep.identity()]));
+        std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+        let Selected::Unknown(why) = named_by(&link, "") else { panic!("followed") };
+        assert!(why.ends_with("a link that neither root nor its process's user owns"), "{why}");
+    }
+
+    #[test]
+    fn all_selectors_must_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let sleep = Program::sleeper(dir.path(), "a rather long name) it has");
+        let exe = format!("exe: {}/a rather long name) it has", dir.path().display());
+        let found = Selected::Processes(vec![sleep.identity()]);
+        until("it runs its program", || scan_for(&exe) == found);
+        let user = format!("user: {}", rustix::process::geteuid().as_raw());
+        let line = format!("match: ^{}/a.*has 60$", regex::escape(&dir.path().display().to_string()));
+        for keys in ["name: a rather long name) it has", &line, &format!("{exe}\n{line}\n{user}")] {
+            assert_eq!(scan_for(keys), found, "{keys}");
+        }
+        for more in ["user: 54321", "name: other", "match: '61$'"] {
+            assert_eq!(why(scan_for(&format!("{exe}\n{more}"))), "no such process runs", "{more}");
+        }
+        // The directory by another way.
+        let link = tempfile::tempdir().unwrap();
+        symlink(dir.path(), link.path().join("dir")).unwrap();
+        let exe = format!("exe: {}/dir/a rather long name) it has", link.path().display());
+        assert_eq!(scan_for(&exe), found);
+    }
+
+    #[test]
+    fn the_first_is_the_oldest_whose_parent_is_not_among_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let stat = |pid, ppid, start| {
+            let rest = format!("S {ppid} 1 1 0 -1 0 0 0 0 0 1 1 0 0 20 0 1 0 {start} 0 1");
+            Candidate::new(proc::parse_stat(format!("{pid} (one of them) {rest}").as_bytes()).unwrap())
+        };
+        drop(dir);
+        let candidates = [stat(30, 20, 5), stat(20, 1, 9), stat(40, 1, 7), stat(50, 40, 8), stat(60, 1, 7)];
+        let process = check("name: one of them");
+        let found = among(&candidates, &Wanted::of(&process).unwrap(), &RealClock::new(), &Hung::default());
+        let Selected::Processes(found) = found else { panic!("{found:?}") };
+        assert_eq!(found.iter().map(|id| id.pid).collect::<Vec<_>>(), [40, 60, 20, 30, 50]);
+    }
+
+    #[test]
+    fn we_do_not_find_ourselves_by_a_pattern() {
+        let own = std::env::current_exe().unwrap();
+        let exe = format!("exe: {}", own.display());
+        assert!(matches!(scan_for(&exe), Selected::Processes(_)));
+        assert!(matches!(scan_for(&format!("{exe}\nmatch: .")), Selected::Nobody(_)));
+    }
+
+    #[test]
+    fn one_thread_at_most_hangs_with_a_process() {
+        let (hung, clock) = (Hung::default(), RealClock::new());
+        let who = Identity { pid: 7, start: 7 };
+        assert_eq!(hung.unless_stuck(who, &clock, || 1), Some(1));
+        hung.0.lock().unwrap().insert(who, Mono(0));
+        assert_eq!(hung.unless_stuck(who, &clock, || 1), None);
+        let other = Identity { pid: 7, start: 8 };
+        assert_eq!(hung.unless_stuck(other, &clock, || 1), Some(1));
+    }
+}

@@ -108,3 +108,47 @@ fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::fixture::{Program, until};
+
+    #[test]
+    fn a_process_is_seen_without_its_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let lines: String = (0..50).map(|i| format!("line {i}\x1b[31m\r\n")).collect();
+        std::fs::write(&log, lines).unwrap();
+        let script = format!("exec 9<{}; SECRET=hidden sleep 60 & wait", log.display());
+        let parent = Program::start("sh", &["-c", &script]);
+        let children =
+            || select::scan().unwrap().into_iter().filter(|stat| stat.ppid == parent.pid()).collect::<Vec<_>>();
+        until("the child sleeps", || children().iter().any(|child| child.comm.as_bytes() == b"sleep"));
+        let text = snapshot(parent.identity(), Some(&log));
+        for part in
+            ["Status:\nName:\tsh\n", "Max open files", "sleep (S)", &format!("9 {}", log.display()), "line 30[31m\n"]
+        {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert!(!text.contains("line 29") && !text.contains('\x1b') && !text.contains('\r'));
+        let child = children()[0];
+        assert!(!snapshot(select::identity(&child), None).contains("hidden"));
+    }
+
+    #[test]
+    fn another_process_with_the_same_pid_is_not_shown() {
+        let sleep = Program::start("sleep", &["60"]);
+        let other = Identity { start: sleep.identity().start + 1, ..sleep.identity() };
+        assert_eq!(snapshot(other, None), format!("pid {} is gone.\n", sleep.pid()));
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut text = String::new();
+        for _ in 0..5 {
+            section(&mut text, "Much", Ok("ä".repeat(20_001)));
+        }
+        assert!(text.len() <= MOST, "{}", text.len());
+    }
+}
