@@ -77,7 +77,9 @@ impl Files {
     pub(super) fn ask(&self, check: CheckId, file: File, wanted: MetricSet) -> impl Future<Output = Sample> + use<> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         let (clock, kept) = (Arc::clone(&self.clock), Arc::clone(&self.kept));
-        let asked = match lock(&self.kept).insert(check, None) {
+        // A statement of its own: what comes back takes this lock again.
+        let before = lock(&self.kept).insert(check, None);
+        let asked = match before {
             // A check takes one thread at most: the others are for the others.
             Some(None) => Err("the look before this one has not come back"),
             state => {
@@ -209,4 +211,34 @@ fn sha256(path: &Path) -> io::Result<Arc<str>> {
     }
     let digits: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(digits.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::fixture::RealClock;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn what_hangs_takes_its_own_thread_only() {
+        let files = Files::new(Arc::new(RealClock::new()));
+        let ask =
+            |check| files.ask(CheckId(check), File { path: "/".parse().unwrap(), matches: None }, MetricSet::default());
+        assert!(ask(1).await.reading(SIZE).number().is_some());
+        lock(&files.kept).insert(CheckId(1), None);
+        assert_eq!(ask(1).await.note.as_deref(), Some("the look before this one has not come back"));
+        assert!(ask(2).await.note.is_none());
+        let mut releases = Vec::new();
+        for _ in 0..THREADS {
+            let ((release, released), (begun, begins)) = (mpsc::channel::<()>(), mpsc::channel());
+            let hang = move || begun.send(()).is_ok() && released.recv().is_ok();
+            let awaited = files.pool.run(hang, drop).unwrap();
+            begins.recv_timeout(Duration::from_secs(10)).unwrap();
+            drop(awaited);
+            releases.push(release);
+        }
+        for _ in 0..2 {
+            assert_eq!(ask(2).await.note.as_deref(), Some("all looks at other files hang"));
+        }
+    }
 }

@@ -4,10 +4,12 @@
 //! that may hang, the network by tasks with deadlines. Each question is answered once, in time, whatever happens.
 
 mod careful;
+mod family;
 mod file;
 #[cfg(test)]
 mod fixture;
 mod names;
+mod pidfile;
 mod pool;
 mod process;
 mod rate;

@@ -208,7 +208,7 @@ mod tests {
         let pool = Pool::new("test", 1);
         let (release, released) = mpsc::channel::<()>();
         let (done, dones) = mpsc::channel();
-        let busy = pool.run(move || drop(released.recv()), drop).unwrap();
+        let busy = pool.run(move || released.recv().is_ok(), drop).unwrap();
         let never = done.clone();
         drop(pool.run(move || never.send("given up").unwrap(), drop).unwrap());
         let last = pool.run(move || done.send("waited for").unwrap(), drop).unwrap();

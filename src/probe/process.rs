@@ -1,10 +1,12 @@
 //! Asks for processes, on one thread of its own that never waits: what may take long or hang is done elsewhere and comes back
 //! as a message. Questions of the machine are asked here too, since they never hang either.
 
+use super::family::Family;
+use super::pidfile;
 use super::pool::{AllHang, Awaited, Pool};
 use super::select::{self, Hung, Selected};
 use super::system;
-use super::watched::{self, Extras, Family, Kept, Looked, Machine, Watched};
+use super::watched::{self, Extras, Kept, Looked, Machine, Watched};
 use super::{Inputs, late};
 use crate::model::{CheckId, Clock, Found, Identity, Input, Kind, Mono, Question, Sample};
 use rustix::io::Errno;
@@ -158,10 +160,7 @@ impl Asker {
                     self.queue(Asked { question, since, tries: 0, selected: false, extras: None });
                 }
             }
-            Message::Forget(check) => {
-                self.watched.remove(&check);
-                self.systems.remove(&check);
-            }
+            Message::Forget(check) => self.forget(check),
             Message::Selected(answers) => {
                 for (ticket, selected) in answers {
                     if let Some((asked, _)) = self.away.remove(&ticket) {
@@ -178,6 +177,21 @@ impl Asker {
             }
             Message::End => {}
         }
+    }
+
+    /// A question that is still open is answered now: later, its answer would be kept for a check that is no more.
+    fn forget(&mut self, check: CheckId) {
+        self.watched.remove(&check);
+        self.systems.remove(&check);
+        let is_its = |asked: &Asked| asked.question.check == check;
+        let away = self.away.extract_if(.., |_, (asked, _)| is_its(asked)).map(|(_, (asked, _))| asked);
+        let mut open: Vec<Asked> = away.collect();
+        for queue in [&mut self.urgent, &mut self.normal] {
+            let (its, others) = queue.drain(..).partition(is_its);
+            *queue = others;
+            open.extend::<VecDeque<Asked>>(its);
+        }
+        open.iter().for_each(|asked| self.unknown(asked, "the check is no more".to_owned()));
     }
 
     fn queue(&mut self, asked: Asked) {
@@ -227,7 +241,7 @@ impl Asker {
             *watched = Watched::new(identity);
         }
         if process.pidfile.is_none() && !asked.selected && !asked.question.urgent {
-            let stale = watched.selected == Mono::default() || now - watched.selected >= LOOK_AGAIN;
+            let stale = watched.selected.is_none_or(|then| now - then >= LOOK_AGAIN);
             if stale || watched::wants_count(wanted) {
                 return errands.scans.push(asked);
             }
@@ -351,7 +365,7 @@ impl Asker {
             vec![(ticket, asked)],
             move || match &*kind {
                 Kind::Process(process) => match &process.pidfile {
-                    Some(path) => vec![(ticket, select::by_pidfile(path, process, &*clock, &hung))],
+                    Some(path) => vec![(ticket, pidfile::select(path, process, &*clock, &hung))],
                     None => Vec::new(),
                 },
                 _ => Vec::new(),

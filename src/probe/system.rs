@@ -50,7 +50,8 @@ impl State {
         let began = clock.now();
         let mut readings = Vec::with_capacity(System::METRICS.len());
         let mut missing = Vec::new();
-        match read("/proc/stat").as_deref().and_then(parse_cpu) {
+        let stat = read("/proc/stat").unwrap_or_default();
+        match parse_cpu(&stat) {
             Some(times) => {
                 let shares = self.shares(began.mono, times);
                 let shares = [CPU, IOWAIT, STEAL].into_iter().zip(shares.into_iter().flatten());
@@ -62,7 +63,7 @@ impl State {
         match loadavg.as_deref().and_then(parse_loads) {
             Some(loads) => {
                 readings.extend(LOAD.into_iter().zip(loads).map(|(id, load)| (id, Reading::Number(load))));
-                readings.push((LOAD_PER_CORE, Reading::Number(loads[0] / proc::cores() as f64)));
+                readings.push((LOAD_PER_CORE, Reading::Number(loads[0] / proc::cores(stat.as_bytes()) as f64)));
             }
             None => missing.push("/proc/loadavg"),
         }

@@ -196,8 +196,7 @@ fn a_thousand_questions_have_a_thousand_answers() {
 
 #[test]
 fn what_hangs_is_answered_in_time() {
-    // Reading from a pipe without a writer would wait; so does no file that we can make without a broken mount. A question
-    // whose time is up before it was asked takes the same way.
+    // Nothing can be made to hang without a broken mount. A question that has no time takes the same way.
     let mut world = World::new();
     let mut ask = question(1, "process", "name: no such process", &[]);
     ask.timeout = Duration::ZERO;
@@ -241,8 +240,7 @@ fn a_file_is_asked() {
 }
 
 #[test]
-fn a_file_that_hangs_takes_one_thread_and_no_other_check() {
-    // A FUSE mount or a dead server would be needed to hang a real look: the state that is away stands in for it.
+fn looks_that_were_given_up_leave_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new();
     let mut ask = question(1, "file", &format!("path: {}", dir.path().display()), &[]);

@@ -1,6 +1,7 @@
 //! What is kept of a process check between two looks, and the look itself: one `pread` for each process.
 
 use super::Rate;
+use super::family::Family;
 use super::place;
 use super::select::identity;
 use crate::model::kinds::{CheckKind, Process};
@@ -8,7 +9,7 @@ use crate::model::{Clock, Found, Identity, MetricId, MetricSet, Mono, Now, Readi
 use crate::sys::proc::{self, Stat};
 use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -71,7 +72,7 @@ impl Machine {
         let mut machine = Machine {
             percent: 100.0 / proc::ticks_per_second() as f64,
             page: proc::page_size() as f64,
-            cores: proc::cores() as f64,
+            cores: proc::cores(&proc::read_path("/proc/stat", 1 << 20).unwrap_or_default()) as f64,
             memory: 0.0,
             swap: 0.0,
             booted_ago: Duration::ZERO,
@@ -134,8 +135,8 @@ impl Drop for KeptFile {
 pub(super) struct Watched {
     /// Never empty. The first is the one that answers for all.
     members: Vec<Member>,
-    /// When they were selected.
-    pub(super) selected: Mono,
+    /// When they were selected, if they were: the first may have been given.
+    pub(super) selected: Option<Mono>,
     family_cpu: Rate,
 }
 
@@ -198,7 +199,7 @@ impl Member {
 impl Watched {
     /// These processes, the first of which answers for all.
     pub(super) fn new(first: Identity) -> Watched {
-        Watched { members: vec![Member::new(first)], selected: Mono::default(), family_cpu: Rate::default() }
+        Watched { members: vec![Member::new(first)], selected: None, family_cpu: Rate::default() }
     }
 
     /// The process that answers for all.
@@ -218,7 +219,7 @@ impl Watched {
         }
         let mut known: HashMap<Identity, Member> = self.members.drain(..).map(|m| (m.identity, m)).collect();
         self.members.extend(identities.into_iter().map(|id| known.remove(&id).unwrap_or_else(|| Member::new(id))));
-        self.selected = at;
+        self.selected = Some(at);
     }
 
     /// Lets go of the files that are kept open.
@@ -357,47 +358,30 @@ impl Watched {
     }
 }
 
-/// Every process, by parent.
-pub(super) struct Family {
-    by_parent: Vec<Stat>,
-    by_pid: HashMap<u32, usize>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::fixture::{Program, RealClock};
 
-impl Family {
-    /// Of the lines of all processes.
-    pub(super) fn new(mut stats: Vec<Stat>) -> Family {
-        stats.sort_unstable_by_key(|stat| stat.ppid);
-        let by_pid = stats.iter().enumerate().map(|(i, stat)| (stat.pid, i)).collect();
-        Family { by_parent: stats, by_pid }
-    }
-
-    fn of(&self, parent: u32) -> &[Stat] {
-        let from = self.by_parent.partition_point(|stat| stat.ppid < parent);
-        let len = self.by_parent[from..].partition_point(|stat| stat.ppid == parent);
-        &self.by_parent[from..from + len]
-    }
-
-    fn children(&self, pid: u32) -> usize {
-        self.of(pid).iter().filter(|stat| stat.is_alive()).count()
-    }
-
-    /// Processor time in ticks and resident pages of these processes and all their descendants. The time includes that of
-    /// children that were waited for: it moves from child to parent at that moment, so that the sum only grows.
-    fn sums(&self, roots: impl Iterator<Item = u32>) -> (u64, u64) {
-        let (mut ticks, mut pages) = (0u64, 0u64);
-        let mut seen = HashSet::new();
-        let mut next: Vec<u32> = roots.collect();
-        while let Some(pid) = next.pop() {
-            // Lines read one after the other need not be a tree.
-            if !seen.insert(pid) {
-                continue;
-            }
-            if let Some(stat) = self.by_pid.get(&pid).and_then(|i| self.by_parent.get(*i)) {
-                ticks = ticks.saturating_add(stat.utime).saturating_add(stat.stime).saturating_add(stat.children_time);
-                pages = pages.saturating_add(stat.rss_pages);
-            }
-            next.extend(self.of(pid).iter().map(|child| child.pid));
+    #[test]
+    fn no_more_files_are_kept_than_may_be() {
+        let programs: Vec<Program> = (0..3).map(|_| Program::start("sleep", &["60"])).collect();
+        let mut watched: Vec<Watched> = programs.iter().map(|one| Watched::new(one.identity())).collect();
+        let (kept, machine) = (Kept(Rc::new((Cell::new(0), Cell::new(2)))), Machine::now());
+        let look = |one: &mut Watched| match one.look(MetricSet::default(), None, &RealClock::new(), &machine, &kept) {
+            Ok(Looked::Seen(sample)) => assert_eq!(sample.reading(DOWN), &Reading::Flag(false)),
+            _ => panic!("it is not seen"),
+        };
+        for _ in 0..2 {
+            watched.iter_mut().for_each(look);
+            assert_eq!(kept.0.0.get(), 2);
         }
-        (ticks, pages)
+        kept.halve();
+        assert!(kept.is_over());
+        watched.iter_mut().for_each(Watched::release);
+        watched.iter_mut().for_each(look);
+        assert_eq!((kept.0.0.get(), kept.is_over()), (1, false));
+        drop(watched);
+        assert_eq!(kept.0.0.get(), 0);
     }
 }

@@ -244,9 +244,8 @@ pub fn page_size() -> u64 {
     rustix::param::page_size() as u64
 }
 
-/// Processors in use, of the machine rather than of our own affinity; at least 1.
-pub fn cores() -> usize {
-    let stat = read_path("/proc/stat", 1 << 20).unwrap_or_default();
+/// Processors in use, of the machine rather than of our own affinity; at least 1. From the text of `/proc/stat`.
+pub fn cores(stat: &[u8]) -> usize {
     let core = |line: &[u8]| line.strip_prefix(b"cpu").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_digit);
     stat.split(|b| *b == b'\n').filter(|line| core(line)).count().max(1)
 }
