@@ -1,14 +1,151 @@
 //! Asks: one file per kind of check, and the snapshot. A probe never judges.
+//!
+//! Nothing here waits for anything else: processes and the machine are asked on a thread of their own, files on few threads
+//! that may hang, the network by tasks with deadlines. Each question is answered once, in time, whatever happens.
 
+mod careful;
 mod certificate;
+mod family;
+mod file;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod fixtures;
 mod http;
 mod names;
 mod net;
+mod owners;
+mod pidfile;
+mod pool;
+mod process;
+mod rate;
+mod select;
+mod snapshot;
+mod system;
+mod tail;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod watched;
 mod words;
 
-#[cfg(test)]
-mod fixtures;
+pub use snapshot::snapshot;
 
-pub use net::Net;
+use crate::model::{CheckId, Clock, Input, Kind, Metric, MetricId, Now, Question, Reading, Sample, write_duration};
+use net::Net;
+use rate::Rate;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+
+type Inputs = UnboundedSender<Input>;
+
+/// All probes.
+pub struct Probes {
+    inputs: Inputs,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    processes: process::Processes,
+    files: file::Files,
+    net: Arc<Net>,
+}
+
+impl Probes {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// No thread could be started, or this is not called within a tokio runtime.
+    pub fn new(inputs: Inputs, clock: Arc<dyn Clock>) -> io::Result<Probes> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let processes = process::Processes::start(inputs.clone(), Arc::clone(&clock))?;
+        let files = file::Files::new(Arc::clone(&clock));
+        let net = Arc::new(Net::new(Arc::clone(&clock)));
+        Ok(Probes { inputs, clock, runtime, processes, files, net })
+    }
+
+    /// Asks, without waiting. Each question is answered by exactly one entry of an [`Input::Sampled`], at the latest shortly
+    /// after its timeout.
+    pub fn ask(&self, questions: Vec<Question>) {
+        let now = self.clock.now();
+        let mut processes = Vec::new();
+        for question in questions {
+            match &*question.kind {
+                Kind::Process(_) | Kind::System(_) => processes.push(question),
+                Kind::File(file) => {
+                    let asking = self.files.ask(question.check, file.clone(), question.wanted);
+                    self.spawn(question, asking);
+                }
+                Kind::Http(_) | Kind::Tcp(_) => self.ask_network(question),
+                Kind::Control(_) => {
+                    self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
+                }
+            }
+        }
+        if !processes.is_empty() {
+            self.processes.ask(processes, now.mono);
+        }
+    }
+
+    /// Lets go of what is kept for this check.
+    pub fn forget(&self, check: CheckId) {
+        self.processes.forget(check);
+        self.files.forget(check);
+    }
+
+    /// A probe of the network keeps its deadline itself: what it obtained until then is in its sample.
+    fn ask_network(&self, question: Question) {
+        let (inputs, net) = (self.inputs.clone(), Arc::clone(&self.net));
+        self.runtime.spawn(async move {
+            let sample = match &*question.kind {
+                Kind::Http(http) => net.http(http, question.wanted, question.timeout).await,
+                Kind::Tcp(tcp) => net.tcp(tcp, question.wanted, question.timeout).await,
+                _ => return,
+            };
+            let _ = inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));
+        });
+    }
+
+    /// Answers a question with what comes of asking, or at its timeout.
+    fn spawn(&self, question: Question, asking: impl Future<Output = Sample> + Send + 'static) {
+        let (inputs, clock) = (self.inputs.clone(), Arc::clone(&self.clock));
+        let began = clock.now().mono;
+        self.runtime.spawn(async move {
+            let sample = match tokio::time::timeout(question.timeout, asking).await {
+                Ok(sample) => sample,
+                Err(_) => {
+                    let now = clock.now();
+                    late(&question, now, now.mono - began)
+                }
+            };
+            // Nobody listens any more only when minder ends.
+            let _ = inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));
+        });
+    }
+}
+
+/// The answer to a question that was not answered in time: what can fail has failed, all else is unknown.
+fn late(question: &Question, at: Now, took: Duration) -> Sample {
+    let failed = question.kind.metric("failed").map(|id| (id, Reading::Flag(true)));
+    let note = format!("no answer within {}", write_duration(question.timeout));
+    Sample { took, readings: failed.into_iter().collect(), ..Sample::unknown(at, note) }
+}
+
+/// The place of a metric in its kind's table. Used in constants only: a name that is not there does not compile.
+const fn place(table: &[Metric], name: &str) -> MetricId {
+    let mut at = 0;
+    while !same(table[at].name.as_bytes(), name.as_bytes()) {
+        at += 1;
+    }
+    MetricId(at as u8)
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}

@@ -4,6 +4,7 @@ pub mod deadline;
 pub mod identity;
 pub mod limits;
 pub mod pidfd;
+pub mod proc;
 pub mod reap;
 pub mod run;
 pub mod spawn;
