@@ -40,10 +40,12 @@ impl Controls {
         Controls(Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions }))
     }
 
-    /// Does it, and answers with [`Input::Acted`]. Never waits. All but [`Act::Snapshot`], which is a probe's work.
-    pub fn act(&self, id: ActId, act: Act) {
+    /// Does it, and answers with [`Input::Acted`]. Never waits: `first` is called on the thread that then acts, and may wait
+    /// for the record of the act to be on disk. All but [`Act::Snapshot`], which is a probe's work.
+    pub fn act(&self, id: ActId, act: Act, first: impl FnOnce() + Send + 'static) {
         let shared = self.0.clone();
         self.0.acts.run(move || {
+            first();
             if let Some(report) = shared.act(id, act) {
                 shared.report(id, report);
             }

@@ -1,18 +1,17 @@
 //! The loop: inputs go into the engine, its effects go to whoever performs them. Nothing in here waits.
 
-use super::{Error, Options};
+use super::{Error, Options, read_plan};
 use crate::control::Controls;
 use crate::dashboard::Ask;
 use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{
-    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Mono, Plan, Question, Record, Report, RequestId,
-    Snapshot,
+    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Mono, Plan, Question, Record, Report,
+    RequestId, Snapshot,
 };
 use crate::notify::Notifiers;
 use crate::probe::{self, Probes};
-use crate::store::Store;
-use crate::{config, model};
+use crate::store::{Committed, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +24,11 @@ const SNAPSHOT_AGE: Duration = Duration::from_millis(100);
 /// How many inputs are handled before the loop looks at anything else.
 const BATCH: usize = 256;
 
+/// How long an action waits for its records to be on disk; then it is taken all the same, with the budget in memory.
+const RECORD_WITHIN: Duration = Duration::from_millis(50);
+
 /// How long the databases have, at the end, to write what they hold.
-const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Core {
     pub engine: Engine,
@@ -58,14 +60,14 @@ pub(super) struct People {
 
 /// A plan that was read again, and who waits to hear of it.
 struct Reloaded {
-    outcome: Result<(Plan, String), String>,
+    outcome: Result<Plan, String>,
     reply: Option<oneshot::Sender<Answer>>,
 }
 
 impl Core {
     /// Runs until it is told to end.
     pub async fn run(
-        &mut self,
+        mut self,
         mut from_outside: mpsc::UnboundedReceiver<Input>,
         mut from_people: mpsc::Receiver<Ask>,
     ) -> Result<(), Error> {
@@ -98,11 +100,28 @@ impl Core {
                 self.ask();
             }
         }
-        self.step(Input::Ending);
-        self.notifiers.shutdown();
-        let _ = std::fs::remove_file(&self.options.socket);
-        self.store.close(CLOSE_WITHIN);
+        self.end(from_outside).await;
         Ok(())
+    }
+
+    /// Ends within 5 s, whatever hangs: messages under way have 2 s, the databases 2 s more.
+    async fn end(mut self, mut from_outside: mpsc::UnboundedReceiver<Input>) {
+        tracing::info!("ending; the daemons live on");
+        self.step(Input::Ending);
+        let _ = std::fs::remove_file(&self.options.socket);
+        let Core { notifiers, mut engine, clock, store, .. } = self;
+        notifiers.shutdown().await;
+        // What was delivered at the last moment is not delivered again at the next start.
+        while let Ok(input) = from_outside.try_recv() {
+            if let Input::Delivered { .. } = input {
+                let records = engine.handle(input, clock.now()).into_iter().filter_map(|effect| match effect {
+                    Effect::Record(record) => Some(record),
+                    _ => None,
+                });
+                let _ = store.commit(records.collect(), Vec::new());
+            }
+        }
+        store.close(CLOSE_WITHIN);
     }
 
     fn step(&mut self, input: Input) {
@@ -146,28 +165,38 @@ impl Core {
             }
         }
         let committed = (!records.is_empty() || !messages.is_empty())
-            .then(|| self.store.commit(records, messages.clone()));
+            .then(|| Arc::new(self.store.commit(records, messages.clone())));
         for message in messages {
             self.notifiers.send(message);
         }
         for (id, act) in acts {
-            match act {
-                Act::Snapshot { identity, log } => {
-                    let inputs = self.inputs.clone();
-                    tokio::task::spawn_blocking(move || {
-                        let words = probe::snapshot(identity, log.as_deref()).into();
-                        let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
-                    });
-                }
-                act => self.controls.act(id, act, committed.clone()),
+            self.act(id, act, committed.clone());
+        }
+    }
+
+    /// Begins an action on a thread of its own, where it first waits for its records.
+    fn act(&self, id: ActId, act: Act, committed: Option<Arc<Committed>>) {
+        let recorded = move || {
+            if let Some(committed) = committed {
+                committed.wait(RECORD_WITHIN);
             }
+        };
+        match act {
+            Act::Snapshot { identity, log } => {
+                let inputs = self.inputs.clone();
+                tokio::task::spawn_blocking(move || {
+                    let words = probe::snapshot(identity, log.as_deref()).into();
+                    let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
+                });
+            }
+            act => self.controls.act(id, act, recorded),
         }
     }
 
     fn ask(&mut self) {
         let (controls, probes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.questions)
             .into_iter()
-            .partition(|q| matches!(*q.kind, model::Kind::Control(_)));
+            .partition(|question| matches!(*question.kind, Kind::Control(_)));
         for question in controls {
             self.controls.ask(question);
         }
@@ -226,21 +255,18 @@ impl Core {
     fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>, reloaded: &mpsc::Sender<Reloaded>) {
         let (rules, reloaded) = (self.options.rules.clone(), reloaded.clone());
         tokio::task::spawn_blocking(move || {
-            let outcome = config::load(&rules, &config::Env::of_process());
+            let outcome = read_plan(&rules);
             let _ = reloaded.blocking_send(Reloaded { outcome, reply });
         });
     }
 
     fn take_plan(&mut self, Reloaded { outcome, reply }: Reloaded) {
         let answer = match outcome {
-            Ok((mut plan, warnings)) => {
+            Ok(mut plan) => {
                 let mut words = format!("{} services are watched now", plan.services.len());
                 if plan.dashboard.listen != self.plan.dashboard.listen {
                     words.push_str("; the page moves to its new address when minder is started again");
                     plan.dashboard = self.plan.dashboard.clone();
-                }
-                if !warnings.is_empty() {
-                    tracing::warn!("{warnings}");
                 }
                 let plan = Arc::new(plan);
                 self.plan = plan.clone();

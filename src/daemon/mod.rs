@@ -6,14 +6,16 @@ pub mod paths;
 
 pub use clock::RealClock;
 
-use crate::dashboard::{Front, History};
+use crate::config;
+use crate::control::Controls;
+use crate::dashboard::{self, Front};
 use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{Clock, Input, Plan, Setting};
 use crate::notify::Notifiers;
 use crate::probe::Probes;
-use crate::store::Store;
-use crate::{config, control::Controls, dashboard, store, sys};
+use crate::store::{self, Store};
+use crate::sys;
 use core::Core;
 use std::io;
 use std::path::PathBuf;
@@ -60,33 +62,31 @@ impl Error {
     }
 }
 
+/// The plan that the rules at this path make, with minder's own environment; or the report of their mistakes.
+fn read_plan(rules: &std::path::Path) -> Result<Plan, String> {
+    config::load(rules, &config::Env::from_process()).map(|(plan, _)| plan)
+}
+
 /// Runs minder until it is told to end.
 pub fn run(options: Options) -> Result<(), Error> {
     // Children get the limit that minder was given; minder itself keeps two descriptors for each watched process.
     sys::limits::raise_open_files();
     let clock: Arc<dyn Clock> = Arc::new(RealClock);
 
-    // The rules come first: with a mistake in them nothing has been touched yet.
-    let (plan, warnings) =
-        config::load(&options.rules, &config::Env::of_process()).map_err(Error::Rules)?;
-    if !warnings.is_empty() {
-        eprint!("{warnings}");
-    }
-    let plan = Arc::new(plan);
+    // The rules come first: with a mistake in them, nothing has been touched yet.
+    let plan = Arc::new(read_plan(&options.rules).map_err(Error::Rules)?);
 
     // Then the state directory: its lock is what keeps a second minder out.
-    let (store, opened) = Store::open(&options.state, &sys::proc::boot_id(), clock.clone())?;
+    let boot_id = sys::proc::boot_id().map_err(Error::system("read /proc/sys/kernel/random/boot_id"))?;
+    let (store, opened) = Store::open(&options.state, &boot_id, Arc::clone(&clock))?;
     store.limits(&plan.history);
-    for note in &opened.notes {
-        tracing::warn!("{note}");
-    }
 
     // The loop has this thread to itself; two workers carry what waits on the network, the page among it, so that
     // neither delays the reaction to a death.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(16)
-        .thread_stack_size(512 * 1024)
+        .max_blocking_threads(32)
+        .thread_stack_size(512 << 10)
         .enable_all()
         .build()
         .map_err(Error::system("start the runtime"))?;
@@ -96,6 +96,7 @@ pub fn run(options: Options) -> Result<(), Error> {
     outcome
 }
 
+/// Makes every part and hands it what it needs of the others; then lets the loop run.
 async fn wire(
     options: Options,
     plan: Arc<Plan>,
@@ -103,40 +104,39 @@ async fn wire(
     opened: store::Opened,
     clock: Arc<dyn Clock>,
 ) -> Result<(), Error> {
-    let (inputs, from_outside) = mpsc::unbounded_channel::<Input>();
-
-    let tcp = dashboard::listen_tcp(plan.dashboard.listen)
-        .map_err(Error::system(format!("listen on {}", plan.dashboard.listen)))?;
-    let unix = dashboard::listen_unix(&options.socket)
+    let listen_on = plan.dashboard.listen;
+    let tcp = dashboard::bind_tcp(listen_on).map_err(Error::system(format!("listen on {listen_on}")))?;
+    let unix = dashboard::bind_unix(&options.socket)
         .map_err(Error::system(format!("listen on {}", options.socket.display())))?;
+
+    let (inputs, from_outside) = mpsc::unbounded_channel::<Input>();
     let listen = Listen::start(inputs.clone()).map_err(Error::system("watch for process exits"))?;
-    let probes = Probes::new(inputs.clone(), clock.clone()).map_err(Error::system("start the probes"))?;
-    let controls = Controls::new(inputs.clone(), clock.clone(), options.state.join("output"));
-    let notifiers = Notifiers::start(&plan, inputs.clone(), clock.clone(), opened.outbox);
+    let probes = Probes::new(inputs.clone(), Arc::clone(&clock)).map_err(Error::system("start the probes"))?;
+    let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"));
+    let notifiers = Notifiers::start(&plan, inputs.clone(), Arc::clone(&clock), opened.outbox);
 
     let (asks, from_people) = mpsc::channel(64);
     let changes = broadcast::channel(1024).0;
-    let history: Arc<dyn History> = Arc::new(store.reader());
-    let front = Arc::new(Front::new(asks, changes.clone(), history, clock.clone()));
-    tokio::spawn(dashboard::serve_tcp(tcp, front.clone()));
-    tokio::spawn(dashboard::serve_unix(unix, front));
+    let front = Front::new(asks, changes.clone(), Arc::new(store.reader()));
+    tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
+    tokio::spawn(dashboard::serve_unix(unix, dashboard::socket(front)));
 
+    for note in &opened.notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!(
+        "minder {} watches {} services by the rules in {}; its page is at http://{listen_on}",
+        env!("CARGO_PKG_VERSION"),
+        plan.services.len(),
+        options.rules.display(),
+    );
     let setting = Setting {
-        host: sys::host_name(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         instance: opened.instance,
         booted: sys::proc::booted_ago(),
         no_act: options.no_act,
     };
-    let now = clock.now();
-    let (engine, effects) = Engine::new(plan.clone(), setting, opened.restored, now);
-    tracing::info!(
-        services = plan.services.len(),
-        rules = %options.rules.display(),
-        state = %options.state.display(),
-        "watching; the page is at http://{}",
-        plan.dashboard.listen
-    );
-
+    let (engine, effects) = Engine::new(Arc::clone(&plan), setting, opened.restored, clock.now());
     let mut core = Core {
         engine,
         clock,
@@ -149,7 +149,9 @@ async fn wire(
         plan,
         options,
         inputs,
-        ..Core::default_parts(opened.notes)
+        people: Default::default(),
+        questions: Vec::new(),
+        notes: opened.notes,
     };
     core.perform(effects);
     core.run(from_outside, from_people).await

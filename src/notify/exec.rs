@@ -1,14 +1,86 @@
 //! Hands a message to a command, as the JSON event on its standard input.
 
-use super::{Failure, cloudevent};
-use crate::model::{ExecSpec, Message};
+use super::{Failure, cloudevent, render};
+use crate::model::{ExecSpec, Exit, Given, Message};
+use crate::sys::run::{self, Ran};
+use crate::sys::spawn::Program;
+use crate::sys::users::User;
+use std::path::Path;
+use tokio::sync::oneshot;
 
-/// Runs the command. Exit code 0 is delivered; anything else is tried again.
+/// One attempt. Exit code 0 is delivered; anything else is tried again, since what failed is a program that a person may put
+/// right.
 pub(super) async fn deliver(spec: &ExecSpec, message: &Message) -> Result<(), Failure> {
-    run(spec, cloudevent::json(message)).await
+    let (sender, outcome) = oneshot::channel();
+    let (spec, input) = (spec.clone(), cloudevent::json(message));
+    // A thread of its own, and not one of tokio's: the runtime would wait for it when minder ends.
+    let thread = std::thread::Builder::new().name("notify-exec".to_owned());
+    let started = thread.spawn(move || {
+        // Nobody listens any more when minder ends.
+        let _ = sender.send(run_to_end(&spec, &input));
+    });
+    started.map_err(|e| Failure::later(format!("no thread for the command: {e}")))?;
+    outcome.await.unwrap_or_else(|_| Err(Failure::later("the command was abandoned")))
 }
 
-/// Runs the command with these bytes on its standard input, within its deadline.
-async fn run(_spec: &ExecSpec, _input: Vec<u8>) -> Result<(), Failure> {
-    Err(Failure::refused("this version cannot deliver to a command"))
+fn run_to_end(spec: &ExecSpec, input: &[u8]) -> Result<(), Failure> {
+    let user = match &spec.user {
+        None => None,
+        Some(name) => match User::find(name) {
+            Ok(Some(user)) => Some(user),
+            Ok(None) => return Err(Failure::later(format!("there is no user `{name}`"))),
+            Err(e) => return Err(Failure::later(format!("user `{name}` cannot be looked up: {e}"))),
+        },
+    };
+    let mut environment = user.as_ref().map_or_else(|| User::current().environment(), User::environment);
+    for (name, value) in &spec.environment {
+        environment.retain(|(present, _)| present != name);
+        environment.push((name.clone(), value.expose().to_owned()));
+    }
+    let argv = spec.argv();
+    let directory = spec.directory.as_ref().map_or(Path::new("/"), |d| d.as_path());
+    let program = Program { argv: &argv, environment: &environment, user: user.as_ref(), directory, umask: 0o022 };
+    let ran =
+        run::run(&program, Some(input), spec.timeout.0).map_err(|e| Failure::later(render::clean(&e.to_string())))?;
+    let secrets: Vec<&Given> = spec.environment.values().filter(|given| given.is_secret()).collect();
+    judge(&ran, spec, &secrets)
+}
+
+fn judge(ran: &Ran, spec: &ExecSpec, secrets: &[&Given]) -> Result<(), Failure> {
+    let what = match ran.status.map(Exit::from_wait_status) {
+        Some(Exit::Code(0)) => return Ok(()),
+        Some(exit) => exit.to_string(),
+        None => format!("killed after {}", spec.timeout),
+    };
+    let output = String::from_utf8_lossy(&ran.output);
+    let last = output.lines().rev().find(|line| !line.trim().is_empty());
+    let words = last.map(|line| format!("{what}: {}", line.trim())).unwrap_or(what);
+    Err(Failure::later(render::without(&words, secrets.iter().map(|given| given.expose()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::render::tests::firing;
+
+    async fn shell(line: &str) -> Result<(), String> {
+        let mut spec: ExecSpec = serde_json::from_value(serde_json::json!({
+            "shell": line, "timeout": "500ms", "environment": { "TOKEN": { "env": "TOKEN" } }
+        }))
+        .unwrap();
+        spec.environment.values_mut().for_each(|given| given.resolve("hunter2".to_owned()));
+        deliver(&spec, &firing()).await.map_err(|failure| match failure {
+            Failure::Later { why, .. } => why,
+            Failure::Refused { why } => panic!("refused: {why}"),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_command_gets_the_event_and_says_whether_it_took_it() {
+        assert_eq!(shell("grep -q '\"type\":\"minder.firing\"'").await, Ok(()));
+        assert_eq!(shell("cat >/dev/null; echo busy; exit 3").await, Err("exited with code 3: busy".to_owned()));
+        assert_eq!(shell("exit 0").await, Ok(()), "it need not read");
+        assert_eq!(shell("echo $TOKEN; exit 1").await, Err("exited with code 1: (secret)".to_owned()));
+        assert_eq!(shell("sleep 100").await, Err("killed after 500ms".to_owned()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::pool::{AllHang, Pool};
 use super::tail::Tail;
-use super::{Rate, careful, names, place};
+use super::{Rate, careful, owners, place};
 use crate::model::kinds::{CheckKind, File};
 use crate::model::{CheckId, Clock, Found, MetricId, MetricSet, Now, Reading, Sample, Wall};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! Finds the processes that a check means. All of this runs on threads that may hang.
 
-use super::names;
+use super::owners;
 use crate::model::kinds::Process;
 use crate::model::{AbsPath, Clock, Identity, Kind, Mono, Pattern};
 use crate::sys::proc::{self, Stat};
