@@ -3,8 +3,8 @@
 use super::buffers::{Block, Buffers, metric_names};
 use super::codec::unpack;
 use super::database::{Database, Failure};
+use super::lock;
 use super::rollup::{Step, Sums};
-use super::{Troubles, lock};
 use crate::model::{CheckId, Clock, Dimension, HistoryLimits, Kind, Mono, Series, Wall};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
@@ -30,7 +30,8 @@ pub(super) struct Writer {
     pub database: Database,
     pub buffers: Arc<Buffers>,
     pub clock: Arc<dyn Clock>,
-    pub troubles: Arc<Mutex<Troubles>>,
+    /// Why nothing can be written, if that is so.
+    pub trouble: Arc<Mutex<Option<String>>>,
     pub known: Known,
     pub sweep: Sweep,
 }
@@ -68,7 +69,7 @@ impl Writer {
                     let dropped = self.buffers.dropped();
                     format!("{} cannot be written, {dropped} samples lost: {failure}", self.database.path().display())
                 });
-                lock(&self.troubles).history = trouble;
+                *lock(&self.trouble) = trouble;
             }
             if turn.closing {
                 return;
@@ -140,7 +141,7 @@ impl Known {
             // The clock was set back: this block will not be seen when the series is rolled up next.
             if new > 0 {
                 let mut sums = Sums::default();
-                let columns = block.series.metrics.0.count_ones() as usize;
+                let columns = metric_names(&block.series).len();
                 unpack(packed.start, packed.rows, columns, &packed.data, |at, row| sums.add(Step::Minute, at, row));
                 store_sums(connection, id, &sums)?;
             }

@@ -135,16 +135,11 @@ pub struct Opened {
     pub notes: Vec<String>,
 }
 
-#[derive(Default)]
-pub(in crate::store) struct Troubles {
-    history: Option<String>,
-}
-
 /// The two databases and their writers.
 pub struct Store {
     queue: Arc<Queue>,
     buffers: Arc<Buffers>,
-    troubles: Arc<Mutex<Troubles>>,
+    history_trouble: Arc<Mutex<Option<String>>>,
     reader: Reader,
     clock: Arc<dyn Clock>,
     ended: mpsc::Receiver<()>,
@@ -165,12 +160,13 @@ impl Store {
 
         let mut database = Database::new(dir, &HISTORY);
         found.notes.extend(open_history(&mut database, now));
-        let (buffers, troubles) = <(Arc<Buffers>, Arc<Mutex<Troubles>>)>::default();
+        let buffers = Arc::<Buffers>::default();
+        let history_trouble = Arc::default();
         let history = history::Writer {
             database,
             buffers: buffers.clone(),
             clock: clock.clone(),
-            troubles: troubles.clone(),
+            trouble: Arc::clone(&history_trouble),
             known: history::Known::default(),
             sweep: history::Sweep::default(),
         };
@@ -183,7 +179,7 @@ impl Store {
                 .and_then(|()| spawn("history", end, lock_file, move || history.run()))
         };
         let reader = Reader::new(dir, buffers.clone());
-        let store = Store { queue, buffers, troubles, reader, clock, ended };
+        let store = Store { queue, buffers, history_trouble, reader, clock, ended };
         // Dropping the store ends the writer that did start.
         spawned.map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
         let opened = Opened { restored: found.restored, outbox: found.outbox, instance, notes: found.notes };
@@ -225,7 +221,7 @@ impl Store {
 
     /// What people should know: a database cannot be written, and what that has cost so far.
     pub fn trouble(&self) -> Option<String> {
-        let troubles = [self.queue.trouble(), lock(&self.troubles).history.clone()];
+        let troubles = [self.queue.trouble(), lock(&self.history_trouble).clone()];
         troubles.into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 

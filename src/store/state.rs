@@ -12,8 +12,8 @@ use std::time::Duration;
 const WAITING_LIMIT: i64 = 10_000;
 /// How long after a failure writing is tried again.
 const RETRY: Duration = Duration::from_secs(3);
-/// When nothing was written for so long, old records are let go of.
-const IDLE: Duration = Duration::from_secs(60);
+/// How often old records are let go of.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const DELIVERED_FOR: Duration = Duration::from_secs(7 * 86_400);
 const DEAD_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// How many rows are let go of in one transaction, so that a commit never waits long for it.
@@ -128,10 +128,11 @@ pub(super) fn begin(connection: &Connection, boot: &str, now: Wall) -> Result<us
 impl Writer {
     /// Runs until the queue is closed.
     pub fn run(mut self, queue: &Queue) {
+        let mut pruned = self.clock.now().mono;
         loop {
-            let work = queue.work(IDLE);
-            let now = self.clock.now().wall;
-            match self.write(&work.batch, now) {
+            let work = queue.work(PRUNE_EVERY);
+            let now = self.clock.now();
+            match self.write(&work.batch, now.wall) {
                 Ok(()) => queue.written(work.end),
                 Err(failure) => {
                     let path = self.database.path().display().to_string();
@@ -139,7 +140,7 @@ impl Writer {
                     queue.failed(work.batch, why);
                     if failure.is_damage() {
                         // Where even this fails, the next try says why.
-                        let _ = self.database.put_aside(now);
+                        let _ = self.database.put_aside(now.wall);
                     }
                     if work.closing {
                         return;
@@ -151,9 +152,10 @@ impl Writer {
             if work.closing {
                 return;
             }
-            if work.batch.is_empty() {
+            if now.mono - pruned >= PRUNE_EVERY {
+                pruned = now.mono;
                 // Whatever is wrong here shows at the next commit.
-                let _ = self.prune(now, work.keep);
+                let _ = self.prune(now.wall, work.keep);
             }
         }
     }
@@ -214,17 +216,17 @@ impl Writer {
     pub fn prune(&mut self, now: Wall, keep: Duration) -> Result<(), Failure> {
         let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let (connection, _) = self.database.connection()?;
-        // Ids grow with time: the oldest are the first. The last one stays, so that its number is not used again.
-        let old = |table: &str, which: &str| {
+        // Ids grow with time: only the first are looked at. The last one stays, so that its number is not used again.
+        let old = |table: &str, which: &str, ended: &str| {
             format!(
                 "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {which} ORDER BY id LIMIT {PRUNE_STEP})
-                 AND id < (SELECT max(id) FROM {table})"
+                 AND {ended} < ? AND id < (SELECT max(id) FROM {table})"
             )
         };
-        connection.execute(&old("event", "at < ?"), [before(keep)])?;
-        connection.execute(&old("incident", "closed < ?"), [before(keep)])?;
-        connection.execute(&old("outbox", "state = 'delivered' AND ended < ?"), [before(DELIVERED_FOR)])?;
-        connection.execute(&old("outbox", "state = 'dead' AND ended < ?"), [before(DEAD_FOR)])?;
+        connection.execute(&old("event", "true", "at"), [before(keep)])?;
+        connection.execute(&old("incident", "closed IS NOT NULL", "closed"), [before(keep)])?;
+        connection.execute(&old("outbox", "state = 'delivered'", "ended"), [before(DELIVERED_FOR)])?;
+        connection.execute(&old("outbox", "state = 'dead'", "ended"), [before(DEAD_FOR)])?;
         // Here and not within a commit that somebody waits for, as far as that is possible.
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         Ok(())

@@ -15,7 +15,7 @@ fn writer(dir: &Path) -> Writer {
         database: Database::new(dir, &HISTORY),
         buffers: Arc::default(),
         clock: clock(0),
-        troubles: Arc::default(),
+        trouble: Arc::default(),
         known: Known::default(),
         sweep: Sweep::default(),
     }
