@@ -101,7 +101,17 @@ impl Candidate {
     fn cmdline(&self, clock: &dyn Clock, hung: &Hung) -> &Result<String, String> {
         self.cmdline.get_or_init(|| {
             let pid = self.stat.pid;
-            let read = || proc::read(pid, "cmdline", MOST_OF_CMDLINE);
+            // In the middle of an exec there is a program, but no argument yet. The kernel's own threads have neither.
+            let read = || {
+                for _ in 0..2 {
+                    let line = proc::read(pid, "cmdline", MOST_OF_CMDLINE);
+                    if !line.as_ref().is_ok_and(Vec::is_empty) || self.program().is_err() {
+                        return line;
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                proc::read(pid, "cmdline", MOST_OF_CMDLINE)
+            };
             match hung.unless_stuck(identity(&self.stat), clock, read) {
                 Some(Ok(bytes)) => {
                     let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
@@ -268,6 +278,19 @@ mod tests {
         let found = among(&candidates, &Wanted::of(&process).unwrap(), &RealClock::new(), &Hung::default());
         let Selected::Processes(found) = found else { panic!("{found:?}") };
         assert_eq!(found.iter().map(|id| id.pid).collect::<Vec<_>>(), [40, 60, 20, 30, 50]);
+    }
+
+    #[test]
+    fn a_command_line_is_there_as_soon_as_the_program_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let exe = format!("exe: {}/just begun", dir.path().display());
+        for _ in 0..20 {
+            let sleep = Program::sleeper(dir.path(), "just begun");
+            let found = Selected::Processes(vec![sleep.identity()]);
+            let program = dir.path().join("just begun");
+            until("it runs its program", || proc::program(sleep.pid()).is_ok_and(|exe| exe == program));
+            assert_eq!(scan_for(&format!("{exe}\nmatch: begun 60")), found);
+        }
     }
 
     #[test]
