@@ -240,7 +240,9 @@ impl ServiceState {
                     answer(cx, &overtaken.requests, false, OVERTAKEN);
                 }
                 if joins(current.goal, work.goal) {
-                    current.person |= work.person;
+                    if work.person {
+                        (current.person, current.by) = (true, work.by);
+                    }
                     current.requests.extend(work.requests);
                 } else {
                     self.next = Some(work);

@@ -315,7 +315,7 @@ impl ServiceState {
     fn judge_rule(&mut self, cx: &mut Context, r: usize, c: usize, counts: bool) {
         let (rule, track) = (&self.plan.rules[r], &self.rules[r]);
         let was_firing = track.is_firing();
-        if !track.looks_at(c) && !(was_firing && asks_for_start(rule)) {
+        if !(track.looks_at(c) || was_firing && asks_for_start(rule)) {
             return;
         }
         let (mut when, mut until) = (Truth::Unknown, Truth::Unknown);

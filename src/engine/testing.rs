@@ -3,6 +3,7 @@
 //! Also used by `tests/engine_invariants.rs`, which includes this file.
 
 #![allow(dead_code, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only for tests and benchmarks")]
 
 use crate::engine::Engine;
 use crate::model::controls::{Argv, CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
