@@ -42,7 +42,12 @@ fn main() {
 
 fn row(figure: &str, ours: f64, floor: Option<f64>, unit: &str) {
     match floor {
-        Some(floor) => println!("{figure:44} {:>14} {:>14} {:>8.2}", format!("{ours:.2} {unit}"), format!("{floor:.2} {unit}"), ours / floor),
+        Some(floor) => println!(
+            "{figure:44} {:>14} {:>14} {:>8.2}",
+            format!("{ours:.2} {unit}"),
+            format!("{floor:.2} {unit}"),
+            ours / floor
+        ),
         None => println!("{figure:44} {:>14} {:>14} {:>8}", format!("{ours:.2} {unit}"), "", ""),
     }
 }
@@ -226,7 +231,10 @@ fn restart() {
         minder.wait_judged(1);
         let times = kill_rounds(&place, &began, rounds, || {
             // The next death must not fall into the restart of this one.
-            while minder.status().is_none_or(|s| s["services"][0]["status"] != "ok" || !s["services"][0]["next"].is_null()) {
+            while minder
+                .status()
+                .is_none_or(|s| s["services"][0]["status"] != "ok" || !s["services"][0]["next"].is_null())
+            {
                 std::thread::sleep(Duration::from_millis(5));
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -247,7 +255,8 @@ fn restart() {
             // The floor: a pidfd, poll, and posix_spawn (what std's Command uses here).
             let mut last = None;
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
-                let pid: Option<i32> = fs::read_to_string(directory.join("pid")).ok().and_then(|t| t.trim().parse().ok());
+                let pid: Option<i32> =
+                    fs::read_to_string(directory.join("pid")).ok().and_then(|t| t.trim().parse().ok());
                 let Some(pid) = pid.filter(|p| Some(*p) != last) else {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
@@ -364,7 +373,10 @@ fn hung() {
         }
         std::thread::sleep(Duration::from_secs(3));
         let mut times = kill_rounds(&place, &began, 15, || {
-            while minder.status().is_none_or(|s| s["services"][0]["status"] != "ok" || !s["services"][0]["next"].is_null()) {
+            while minder
+                .status()
+                .is_none_or(|s| s["services"][0]["status"] != "ok" || !s["services"][0]["next"].is_null())
+            {
                 std::thread::sleep(Duration::from_millis(20));
             }
             std::thread::sleep(Duration::from_millis(200));
@@ -434,7 +446,11 @@ fn cost(count: usize) {
     row(&format!("resident with {count} services"), minder.resident(), None, "MB");
 
     let (rows, bytes) = kept_rows(&place.0.join("state/history.db"), minder);
-    println!("{:44} {rows:>14} {:>14}", format!("rows kept of {count} x seconds, bytes a row"), format!("{bytes:.1} B"));
+    println!(
+        "{:44} {rows:>14} {:>14}",
+        format!("rows kept of {count} x seconds, bytes a row"),
+        format!("{bytes:.1} B")
+    );
     for mut child in sleepers {
         let _ = child.kill();
         let _ = child.wait();

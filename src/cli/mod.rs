@@ -61,19 +61,19 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[error("{words}")]
 struct Failure {
-    /// In full, as it is to be printed.
     words: String,
     code: u8,
+    /// The words are a report of mistakes in rules: each of them says for itself that it is an error.
+    report: bool,
 }
 
 impl Failure {
     fn new(code: u8, words: impl Into<String>) -> Failure {
-        Failure { words: format!("error: {}\n", words.into()), code }
+        Failure { words: words.into(), code, report: false }
     }
 
-    /// A report of mistakes in rules: each of them says for itself that it is an error.
-    fn report(report: String) -> Failure {
-        Failure { words: report, code: code::WRONG }
+    fn report(words: String) -> Failure {
+        Failure { words, code: code::WRONG, report: true }
     }
 }
 
@@ -95,7 +95,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = run(cli).and_then(|outcome| print(&outcome.text).map(|()| outcome.code));
     ExitCode::from(ended.unwrap_or_else(|failure| {
-        let _ = write!(std::io::stderr(), "{failure}");
+        let sign = if failure.report { "" } else { "error: " };
+        let _ = writeln!(std::io::stderr(), "{sign}{}", failure.words.trim_end());
         failure.code
     }))
 }

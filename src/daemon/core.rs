@@ -278,7 +278,10 @@ impl Core {
             Err(report) => {
                 tracing::warn!("the new rules have mistakes; the old ones stay in effect\n{report}");
                 self.step(Input::Refused(report.as_str().into()));
-                Answer { ok: false, words: format!("the new rules have mistakes; the old ones stay in effect\n{report}") }
+                Answer {
+                    ok: false,
+                    words: format!("the new rules have mistakes; the old ones stay in effect\n{report}"),
+                }
             }
         };
         self.people.snapshot = None;

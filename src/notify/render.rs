@@ -23,10 +23,12 @@ pub(super) fn subject(message: &Message) -> String {
             format!("{}{severity}{}", story.title, outcome(&story.actions))
         }
         MessageKind::Update => format!("{}, {}{}", story.title, story.status, outcome(&story.actions)),
-        MessageKind::Resolved => match lasted(story) {
-            Some(lasted) => format!("{} is well again after {lasted}", story.service),
-            None => format!("{} is well again", story.service),
-        },
+        // It may be the only message of its incident: what was over before anybody was told is told once.
+        MessageKind::Resolved => {
+            let lasted = lasted(story).map(|lasted| format!(" after {lasted}")).unwrap_or_default();
+            let death = story.death.as_ref().map(|death| format!("; {death}")).unwrap_or_default();
+            format!("{} is well again{lasted}{death}{}", story.service, outcome(&story.actions))
+        }
         MessageKind::Notice => story.title.clone(),
         MessageKind::Test => "test message from minder".to_owned(),
     };
@@ -107,7 +109,7 @@ impl Body<'_> {
             if rule.rule != rule.condition {
                 self.line(&format!("    rule:  {}", rule.rule));
             }
-            if !rule.value.is_empty() {
+            if !rule.value.is_empty() && rule.value != rule.condition {
                 self.line(&format!("    value: {}", rule.value));
             }
             if let Some(note) = &rule.note {

@@ -297,8 +297,13 @@ mod tests {
     fn we_do_not_find_ourselves_by_a_pattern() {
         let own = std::env::current_exe().unwrap();
         let exe = format!("exe: {}", own.display());
-        assert!(matches!(scan_for(&exe), Selected::Processes(_)));
-        assert!(matches!(scan_for(&format!("{exe}\nmatch: .")), Selected::Nobody(_)));
+        let us = |selected| match selected {
+            // Other tests may run as processes of the same program.
+            Selected::Processes(found) => found.iter().any(|process| process.pid == std::process::id()),
+            _ => false,
+        };
+        assert!(us(scan_for(&exe)));
+        assert!(!us(scan_for(&format!("{exe}\nmatch: ."))));
     }
 
     #[test]
