@@ -77,6 +77,10 @@ impl Core {
         let (reloaded, mut reloads) = mpsc::channel::<Reloaded>(4);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            // All questions of a turn at once.
+            if !self.questions.is_empty() {
+                self.ask();
+            }
             let wake = self.engine.next_wakeup().map(|at| at - self.clock.now().mono);
             tokio::select! {
                 biased;
@@ -95,9 +99,6 @@ impl Core {
             // However many inputs come in, what is due is done.
             if self.engine.next_wakeup().is_some_and(|at| at <= self.clock.now().mono) {
                 self.step(Input::Woken);
-            }
-            if !self.questions.is_empty() {
-                self.ask();
             }
         }
         self.end(from_outside).await;
