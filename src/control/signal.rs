@@ -87,7 +87,7 @@ pub(super) fn open_identity(identity: Identity) -> Result<OwnedFd, Refusal> {
     if pid == std::process::id() || u32::try_from(group) == Ok(pid) {
         return Err(Refusal::Ourselves);
     }
-    let pidfd = pidfd::open(pid, identity.start)?.ok_or(Refusal::Gone)?;
+    let pidfd = pidfd::open(pid, identity.start)?.filter(|fd| !pidfd::has_ended(fd)).ok_or(Refusal::Gone)?;
     let ours = std::fs::read_link("/proc/self/ns/pid")?;
     match std::fs::read_link(format!("/proc/{pid}/ns/pid")) {
         Ok(theirs) if theirs != ours => Err(Refusal::Elsewhere),

@@ -271,3 +271,6 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
     }
     127
 }
+
+#[cfg(test)]
+mod tests;
