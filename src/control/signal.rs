@@ -40,7 +40,7 @@ impl fmt::Display for Refusal {
             Refusal::Elsewhere => f.write_str("not signalled: the process belongs to another pid namespace"),
             Refusal::Distrusted(why) => write!(
                 f,
-                "not signalled: others could have written the pidfile: {why}; let the check also name `exe` or `user`"
+                "not signalled: its pid comes from a file that cannot be trusted: {why}; let the check also name `exe` or `user`"
             ),
             Refusal::Other(key, is) => write!(f, "not signalled: its {key} is {is}, and the check says otherwise"),
             Refusal::Error(e) => match e.raw_os_error() {

@@ -211,3 +211,37 @@ fn hundreds_are_watched_at_once() {
         }
     }
 }
+
+/// Run by the next test as a process of its own, since the limit is the process's.
+#[test]
+fn watches_at_the_limit() {
+    if std::env::var_os("MINDER_TEST_LIMIT").is_none() {
+        return;
+    }
+    let limit = rustix::process::Rlimit { current: Some(40), maximum: Some(40) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    let (listen, mut rx) = listen();
+    let _others: Vec<_> = (0..24).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+    for _ in 0..2 {
+        listen.watch(identity(1));
+    }
+    match within(&mut rx, PATIENCE) {
+        Some(Input::Noted(words)) => assert_eq!(&*words, "exits are noticed by polling: too many files are open"),
+        other => panic!("{other:?}"),
+    }
+    settled(&listen, &mut rx);
+    assert!(fs::File::open("/dev/null").is_ok(), "there is room to act");
+}
+
+#[test]
+fn at_the_limit_of_open_files_it_says_so_once_and_leaves_room() {
+    let us = std::env::current_exe().unwrap();
+    let script = format!(
+        "MINDER_TEST_LIMIT=1 {} --exact listen::tests::watches_at_the_limit 2>&1; echo status $?",
+        us.display()
+    );
+    let mut child = Script::start(&script);
+    let lines: Vec<String> =
+        std::iter::from_fn(|| Some(child.line())).take_while(|l| l != "status 0").take(200).collect();
+    assert!(lines.len() < 100, "{}", lines.join("\n"));
+}

@@ -42,13 +42,20 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
             (theirs, Some((ours, input)))
         }
     };
+    // Where nothing tells of the end (kernels before 5.2), it is asked for.
+    let pause = Deadline::unset().map_err(unprepared)?;
     let child = program.start(their_in.as_fd(), their_out.as_fd(), their_out.as_fd())?;
     drop((their_in, their_out));
     let mut talk = Talk { out: Some(out), feed, tail: Vec::new() };
-    // Where nothing tells of the end (kernels before 5.2), it is asked for.
-    let pause = Deadline::unset().map_err(unprepared)?;
     loop {
-        let ended = talk.wait(&child, &deadline, &pause).map_err(unprepared)?;
+        let ended = match talk.wait(&child, &deadline, &pause) {
+            Ok(ended) => ended,
+            Err(e) => {
+                kill_all(&child);
+                end(child);
+                return Err(unprepared(e));
+            }
+        };
         if ended && let Some(status) = reap::reap(child.pid, WaitOptions::NOHANG) {
             talk.drain();
             return Ok(Ran { status: Some(status), output: talk.tail });
