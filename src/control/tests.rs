@@ -201,11 +201,12 @@ fn a_stop_escalates_and_is_idempotent() {
         stop: StopBy::Signals(vec![(Signal::TERM, wait), (Signal::KILL, Duration::from_secs(5))]),
         ..shell("exec sleep 4711")
     };
-    let daemon = bench.start(control.clone(), None);
-    let done = words(bench.stop(&control, Some(aim(daemon.process))));
-    assert!(done.starts_with(&format!("pid {} ended after TERM, in ", daemon.process.pid)), "{done}");
-    bench.launched();
-    assert_eq!(words(bench.stop(&control, Some(aim(daemon.process)))), "already down");
+    let daemon = Script::start("exec sleep 4711");
+    let process = identity_of(daemon.own_pid());
+    let done = words(bench.stop(&control, Some(aim(process))));
+    assert!(done.starts_with(&format!("pid {} ended after TERM, in ", process.pid)), "{done}");
+    // By now it is a zombie, which is down as well.
+    assert_eq!(words(bench.stop(&control, Some(aim(process)))), "already down");
     assert_eq!(words(bench.stop(&control, None)), "already down");
 
     let mut stubborn = Script::start("trap '' TERM; echo $$; while :; do sleep 1; done");
