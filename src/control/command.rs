@@ -133,8 +133,8 @@ impl Shared {
         let pidfd = match process {
             None => None,
             Some(identity) => match pidfd::open(identity.pid, identity.start) {
-                Ok(Some(pidfd)) => Some((identity, pidfd)),
-                Ok(None) => return Ok("already down".to_owned()),
+                Ok(Some(pidfd)) if !pidfd::has_ended(&pidfd) => Some((identity, pidfd)),
+                Ok(_) => return Ok("already down".to_owned()),
                 Err(e) => return Err(format!("{identity} cannot be watched: {e}")),
             },
         };

@@ -40,7 +40,7 @@ impl fmt::Display for Refusal {
             Refusal::Elsewhere => f.write_str("not signalled: the process belongs to another pid namespace"),
             Refusal::Distrusted(why) => write!(
                 f,
-                "not signalled: others could have written the pidfile: {why}; let the check also name `exe` or `user`"
+                "not signalled: its pid comes from a file that cannot be trusted: {why}; let the check also name `exe` or `user`"
             ),
             Refusal::Other(key, is) => write!(f, "not signalled: its {key} is {is}, and the check says otherwise"),
             Refusal::Error(e) => match e.raw_os_error() {
@@ -87,7 +87,7 @@ pub(super) fn open_identity(identity: Identity) -> Result<OwnedFd, Refusal> {
     if pid == std::process::id() || u32::try_from(group) == Ok(pid) {
         return Err(Refusal::Ourselves);
     }
-    let pidfd = pidfd::open(pid, identity.start)?.ok_or(Refusal::Gone)?;
+    let pidfd = pidfd::open(pid, identity.start)?.filter(|fd| !pidfd::has_ended(fd)).ok_or(Refusal::Gone)?;
     let ours = std::fs::read_link("/proc/self/ns/pid")?;
     match std::fs::read_link(format!("/proc/{pid}/ns/pid")) {
         Ok(theirs) if theirs != ours => Err(Refusal::Elsewhere),

@@ -1,1 +1,355 @@
+use super::*;
+use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
+use crate::model::{AbsPath, Aim, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
+use crate::sys::testing::{Script, kill, lives, until};
+use crate::sys::{identity, pidfd};
+use rustix::process::Signal as Kill;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+/// The monotonic clock, as the real one is.
+pub(super) struct TestClock;
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let nanoseconds = u64::try_from(t.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap();
+        Now { mono: Mono(nanoseconds), wall: Wall(0) }
+    }
+}
+
+pub(super) struct Bench {
+    pub controls: Controls,
+    rx: UnboundedReceiver<Input>,
+    pub dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        let (tx, rx) = unbounded_channel();
+        let dir = tempfile::tempdir().unwrap();
+        Bench { controls: Controls::new(tx, Arc::new(TestClock), dir.path().join("output")), rx, dir }
+    }
+
+    pub fn input(&mut self, time: Duration) -> Option<Input> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async { tokio::time::timeout(time, self.rx.recv()).await.ok().flatten() })
+    }
+
+    pub fn report(&mut self) -> Report {
+        match self.input(Duration::from_secs(20)) {
+            Some(Input::Acted { id: ActId(1), report }) => report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn act(&mut self, act: Act) -> Report {
+        self.controls.act(ActId(1), act);
+        self.report()
+    }
+
+    /// What a launched process came to, with its output.
+    fn launched(&mut self) -> (Exit, String) {
+        match self.report() {
+            Report::LaunchEnded { exit, output } => (exit, output.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn start(&mut self, control: CommandControl, after: Option<Identity>) -> Daemon {
+        let control = ControlSpec::Command(control);
+        match self.act(Act::Start { service: "web".into(), control, after }) {
+            Report::Launched { process: Some(process), leftovers } => Daemon { process, leftovers },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn stop(&mut self, control: &CommandControl, process: Option<Aim>) -> Report {
+        let control = ControlSpec::Command(control.clone());
+        self.act(Act::Stop { service: "web".into(), control, process, for_good: true })
+    }
+}
+
+/// A process that a test has started by a control, and that ends with the test, together with its group.
+struct Daemon {
+    process: Identity,
+    leftovers: u32,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_raw(i32::try_from(self.process.pid).unwrap()).unwrap();
+        let _ = rustix::process::kill_process_group(group, Kill::KILL);
+    }
+}
+
+fn run(argv: &[&str]) -> ControlRun {
+    ControlRun { command: Argv(argv.iter().map(|a| (*a).to_owned()).collect()), timeout: Span(Duration::from_secs(10)) }
+}
+
+fn shell(script: &str) -> CommandControl {
+    CommandControl {
+        start: Some(run(&["/bin/sh", "-c", script])),
+        stop: StopBy::default(),
+        restart: None,
+        user: None,
+        directory: None,
+        environment: BTreeMap::new(),
+        umask: None,
+    }
+}
+
+pub(super) fn identity_of(pid: u32) -> Identity {
+    Identity { pid, start: identity::stat(pid).unwrap().start }
+}
+
+fn aim(identity: Identity) -> Aim {
+    Aim { identity, selector: Arc::new(Kind::Process(Default::default())) }
+}
+
+fn words(report: Report) -> String {
+    match report {
+        Report::Done { words } => words.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn why(report: Report) -> String {
+    match report {
+        Report::Failed { why } => why.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_start_is_launched_and_its_early_end_told_with_what_it_wrote() {
+    let mut bench = Bench::new();
+    let control = CommandControl {
+        environment: [("COLOUR".to_owned(), Given::literal("blue"))].into(),
+        directory: Some("/usr".parse().unwrap()),
+        umask: Some("077".to_owned()),
+        ..shell("echo in $(pwd) with $(umask), $COLOUR; echo 'bad \u{1b}[31mport' >&2; exit 4")
+    };
+    let _daemon = bench.start(control, None);
+    let (exit, output) = bench.launched();
+    assert_eq!((exit, output.as_str()), (Exit::Code(4), "in /usr with 0077, blue\nbad [31mport"));
+    let log = bench.dir.path().join("output/web.log");
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // The next start's report has its own output only, and a large file was cut to whole lines.
+    fs::write(&log, format!("{}\nend\n", "line of text\n".repeat(100_000))).unwrap();
+    let _daemon = bench.start(shell("echo second"), None);
+    assert_eq!(bench.launched(), (Exit::Code(0), "second".to_owned()));
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.len() < 66_000 && text.starts_with("line of text\n") && text.ends_with("\nend\nsecond\n"));
+}
+
+#[test]
+fn a_start_that_cannot_be_says_why() {
+    let mut bench = Bench::new();
+    let start = |control| Act::Start { service: "web".into(), control: ControlSpec::Command(control), after: None };
+    let missing = CommandControl { start: Some(run(&["/usr/sbin/no-such-daemon"])), ..shell("") };
+    assert_eq!(why(bench.act(start(missing))), "/usr/sbin/no-such-daemon: no such file");
+    let stranger = CommandControl { user: Some("no-such-user".to_owned()), ..shell("") };
+    assert_eq!(why(bench.act(start(stranger))), "user no-such-user: unknown");
+    // Without a place for its output it is started all the same.
+    let log = bench.dir.path().join("output/web.log");
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &log).unwrap();
+    let _daemon = bench.start(shell("echo x"), None);
+    assert_eq!(bench.launched(), (Exit::Code(0), String::new()));
+}
+
+#[test]
+fn leftovers_of_the_dead_are_ended_before_the_start() {
+    let mut bench = Bench::new();
+    let pids = bench.dir.path().join("pids");
+    // A master with three workers, one of which ignores TERM.
+    let script = format!(
+        "sleep 4711 & echo $! >{0}; sleep 4711 & echo $! >>{0}; sh -c 'trap \"\" TERM; sleep 4711 & echo $! >>{0}; wait' & wait",
+        pids.display()
+    );
+    let master = bench.start(shell(&script), None);
+    let read = || -> Vec<u32> {
+        fs::read_to_string(&pids).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
+    };
+    until("all workers are there", || read().len() == 3);
+    kill(master.process.pid, Kill::KILL);
+    assert!(matches!(bench.launched().0, Exit::Signal { number: 9, .. }));
+    until("it is reaped", || identity::stat(master.process.pid).is_err());
+    let workers = read();
+    assert!(workers.iter().all(|pid| lives(*pid)));
+    let next = bench.start(shell("exec sleep 4711"), Some(master.process));
+    assert_eq!(next.leftovers, 4, "three sleepers and a shell");
+    assert!(!workers.iter().any(|pid| lives(*pid)));
+    assert!(lives(next.process.pid));
+    // A living group of somebody else's, whose leader has the number of the dead.
+    let other = Identity { start: next.process.start - 1, ..next.process };
+    assert_eq!(bench.start(shell("exec sleep 4711"), Some(other)).leftovers, 0);
+    assert!(lives(next.process.pid));
+}
+
+#[test]
+fn a_stop_escalates_and_is_idempotent() {
+    let mut bench = Bench::new();
+    let wait = Duration::from_millis(200);
+    let control = CommandControl {
+        stop: StopBy::Signals(vec![(Signal::TERM, wait), (Signal::KILL, Duration::from_secs(5))]),
+        ..shell("exec sleep 4711")
+    };
+    let daemon = Script::start("exec sleep 4711");
+    let process = identity_of(daemon.own_pid());
+    let done = words(bench.stop(&control, Some(aim(process))));
+    assert!(done.starts_with(&format!("pid {} ended after TERM, in ", process.pid)), "{done}");
+    // By now it is a zombie, which is down as well.
+    assert_eq!(words(bench.stop(&control, Some(aim(process)))), "already down");
+    assert_eq!(words(bench.stop(&control, None)), "already down");
+
+    let mut stubborn = Script::start("trap '' TERM; echo $$; while :; do sleep 1; done");
+    let identity = identity_of(stubborn.pid());
+    let gently = CommandControl { stop: StopBy::Signals(vec![(Signal::TERM, wait)]), ..control.clone() };
+    assert_eq!(
+        why(bench.stop(&gently, Some(aim(identity)))),
+        format!("pid {} is still alive after TERM", identity.pid)
+    );
+    let done = words(bench.stop(&control, Some(aim(identity))));
+    assert!(done.contains("ended after KILL"), "{done}");
+}
+
+#[test]
+fn a_stop_by_command_waits_for_the_process_itself() {
+    let mut bench = Bench::new();
+    let script = Script::start("exec sleep 4711");
+    let identity = identity_of(script.own_pid());
+    let by = |script: &str| CommandControl {
+        stop: StopBy::Command(ControlRun { timeout: Span(Duration::from_secs(3)), ..run(&["/bin/sh", "-c", script]) }),
+        ..shell("")
+    };
+    let short = CommandControl {
+        stop: StopBy::Command(ControlRun {
+            timeout: Span(Duration::from_millis(300)),
+            ..run(&["/bin/sh", "-c", "echo no idea; exit 9"])
+        }),
+        ..shell("")
+    };
+    assert_eq!(
+        why(bench.stop(&short, Some(aim(identity)))),
+        format!("pid {} is still alive; its stop command: exit code 9: no idea", identity.pid)
+    );
+    // It returns before the process ends.
+    let later = by("(sleep 0.2; kill $MINDER_PID) >/dev/null 2>&1 &");
+    let done = words(bench.stop(&later, Some(aim(identity))));
+    assert!(done.starts_with(&format!("pid {} ended in ", identity.pid)), "{done}");
+    assert!(!lives(identity.pid));
+    assert_eq!(words(bench.stop(&by("exit 1"), Some(aim(identity)))), "already down");
+    assert_eq!(words(bench.stop(&by("echo ok"), None)), "exit code 0: ok");
+}
+
+#[test]
+fn a_restart_command_is_launched() {
+    let mut bench = Bench::new();
+    let control = CommandControl { restart: Some(run(&["/bin/sh", "-c", "echo again"])), ..shell("exit 1") };
+    let act = |control| Act::Restart { service: "web".into(), control: ControlSpec::Command(control) };
+    assert!(matches!(bench.act(act(control)), Report::Launched { process: Some(_), leftovers: 0 }));
+    assert_eq!(bench.launched(), (Exit::Code(0), "again".to_owned()));
+    assert_eq!(why(bench.act(act(shell("exit 1")))), "this control has no `restart`");
+}
+
+#[test]
+fn a_launch_that_ends_after_its_deadline_is_not_reported() {
+    let mut bench = Bench::new();
+    let late = ControlRun { timeout: Span(Duration::from_millis(50)), ..run(&["/bin/sh", "-c", "sleep 0.2"]) };
+    let daemon = bench.start(CommandControl { start: Some(late), ..shell("") }, None);
+    until("it has ended", || identity::stat(daemon.process.pid).is_err());
+    assert!(bench.input(Duration::from_millis(100)).is_none());
+}
+
+fn exec(spec: &str) -> Act {
+    let spec = serde_yaml::from_str(spec).unwrap();
+    Act::Exec { spec: Arc::new(spec), facts: vec![("SERVICE", "web".to_owned()), ("RULE", "a\0b".to_owned())] }
+}
+
+#[test]
+fn exec_tells_what_came_of_it() {
+    let mut bench = Bench::new();
+    let done = bench.act(exec("{shell: 'echo first; echo $MINDER_SERVICE $MINDER_RULE $X', environment: {X: y}}"));
+    assert_eq!(words(done), "exit code 0: web ab y");
+    assert_eq!(why(bench.act(exec("{shell: 'echo oh; exit 3'}"))), "exit code 3: oh");
+    assert_eq!(why(bench.act(exec("{shell: 'kill -ABRT $$'}"))).split(',').next(), Some("killed by SIGABRT"));
+    let late = why(bench.act(exec("{shell: 'echo so far; sleep 4711', timeout: 200ms}")));
+    assert_eq!(late, "killed, because it had not ended after 200 ms: so far");
+    assert_eq!(why(bench.act(exec("{command: [/no/such]}"))), "/no/such: no such file");
+}
+
+#[test]
+fn many_slow_actions_keep_no_other_waiting() {
+    let mut bench = Bench::new();
+    for _ in 0..40 {
+        bench.controls.act(ActId(2), exec("{shell: 'sleep 4711', timeout: 500ms}"));
+    }
+    assert_eq!(words(bench.act(exec("{shell: 'echo quick'}"))), "exit code 0: quick");
+    for _ in 0..40 {
+        let input = bench.input(Duration::from_secs(20));
+        assert!(matches!(input, Some(Input::Acted { id: ActId(2), report: Report::Failed { .. } })), "{input:?}");
+    }
+}
+
+/// Run by the next test as a process of its own, which it ends as a crash would.
+#[test]
+fn starter() {
+    let Some(dir) = std::env::var_os("MINDER_TEST_STARTER") else { return };
+    let (tx, _rx) = unbounded_channel();
+    let controls = Controls::new(tx, Arc::new(TestClock), Path::new(&dir).join("output"));
+    let script = format!(
+        "echo $$ >{0}/pid.new; mv {0}/pid.new {0}/pid; while :; do echo tick; sleep 0.01; done",
+        Path::new(&dir).display()
+    );
+    controls.act(
+        ActId(1),
+        Act::Start { service: "web".into(), control: ControlSpec::Command(shell(&script)), after: None },
+    );
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_daemon_outlives_the_death_of_its_starter() {
+    let dir = tempfile::tempdir().unwrap();
+    let us = std::env::current_exe().unwrap();
+    let starter = Script::start(&format!(
+        "MINDER_TEST_STARTER={} exec {} --exact control::tests::starter",
+        dir.path().display(),
+        us.display()
+    ));
+    let file = dir.path().join("pid");
+    until("the daemon runs", || file.exists());
+    let process = identity_of(fs::read_to_string(&file).unwrap().trim().parse().unwrap());
+    let _daemon = Daemon { process, leftovers: 0 };
+    // Kills the starter with all of its session.
+    drop(starter);
+    let log = dir.path().join("output/web.log");
+    let length = || fs::metadata(&log).unwrap().len();
+    let then = length();
+    until("it writes on", || length() > then + 50);
+    assert!(lives(process.pid));
+}
+
+#[test]
+fn signals_are_sent_to_the_one_observed() {
+    let mut bench = Bench::new();
+    let mut script = Script::start("trap 'echo got it; exit' USR1; echo $$; while :; do sleep 0.01; done");
+    let identity = identity_of(script.pid());
+    let act = |identity| Act::Signal { process: aim(identity), signal: Signal::parse("USR1").unwrap() };
+    let other = Identity { start: identity.start + 1, ..identity };
+    assert_eq!(why(bench.act(act(other))), "the process has ended");
+    assert_eq!(words(bench.act(act(identity))), format!("sent USR1 to pid {}", identity.pid));
+    assert_eq!(script.line(), "got it");
+    assert!(pidfd::open(other.pid, other.start).unwrap().is_none());
+}
+
+pub(super) fn path(text: &Path) -> AbsPath {
+    text.to_str().unwrap().parse().unwrap()
+}

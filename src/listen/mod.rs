@@ -132,3 +132,6 @@ fn run(epoll: &OwnedFd, requests: &Requests, mut exits: Exits, mut files: Files)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,3 +9,6 @@ pub mod reap;
 pub mod run;
 pub mod spawn;
 pub mod users;
+
+#[cfg(test)]
+pub mod testing;

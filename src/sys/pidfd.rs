@@ -2,8 +2,10 @@
 
 use super::deadline::Deadline;
 use super::identity;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::time::Timespec;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -46,6 +48,12 @@ pub fn signal(pidfd: impl AsFd, number: i32) -> io::Result<()> {
 /// Waits until the process has ended, be it reaped or a zombie. False if it lives on when the time is over.
 pub fn wait(pidfd: impl AsFd, timeout: Duration) -> io::Result<bool> {
     Deadline::after(timeout)?.wait(pidfd)
+}
+
+/// Whether the process has ended, be it reaped or a zombie.
+pub fn has_ended(pidfd: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
 
 /// The wait status of a process that has been reaped, whoever its parent was. Nothing while it is alive or a zombie, and

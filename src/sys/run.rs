@@ -42,13 +42,20 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
             (theirs, Some((ours, input)))
         }
     };
+    // Where nothing tells of the end (kernels before 5.2), it is asked for.
+    let pause = Deadline::unset().map_err(unprepared)?;
     let child = program.start(their_in.as_fd(), their_out.as_fd(), their_out.as_fd())?;
     drop((their_in, their_out));
     let mut talk = Talk { out: Some(out), feed, tail: Vec::new() };
-    // Where nothing tells of the end (kernels before 5.2), it is asked for.
-    let pause = Deadline::unset().map_err(unprepared)?;
     loop {
-        let ended = talk.wait(&child, &deadline, &pause).map_err(unprepared)?;
+        let ended = match talk.wait(&child, &deadline, &pause) {
+            Ok(ended) => ended,
+            Err(e) => {
+                kill_all(&child);
+                end(child);
+                return Err(unprepared(e));
+            }
+        };
         if ended && let Some(status) = reap::reap(child.pid, WaitOptions::NOHANG) {
             talk.drain();
             return Ok(Ran { status: Some(status), output: talk.tail });
@@ -131,7 +138,7 @@ impl Talk<'_> {
 
 /// Kills the child, its process group, and whatever else is left of its session. The child is not reaped yet, so that its
 /// number cannot have passed to another group or session.
-fn kill_all(child: &Child) {
+pub(super) fn kill_all(child: &Child) {
     let Some(group) = i32::try_from(child.pid).ok().and_then(Pid::from_raw) else { return };
     let _ = kill_process_group(group, Signal::KILL);
     // Again while some are found: one may have been starting another as we looked.
@@ -149,9 +156,12 @@ fn kill_all(child: &Child) {
 }
 
 /// Waits for a child that has been killed, but not for ever: one that hangs in the kernel is left to the reaper.
-fn end(child: Child) {
+pub(super) fn end(child: Child) {
     let ended = child.pidfd.as_ref().is_some_and(|fd| pidfd::wait(fd, Duration::from_secs(1)).unwrap_or(false));
     if !(ended && reap::reap(child.pid, WaitOptions::NOHANG).is_some()) {
         reap::adopt(child, drop);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,12 +168,14 @@ impl Program<'_> {
             return Err(self.error(*step, io::Error::from_raw_os_error(prepared.failed_errno.load(Relaxed))));
         }
         // It is not reaped yet, so this is its own entry, even if it has ended by now.
-        let start = identity::stat(pid).map(|stat| stat.start).map_err(|error| SpawnError {
-            step: Step::Prepare,
-            about: format!("{program} runs as pid {pid}, but cannot be observed: is /proc mounted?"),
-            error,
-        })?;
-        Ok(Child { pid, start, pidfd })
+        match identity::stat(pid) {
+            Ok(stat) => Ok(Child { pid, start: stat.start, pidfd }),
+            Err(error) => {
+                super::reap::adopt(Child { pid, start: 0, pidfd }, drop);
+                let about = format!("{program} runs as pid {pid}, but cannot be observed; is /proc mounted?");
+                Err(SpawnError { step: Step::Prepare, about, error })
+            }
+        }
     }
 
     fn error(&self, step: Step, error: io::Error) -> SpawnError {
@@ -271,3 +273,6 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
     }
     127
 }
+
+#[cfg(test)]
+mod tests;

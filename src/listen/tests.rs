@@ -1,0 +1,247 @@
+use super::*;
+use crate::model::Exit;
+use crate::sys::identity;
+use crate::sys::testing::{Script, kill};
+use rustix::process::Signal;
+use std::fs;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+fn listen() -> (Listen, UnboundedReceiver<Input>) {
+    let (tx, rx) = unbounded_channel();
+    (Listen::start(tx).unwrap(), rx)
+}
+
+/// The next input, if one comes in this time.
+fn within(rx: &mut UnboundedReceiver<Input>, time: Duration) -> Option<Input> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(time, rx.recv()).await.ok().flatten() })
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Long enough for the thread to have done all that it would.
+const QUIET: Duration = Duration::from_millis(100);
+
+fn exited(rx: &mut UnboundedReceiver<Input>) -> (Identity, Option<Exit>) {
+    match within(rx, PATIENCE) {
+        Some(Input::Exited { identity, how }) => (identity, how),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Returns when all requests so far have been met: one more, about a process that is no more, is answered at once.
+fn settled(listen: &Listen, rx: &mut UnboundedReceiver<Input>) {
+    let nobody = Identity { pid: 4_194_304, start: 1 };
+    listen.watch(nobody);
+    assert_eq!(exited(rx), (nobody, None));
+}
+
+fn identity(pid: u32) -> Identity {
+    Identity { pid, start: identity::stat(pid).unwrap().start }
+}
+
+/// The parent takes note: the end of a process that is not ours is told with its cause; perhaps without it before.
+#[test]
+fn the_end_of_others_is_told_with_its_cause() {
+    let (listen, mut rx) = listen();
+    let wait = "while kill -0 $! 2>/dev/null; do wait $!; done; sleep 4711";
+    for (script, signal, how) in [
+        ("sleep 4711", Signal::KILL, Exit::Signal { number: 9, core: false }),
+        ("sh -c 'trap \"exit 7\" TERM; echo ready; while :; do sleep 0.01; done'", Signal::TERM, Exit::Code(7)),
+    ] {
+        let ready = if script.contains("ready") { "" } else { "echo ready;" };
+        let mut parent = Script::start(&format!("{ready} {script} & echo $!; {wait}"));
+        let (one, two) = (parent.line(), parent.line());
+        let watched = identity(one.parse().or(two.parse()).unwrap());
+        listen.watch(watched);
+        listen.watch(watched);
+        settled(&listen, &mut rx);
+        kill(watched.pid, signal);
+        let mut told = exited(&mut rx);
+        if told == (watched, None) {
+            told = exited(&mut rx);
+        }
+        assert_eq!(told, (watched, Some(how)));
+        assert!(within(&mut rx, QUIET).is_none(), "told twice");
+    }
+}
+
+#[test]
+fn a_zombie_is_not_waited_for() {
+    let (listen, mut rx) = listen();
+    // `read` keeps the shell from taking note of its child until it has a line.
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    let mut parent = Script::start(&format!(
+        "mkfifo {0}; sh -c 'sleep 4711 & echo $!; exec python3 -c \"open(\\\"{0}\\\").read(); import os; os.wait(); open(\\\"{0}\\\").read()\"'",
+        fifo.display()
+    ));
+    let watched = identity(parent.pid());
+    listen.watch(watched);
+    settled(&listen, &mut rx);
+    kill(watched.pid, Signal::KILL);
+    assert_eq!(exited(&mut rx), (watched, None));
+    assert!(within(&mut rx, QUIET).is_none(), "there is no cause to tell yet");
+    fs::write(&fifo, "take note").unwrap();
+    assert_eq!(exited(&mut rx), (watched, Some(Exit::Signal { number: 9, core: false })));
+    // By now it is gone, and watching it says so.
+    listen.watch(watched);
+    assert_eq!(exited(&mut rx), (watched, None));
+}
+
+#[test]
+fn what_is_no_longer_of_interest_is_not_told() {
+    let (listen, mut rx) = listen();
+    let mut parent = Script::start("sleep 4711 & echo $!; wait");
+    let watched = identity(parent.pid());
+    listen.watch(watched);
+    listen.unwatch(watched);
+    let other = identity(parent.own_pid());
+    listen.watch(other);
+    settled(&listen, &mut rx);
+    kill(watched.pid, Signal::KILL);
+    assert_eq!(exited(&mut rx).0, other, "the parent ends after it");
+}
+
+fn touched(rx: &mut UnboundedReceiver<Input>) -> CheckId {
+    match within(rx, PATIENCE) {
+        Some(Input::Touched(check)) => check,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Takes what else comes of a change.
+fn calm(rx: &mut UnboundedReceiver<Input>) {
+    while within(rx, QUIET).is_some() {}
+}
+
+#[test]
+fn changes_of_files_are_told_through_renames_and_removals() {
+    let (listen, mut rx) = listen();
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("a/b");
+    let (file, other) = (run.join("web.pid"), run.join("other"));
+    let check = CheckId(3);
+    // Not even its directory is there.
+    listen.watch_path(check, file.clone());
+    assert!(within(&mut rx, QUIET).is_none());
+    fs::create_dir_all(&run).unwrap();
+    assert_eq!(touched(&mut rx), check, "its directory has come");
+    calm(&mut rx);
+
+    fs::write(&file, "1").unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    fs::write(&other, "1").unwrap();
+    assert!(within(&mut rx, QUIET).is_none(), "that was another file");
+    fs::rename(&other, &file).unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+
+    fs::remove_dir_all(dir.path().join("a")).unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    fs::create_dir_all(&run).unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    fs::rename(&run, dir.path().join("a/c")).unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    fs::create_dir(&run).unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    fs::write(&file, "2").unwrap();
+    assert_eq!(touched(&mut rx), check);
+    calm(&mut rx);
+    listen.forget(check);
+    settled(&listen, &mut rx);
+    fs::write(&file, "3").unwrap();
+    assert!(within(&mut rx, QUIET).is_none());
+}
+
+#[test]
+fn a_burst_is_told_at_its_begin_and_its_end() {
+    let (listen, mut rx) = listen();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
+    fs::write(&file, "").unwrap();
+    let checks = [CheckId(1), CheckId(2)];
+    for check in checks {
+        listen.watch_path(check, file.clone());
+    }
+    calm(&mut rx);
+    let clock = || rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let began = clock();
+    for _ in 0..200 {
+        fs::write(&file, "x").unwrap();
+    }
+    let took = Duration::try_from(clock() - began).unwrap();
+    let mut told = 0;
+    while within(&mut rx, QUIET).is_some() {
+        told += 1;
+    }
+    let bursts = took.as_millis() / 20 + 2;
+    assert!(told >= 4 && told <= 2 * bursts, "{told} times in {took:?}");
+}
+
+#[test]
+fn hundreds_are_watched_at_once() {
+    let (listen, mut rx) = listen();
+    crate::sys::limits::raise_open_files();
+    let mut parent = Script::start("for i in $(seq 300); do sleep 4711 & done; echo all; wait");
+    parent.line();
+    let ours = parent.own_pid();
+    let children = identity::find(|pid, stat| stat.session == ours && pid != ours).unwrap();
+    assert_eq!(children.len(), 300);
+    for (pid, stat) in &children {
+        listen.watch(Identity { pid: *pid, start: stat.start });
+    }
+    settled(&listen, &mut rx);
+    for (pid, _) in &children {
+        kill(*pid, Signal::TERM);
+    }
+    let mut open: std::collections::HashSet<u32> = children.iter().map(|(pid, _)| *pid).collect();
+    while !open.is_empty() {
+        if let (identity, Some(how)) = exited(&mut rx) {
+            assert_eq!(how, Exit::Signal { number: 15, core: false });
+            open.remove(&identity.pid);
+        }
+    }
+}
+
+/// Run by the next test as a process of its own, since the limit is the process's.
+#[test]
+fn watches_at_the_limit() {
+    if std::env::var_os("MINDER_TEST_LIMIT").is_none() {
+        return;
+    }
+    let limit = rustix::process::Rlimit { current: Some(40), maximum: Some(40) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    let (listen, mut rx) = listen();
+    let _others: Vec<_> = (0..24).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+    for _ in 0..2 {
+        listen.watch(identity(1));
+    }
+    match within(&mut rx, PATIENCE) {
+        Some(Input::Noted(words)) => assert_eq!(&*words, "exits are noticed by polling: too many files are open"),
+        other => panic!("{other:?}"),
+    }
+    settled(&listen, &mut rx);
+    assert!(fs::File::open("/dev/null").is_ok(), "there is room to act");
+}
+
+#[test]
+fn at_the_limit_of_open_files_it_says_so_once_and_leaves_room() {
+    let us = std::env::current_exe().unwrap();
+    let script = format!(
+        "MINDER_TEST_LIMIT=1 {} --exact listen::tests::watches_at_the_limit 2>&1; echo status $?",
+        us.display()
+    );
+    let mut child = Script::start(&script);
+    let lines: Vec<String> =
+        std::iter::from_fn(|| Some(child.line())).take_while(|l| l != "status 0").take(200).collect();
+    assert!(lines.len() < 100, "{}", lines.join("\n"));
+}
