@@ -7,7 +7,7 @@ use crate::model::controls::{CommandControl, ControlRun, StopBy};
 use crate::model::{ActId, Aim, Exit, Identity, Report, Signal, show_duration};
 use crate::sys::deadline::Deadline;
 use crate::sys::run::open_null;
-use crate::sys::{identity, pidfd, reap};
+use crate::sys::{pidfd, proc, reap};
 use rustix::process::{Pid, test_kill_process_group};
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -165,14 +165,14 @@ fn end_leftovers(dead: Identity) -> u32 {
         return 0;
     }
     // The group had died out, and somebody else has its number now.
-    if identity::stat(dead.pid).is_ok_and(|stat| stat.start != dead.start) {
+    if proc::stat(dead.pid).is_ok_and(|stat| stat.start != dead.start) {
         return 0;
     }
-    let found = identity::find(|pid, stat| stat.pgrp == dead.pid && pid != dead.pid && stat.start >= dead.start);
+    let found = proc::find(|stat| stat.pgrp == dead.pid && stat.pid != dead.pid && stat.start >= dead.start);
     let open: Vec<OwnedFd> = found
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|(pid, stat)| signal::open_identity(Identity { pid, start: stat.start }).ok())
+        .filter_map(|stat| signal::open_identity(Identity { pid: stat.pid, start: stat.start }).ok())
         .collect();
     for (signal, wait) in LEFTOVERS {
         for process in &open {

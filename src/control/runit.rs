@@ -4,7 +4,7 @@
 
 use crate::model::controls::RunitControl;
 use crate::model::{Clock, ControlState, Identity, Mono, show_duration};
-use crate::sys::identity;
+use crate::sys::proc;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -102,7 +102,7 @@ pub(super) fn state(service: &Path) -> Result<ControlState, String> {
     };
     // Without runsv nobody vouches for the pid any more: the service may live on, or another process have its number.
     let pid = status.as_ref().filter(|_| alive).and_then(Status::runs);
-    let process = pid.and_then(|pid| Some(Identity { pid, start: identity::stat(pid).ok()?.start }));
+    let process = pid.and_then(|pid| Some(Identity { pid, start: proc::stat(pid).ok()?.start }));
     Ok(ControlState {
         alive,
         wanted: status.as_ref().map(|s| s.wanted),

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
 use crate::model::{AbsPath, Aim, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
 use crate::sys::testing::{Script, kill, lives, until};
-use crate::sys::{identity, pidfd};
+use crate::sys::{pidfd, proc};
 use rustix::process::Signal as Kill;
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     pub fn act(&mut self, act: Act) -> Report {
-        self.controls.act(ActId(1), act);
+        self.controls.act(ActId(1), act, || ());
         self.report()
     }
 
@@ -104,7 +104,7 @@ fn shell(script: &str) -> CommandControl {
 }
 
 pub(super) fn identity_of(pid: u32) -> Identity {
-    Identity { pid, start: identity::stat(pid).unwrap().start }
+    Identity { pid, start: proc::stat(pid).unwrap().start }
 }
 
 fn aim(identity: Identity) -> Aim {
@@ -180,7 +180,7 @@ fn leftovers_of_the_dead_are_ended_before_the_start() {
     until("all workers are there", || read().len() == 3);
     kill(master.process.pid, Kill::KILL);
     assert!(matches!(bench.launched().0, Exit::Signal { number: 9, .. }));
-    until("it is reaped", || identity::stat(master.process.pid).is_err());
+    until("it is reaped", || proc::stat(master.process.pid).is_err());
     let workers = read();
     assert!(workers.iter().all(|pid| lives(*pid)));
     let next = bench.start(shell("exec sleep 4711"), Some(master.process));
@@ -264,7 +264,7 @@ fn a_launch_that_ends_after_its_deadline_is_not_reported() {
     let mut bench = Bench::new();
     let late = ControlRun { timeout: Span(Duration::from_millis(50)), ..run(&["/bin/sh", "-c", "sleep 0.2"]) };
     let daemon = bench.start(CommandControl { start: Some(late), ..shell("") }, None);
-    until("it has ended", || identity::stat(daemon.process.pid).is_err());
+    until("it has ended", || proc::stat(daemon.process.pid).is_err());
     assert!(bench.input(Duration::from_millis(100)).is_none());
 }
 
@@ -289,7 +289,7 @@ fn exec_tells_what_came_of_it() {
 fn many_slow_actions_keep_no_other_waiting() {
     let mut bench = Bench::new();
     for _ in 0..40 {
-        bench.controls.act(ActId(2), exec("{shell: 'sleep 4711', timeout: 500ms}"));
+        bench.controls.act(ActId(2), exec("{shell: 'sleep 4711', timeout: 500ms}"), || ());
     }
     assert_eq!(words(bench.act(exec("{shell: 'echo quick'}"))), "exit code 0: quick");
     for _ in 0..40 {
@@ -311,6 +311,7 @@ fn starter() {
     controls.act(
         ActId(1),
         Act::Start { service: "web".into(), control: ControlSpec::Command(shell(&script)), after: None },
+        || (),
     );
     std::thread::sleep(Duration::from_secs(60));
 }

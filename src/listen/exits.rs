@@ -2,7 +2,7 @@
 
 use super::FIRST_PROCESS;
 use crate::model::{Exit, Identity, Input};
-use crate::sys::{limits, pidfd};
+use crate::sys::{limits, pidfd, proc};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// The processes that are watched.
+/// The processes that are watched. How one ended is known from its zombie where we may look at it, and else, since Linux 6.15,
+/// from the pidfd once its parent has reaped it.
 pub(super) struct Exits {
     inputs: UnboundedSender<Input>,
     epoll: Arc<OwnedFd>,
@@ -63,7 +64,9 @@ impl Exits {
     pub(super) fn ended(&mut self, number: u64) {
         let Some(watched) = self.watched.get_mut(&number) else { return };
         let identity = watched.identity;
-        let how = pidfd::exit_status(&watched.pidfd).map(Exit::from_wait_status);
+        let how = pidfd::exit_status(&watched.pidfd)
+            .or_else(|| proc::zombie_status(identity.pid, identity.start))
+            .map(Exit::from_wait_status);
         let first = !std::mem::replace(&mut watched.told, true);
         // Armed anew without any event it still reports the hang-up, which comes when its parent has reaped it. How long that
         // takes is up to the parent, so the death is told before.

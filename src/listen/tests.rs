@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::Exit;
-use crate::sys::identity;
+use crate::sys::proc;
 use crate::sys::testing::{Script, kill};
 use rustix::process::Signal;
 use std::fs;
@@ -37,7 +37,7 @@ fn settled(listen: &Listen, rx: &mut UnboundedReceiver<Input>) {
 }
 
 fn identity(pid: u32) -> Identity {
-    Identity { pid, start: identity::stat(pid).unwrap().start }
+    Identity { pid, start: proc::stat(pid).unwrap().start }
 }
 
 /// The parent takes note: the end of a process that is not ours is told with its cause; perhaps without it before.
@@ -80,10 +80,10 @@ fn a_zombie_is_not_waited_for() {
     listen.watch(watched);
     settled(&listen, &mut rx);
     kill(watched.pid, Signal::KILL);
-    assert_eq!(exited(&mut rx), (watched, None));
-    assert!(within(&mut rx, QUIET).is_none(), "there is no cause to tell yet");
+    let killed = Some(Exit::Signal { number: 9, core: false });
+    assert_eq!(exited(&mut rx), (watched, killed), "the zombie itself says how it died");
     fs::write(&fifo, "take note").unwrap();
-    assert_eq!(exited(&mut rx), (watched, Some(Exit::Signal { number: 9, core: false })));
+    assert!(within(&mut rx, QUIET).is_none(), "told twice");
     // By now it is gone, and watching it says so.
     listen.watch(watched);
     assert_eq!(exited(&mut rx), (watched, None));
@@ -194,16 +194,16 @@ fn hundreds_are_watched_at_once() {
     let mut parent = Script::start("for i in $(seq 300); do sleep 4711 & done; echo all; wait");
     parent.line();
     let ours = parent.own_pid();
-    let children = identity::find(|pid, stat| stat.session == ours && pid != ours).unwrap();
+    let children = proc::find(|stat| stat.session == ours && stat.pid != ours).unwrap();
     assert_eq!(children.len(), 300);
-    for (pid, stat) in &children {
-        listen.watch(Identity { pid: *pid, start: stat.start });
+    for child in &children {
+        listen.watch(Identity { pid: child.pid, start: child.start });
     }
     settled(&listen, &mut rx);
-    for (pid, _) in &children {
-        kill(*pid, Signal::TERM);
+    for child in &children {
+        kill(child.pid, Signal::TERM);
     }
-    let mut open: std::collections::HashSet<u32> = children.iter().map(|(pid, _)| *pid).collect();
+    let mut open: std::collections::HashSet<u32> = children.iter().map(|child| child.pid).collect();
     while !open.is_empty() {
         if let (identity, Some(how)) = exited(&mut rx) {
             assert_eq!(how, Exit::Signal { number: 15, core: false });

@@ -1,7 +1,6 @@
 //! The bare system calls that no library offers as we need them, and all unsafe code of minder. Imports nothing of ours.
 
 pub mod deadline;
-pub mod identity;
 pub mod limits;
 pub mod pidfd;
 pub mod proc;

@@ -1,7 +1,7 @@
 //! Processes by descriptor: a pidfd means one process for ever, while its pid may pass to another.
 
 use super::deadline::Deadline;
-use super::identity;
+use super::proc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -26,7 +26,7 @@ pub fn open(pid: u32, start: u64) -> io::Result<Option<OwnedFd>> {
         },
         other => other?,
     };
-    match identity::stat(pid) {
+    match proc::stat(pid) {
         Ok(stat) if stat.start == start => Ok(Some(pidfd)),
         Ok(_) => Ok(None),
         Err(e) if is_gone(&e) => Ok(None),

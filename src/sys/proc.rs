@@ -148,6 +148,24 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
     read_stat(open_stat(pid)?)
 }
 
+/// Every process that now lives and that is like this. Those that end meanwhile are passed over.
+pub fn find(like: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
+    Ok(pids()?.filter_map(|pid| stat(pid).ok()).filter(|stat| stat.is_alive() && like(stat)).collect())
+}
+
+/// How a zombie ended, as `waitpid` would say it: the last field of its `stat`, there from the death on, where a pidfd knows
+/// it only once the parent has reaped it. Nothing if it lives, if another process has the pid, or if we may not know (other
+/// users' processes: the kernel shows 0, so a 0 is believed of nobody).
+pub fn zombie_status(pid: u32, start: u64) -> Option<i32> {
+    let line = read(pid, "stat", 1024).ok()?;
+    let seen = parse_stat(&line)?;
+    if seen.start != start || seen.state != b'Z' || seen.threads > 1 {
+        return None;
+    }
+    let last = line.trim_ascii_end().rsplit(|b| *b == b' ').next()?;
+    decimal(last).and_then(|status| i32::try_from(status).ok()).filter(|status| *status != 0)
+}
+
 /// Whether the error says that there is no such process.
 pub fn is_gone(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::NOENT | Errno::SRCH))

@@ -2,7 +2,7 @@
 
 use super::deadline::{Deadline, poll_all};
 use super::spawn::{Child, Program, SpawnError, Step};
-use super::{identity, pidfd, reap};
+use super::{pidfd, proc, reap};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -143,12 +143,12 @@ pub(super) fn kill_all(child: &Child) {
     let _ = kill_process_group(group, Signal::KILL);
     // Again while some are found: one may have been starting another as we looked.
     for _ in 0..5 {
-        let rest = identity::find(|pid, stat| stat.session == child.pid && pid != child.pid).unwrap_or_default();
+        let rest = proc::find(|stat| stat.session == child.pid && stat.pid != child.pid).unwrap_or_default();
         if rest.is_empty() {
             return;
         }
-        for (pid, stat) in rest {
-            if let Ok(Some(fd)) = pidfd::open(pid, stat.start) {
+        for process in rest {
+            if let Ok(Some(fd)) = pidfd::open(process.pid, process.start) {
                 let _ = pidfd::signal(&fd, libc::SIGKILL);
             }
         }

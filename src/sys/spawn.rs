@@ -2,7 +2,7 @@
 //! takes no longer when minder is large, and reports what failed through that memory. Beyond what `posix_spawn` can do, it
 //! becomes another user, and gets its own session, umask, limit of open files and directory.
 
-use super::{identity, limits, users::User};
+use super::{limits, proc, users::User};
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::fmt;
 use std::io;
@@ -168,7 +168,7 @@ impl Program<'_> {
             return Err(self.error(*step, io::Error::from_raw_os_error(prepared.failed_errno.load(Relaxed))));
         }
         // It is not reaped yet, so this is its own entry, even if it has ended by now.
-        match identity::stat(pid) {
+        match proc::stat(pid) {
             Ok(stat) => Ok(Child { pid, start: stat.start, pidfd }),
             Err(error) => {
                 super::reap::adopt(Child { pid, start: 0, pidfd }, drop);

@@ -73,5 +73,5 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
 
 /// Whether it runs: a zombie does not.
 pub fn lives(pid: u32) -> bool {
-    super::identity::stat(pid).is_ok_and(|stat| !matches!(stat.state, b'Z' | b'X'))
+    super::proc::stat(pid).is_ok_and(|stat| !matches!(stat.state, b'Z' | b'X'))
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::control::tests::{identity_of, path};
 use crate::model::Kind;
-use crate::sys::identity;
+use crate::sys::proc;
 use crate::sys::testing::{Script, until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,10 +36,10 @@ fn nor_is_a_process_of_another_pid_namespace() {
     let parent = script.own_pid();
     let mut found = Vec::new();
     until("the process is there", || {
-        found = identity::find(|pid, stat| stat.ppid == parent && pid != parent).unwrap();
+        found = proc::find(|stat| stat.ppid == parent && stat.pid != parent).unwrap();
         !found.is_empty()
     });
-    let inside = Identity { pid: found[0].0, start: found[0].1.start };
+    let inside = Identity { pid: found[0].pid, start: found[0].start };
     assert!(matches!(open(&aim(inside, Process::default())), Err(Refusal::Elsewhere)));
 }
 

@@ -130,7 +130,7 @@ fn children_are_reaped_and_their_end_is_told() {
 
 #[test]
 fn a_pidfd_is_of_the_one_observed_only() {
-    let us = identity::stat(std::process::id()).unwrap();
+    let us = proc::stat(std::process::id()).unwrap();
     assert!(pidfd::open(std::process::id(), us.start).unwrap().is_some());
     assert!(pidfd::open(std::process::id(), us.start + 1).unwrap().is_none());
     assert!(pidfd::open(0, 0).unwrap().is_none());
