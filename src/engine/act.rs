@@ -12,13 +12,11 @@
 //! Every step has an upper bound, so that a report that never comes cannot wedge a service. Somebody who wants something else
 //! meanwhile waits for the control to report, never longer: two orders at once would race.
 
-use super::budget::Verdict;
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::controls::{ControlSpec, StopBy};
 use crate::model::{
-    Act, ActId, Aim, EventKind, Exit, Identity, Mono, Now, Report, RequestId, Rule, SavedAct, StoryAction,
-    show_duration,
+    Act, ActId, Aim, EventKind, Exit, Identity, Mono, Now, Report, RequestId, SavedAct, StoryAction, show_duration,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +29,7 @@ const FRESH: Duration = Duration::from_millis(100);
 /// When to look for the new process after a start.
 const LOOKS: [u64; 6] = [5, 10, 20, 50, 100, 200];
 
-const OVERTAKEN: &str = "something else was asked for meanwhile";
+pub(super) const OVERTAKEN: &str = "something else was asked for meanwhile";
 const NO_CONTROL: &str = "the service has no control any more";
 
 /// What is to be.
@@ -103,7 +101,11 @@ impl Work {
             launch: None,
         }
     }
-    /// It waits for its time.
+    /// Nothing was done yet.
+    pub fn is_planned(&self) -> bool {
+        matches!(self.step, Step::Due(_) | Step::Confirming { .. })
+    }
+    /// When it begins, if it waits for that.
     pub fn due(&self) -> Option<Mono> {
         match self.step {
             Step::Due(at) => Some(at),
@@ -132,7 +134,7 @@ fn failed(words: impl Into<String>) -> Option<Outcome> {
 impl ServiceState {
     /// We start or stop it at this moment.
     pub fn is_acting(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| !matches!(work.step, Step::Due(_) | Step::Confirming { .. }))
+        self.work.as_ref().is_some_and(|work| !work.is_planned())
     }
 
     /// For the record that is committed before acting.
@@ -160,100 +162,6 @@ impl ServiceState {
         Some(Aim { identity, selector: Arc::clone(&self.plan.checks[c].kind) })
     }
 
-    // ---- wanting ----
-
-    /// A rule wants a restart or start. Whether there is now a sequence to wait for.
-    pub fn rule_wants(&mut self, cx: &mut Context, goal: Goal, rule: &Rule) -> bool {
-        let action = goal.to_string();
-        if self.plan.control.is_none() {
-            self.did(StoryAction { action, ok: Some(false), words: "the service has no control".to_owned() });
-            return false;
-        }
-        if cx.setting.no_act {
-            self.held(cx, &action, "minder runs with --no-act");
-            return false;
-        }
-        if self.unconfirmed {
-            if !std::mem::replace(&mut self.said_unconfirmed, true) {
-                let why = "the saved state was lost; waiting for a person to ask for a start, restart or resume";
-                self.held(cx, &action, why);
-            }
-            return false;
-        }
-        if !self.is_judged() {
-            return false;
-        }
-        if self.work.is_some() {
-            return true;
-        }
-        if goal == Goal::Start && self.process().is_some() {
-            return false;
-        }
-        self.dirty = true;
-        let was_given_up = self.used.given_up.is_some();
-        match self.used.next(&self.plan.restart, cx.now) {
-            Verdict::At(at) => {
-                self.work = Some(Work::new(goal, &*rule.name, false, at, cx.now));
-                !was_given_up
-            }
-            Verdict::Spent => {
-                self.give_up(cx);
-                if let Verdict::At(at) = self.used.next(&self.plan.restart, cx.now) {
-                    self.work = Some(Work::new(goal, &*rule.name, false, at, cx.now));
-                }
-                false
-            }
-        }
-    }
-
-    fn give_up(&mut self, cx: &mut Context) {
-        let limit = self.plan.restart.limit;
-        self.used.given_up = Some(cx.now.wall);
-        let restarts = self.used.spent(&self.plan.restart, cx.now.mono);
-        let within = u64::try_from(limit.within.as_millis()).unwrap_or(u64::MAX);
-        let incident = self.incident.as_ref().map(|i| i.id);
-        cx.event(Some(&self.plan.name), incident, EventKind::GaveUp { restarts, within });
-        let words = format!("given up after {restarts} restarts in {}", show_duration(limit.within));
-        self.did(StoryAction { action: "restart".to_owned(), ok: Some(false), words });
-        self.tell_at_once(cx);
-    }
-
-    /// The rule at `r` still fires: if it asks for a restart, it asks again.
-    pub fn still_firing(&mut self, cx: &mut Context, r: usize) {
-        let plan = Arc::clone(&self.plan);
-        let rule = &plan.rules[r];
-        let busy = self.work.is_some() || self.next.is_some() || self.interrupted.is_some();
-        let held = cx.setting.no_act || self.unconfirmed && self.said_unconfirmed || plan.control.is_none();
-        let in_script = self.scripts.iter().any(|script| script.rule == rule.name);
-        if busy || held || in_script || cx.now.mono < self.again_after || !super::service::asks_for_start(rule) {
-            return;
-        }
-        let restart = rule.actions.iter().any(|action| matches!(action, crate::model::Action::Restart));
-        self.rule_wants(cx, if restart { Goal::Restart } else { Goal::Start }, rule);
-    }
-
-    /// A person wants something, or a rule wants it down: it comes before anything that rules have arranged.
-    pub fn want(&mut self, cx: &mut Context, work: Work) {
-        match &mut self.work {
-            Some(current) if current.due().is_none() => {
-                if let Some(overtaken) = self.next.take() {
-                    answer(cx, &overtaken.requests, false, OVERTAKEN);
-                }
-                if joins(current.goal, work.goal) {
-                    if work.person {
-                        (current.person, current.by) = (true, work.by);
-                    }
-                    current.requests.extend(work.requests);
-                } else {
-                    self.next = Some(work);
-                }
-            }
-            _ => self.work = Some(work),
-        }
-    }
-
-    // ---- doing ----
-
     /// Carries on with scripts and sequences as far as they go now.
     pub fn act_on(&mut self, cx: &mut Context) {
         self.resume(cx);
@@ -269,7 +177,7 @@ impl ServiceState {
                 self.dirty = true;
             }
             self.used.rest(cx.now.mono);
-            if self.work.as_ref().is_some_and(|work| work.due().is_some() && !work.person && work.goal != Goal::Stop) {
+            if self.work.as_ref().is_some_and(|work| work.is_planned() && !work.person && work.goal != Goal::Stop) {
                 self.work = None;
                 self.release_scripts();
             }
@@ -350,7 +258,7 @@ impl ServiceState {
                     work.old = self.process();
                     let automatic_start = !work.person && work.goal != Goal::Stop;
                     if automatic_start && (self.stopped || self.paused) {
-                        return Some(Outcome::Dropped("it was stopped on purpose".to_owned()));
+                        return Some(Outcome::Dropped("it is stopped on purpose, or paused".to_owned()));
                     }
                     if let Some(c) = self.control_check
                         && automatic_start
@@ -571,12 +479,7 @@ impl ServiceState {
     }
 }
 
-/// One outcome for both: a start while it is restarted, a second stop.
-fn joins(current: Goal, wanted: Goal) -> bool {
-    (current == Goal::Stop) == (wanted == Goal::Stop)
-}
-
-fn answer(cx: &mut Context, requests: &[RequestId], ok: bool, words: &str) {
+pub(super) fn answer(cx: &mut Context, requests: &[RequestId], ok: bool, words: &str) {
     for request in requests {
         cx.reply(*request, ok, words);
     }

@@ -212,3 +212,65 @@ fn a_notifier_is_tested() {
         ]
     );
 }
+
+#[test]
+fn a_person_overrules_what_the_operator_took_down() {
+    let mut world = quiet(web(runit()));
+    world.web().wanted = false;
+    world.kill("web", Some(Exit::Signal { number: 15, core: false }));
+    world.pass(1_000);
+    world.news();
+    world.ask(1, Command::Start { service: named("web") });
+    world.pass(60_000);
+    assert_eq!(
+        world.news(),
+        [
+            "wanted up by root",
+            "start, because of root",
+            "> start",
+            "up as pid 102",
+            "start done in 5.01 s: up as pid 102",
+            "= true up as pid 102",
+        ]
+    );
+    assert_eq!(world.status("web"), Status::Ok);
+}
+
+#[test]
+fn a_process_that_goes_to_the_background_is_followed() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(1_000_000);
+    world.kill("web", KILL);
+    world.pass(200);
+    world.kill("web", Some(Exit::Code(0)));
+    world.pass(100);
+    world.bring_up("web");
+    world.pass(5_000);
+    let news = world.news();
+    assert!(news.iter().any(|line| line.starts_with("restart done") && line.ends_with("up as pid 103")), "{news:#?}");
+}
+
+#[test]
+fn actions_run_in_order_and_a_signal_needs_a_process() {
+    let mut service = web(command());
+    service.rules[0].actions = vec![
+        Action::Signal(Signal(10)),
+        exec(),
+        Action::Restart,
+        Action::Notify(Some("chat".into())),
+        Action::Snapshot,
+    ];
+    let mut world = quiet(service);
+    world.kill("web", KILL);
+    world.pass(5_000);
+    let acted: Vec<_> =
+        world.news().into_iter().filter(|line| line.contains("done") || line.contains("failed")).collect();
+    assert_eq!(
+        acted,
+        [
+            "signal USR1 failed: there is no process",
+            "exec /bin/true done in 1 ms: done",
+            "restart done in 2.01 s: up as pid 102",
+        ]
+    );
+}
