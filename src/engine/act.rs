@@ -14,23 +14,19 @@
 
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::controls::{ControlSpec, StopBy};
-use crate::model::{
-    Act, ActId, Aim, EventKind, Exit, Identity, Mono, Now, Report, RequestId, SavedAct, StoryAction, show_duration,
-};
+use crate::model::controls::ControlSpec;
+use crate::model::{ActId, Aim, EventKind, Exit, Identity, Mono, Now, RequestId, SavedAct, StoryAction, show_duration};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a lost report may take beyond the deadline that the control keeps itself.
-const BEYOND: Duration = Duration::from_secs(10);
 /// A control that has spoken so recently need not be asked again.
 const FRESH: Duration = Duration::from_millis(100);
 /// When to look for the new process after a start.
 const LOOKS: [u64; 6] = [5, 10, 20, 50, 100, 200];
 
 pub(super) const OVERTAKEN: &str = "something else was asked for meanwhile";
-const NO_CONTROL: &str = "the service has no control any more";
+pub(super) const NO_CONTROL: &str = "the service has no control any more";
 
 /// What is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +54,7 @@ impl fmt::Display for Goal {
 
 /// Where the sequence is. See the head of this file.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Due(Mono),
     Confirming { since: Mono },
     Stopping { until: Mono },
@@ -77,13 +73,13 @@ pub(super) struct Work {
     pub person: bool,
     /// Who waits for its outcome.
     pub requests: Vec<RequestId>,
-    step: Step,
+    pub step: Step,
     /// It counts in the budget. A sequence that minder's own end interrupted was counted when it began.
-    charged: bool,
-    began: Now,
-    old: Option<Identity>,
-    act: Option<ActId>,
-    launch: Option<(Exit, Arc<str>)>,
+    pub charged: bool,
+    pub began: Now,
+    pub old: Option<Identity>,
+    pub act: Option<ActId>,
+    pub launch: Option<(Exit, Arc<str>)>,
 }
 
 impl Work {
@@ -115,7 +111,7 @@ impl Work {
 }
 
 /// What came of it.
-enum Outcome {
+pub(super) enum Outcome {
     Ended {
         ok: bool,
         words: String,
@@ -124,10 +120,10 @@ enum Outcome {
     Dropped(String),
 }
 
-fn done(words: impl Into<String>) -> Option<Outcome> {
+pub(super) fn done(words: impl Into<String>) -> Option<Outcome> {
     Some(Outcome::Ended { ok: true, words: words.into() })
 }
-fn failed(words: impl Into<String>) -> Option<Outcome> {
+pub(super) fn failed(words: impl Into<String>) -> Option<Outcome> {
     Some(Outcome::Ended { ok: false, words: words.into() })
 }
 
@@ -151,7 +147,7 @@ impl ServiceState {
         }
     }
 
-    fn verifying_check(&self) -> Option<usize> {
+    pub fn verifying_check(&self) -> Option<usize> {
         self.process_check.or(self.control_check)
     }
 
@@ -221,7 +217,7 @@ impl ServiceState {
         true
     }
 
-    fn end_work(&mut self, cx: &mut Context, work: Work, outcome: Outcome) {
+    pub fn end_work(&mut self, cx: &mut Context, work: Work, outcome: Outcome) {
         if let Some(act) = work.act {
             cx.acting.remove(&act);
         }
@@ -362,101 +358,6 @@ impl ServiceState {
         }
     }
 
-    /// The first order of a sequence.
-    fn begin(&mut self, cx: &mut Context, work: &mut Work, control: &ControlSpec) -> Option<Outcome> {
-        let now = cx.now.mono;
-        let nobody = self.process_check.is_some() && work.old.is_none();
-        if work.goal == Goal::Stop && nobody && !control.supervises() {
-            return done("already down");
-        }
-        self.dirty = true;
-        let kind = EventKind::Acting { action: work.goal.to_string(), by: work.by.clone() };
-        cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
-        if !work.person && work.goal != Goal::Stop {
-            if work.charged {
-                self.used.restamp(cx.now);
-            } else {
-                self.used.charge(&self.plan.restart, cx.now);
-                work.charged = true;
-            }
-        }
-        let service = Arc::clone(&self.plan.name);
-        let in_one = control.restarts_in_one() && (work.goal == Goal::Restart || !control.can_start());
-        if work.goal == Goal::Stop || work.goal == Goal::Restart && !in_one && !nobody {
-            let (control, process) = (control.clone(), self.aim());
-            work.step = Step::Stopping { until: now + stop_deadline(&control) + BEYOND };
-            let for_good = work.goal == Goal::Stop;
-            work.act = Some(cx.act(&service, Act::Stop { service: Arc::clone(&service), control, process, for_good }));
-        } else if in_one {
-            work.step = Step::Starting { until: now + stop_deadline(control) + control.start_deadline() + BEYOND };
-            work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control: control.clone() }));
-        } else {
-            self.start(cx, work, control);
-        }
-        None
-    }
-
-    fn start(&mut self, cx: &mut Context, work: &mut Work, control: &ControlSpec) {
-        let service = Arc::clone(&self.plan.name);
-        let gone = self.process_check.and_then(|c| self.checks[c].life.as_ref()?.gone);
-        let after = gone.map(|death| death.identity).or(work.old);
-        work.step = Step::Starting { until: cx.now.mono + control.start_deadline() + BEYOND };
-        let act = Act::Start { service: Arc::clone(&service), control: control.clone(), after };
-        work.act = Some(cx.act(&service, act));
-    }
-
-    /// What came of an order. Reports of orders that are over are ignored.
-    pub fn reported(&mut self, cx: &mut Context, id: ActId, report: &Report) {
-        if !matches!(report, Report::Launched { .. }) {
-            cx.acting.remove(&id);
-        }
-        if self.work.as_ref().is_some_and(|work| work.act == Some(id)) {
-            self.work_reported(cx, report);
-        } else {
-            self.script_reported(cx, id, report);
-        }
-        self.after(cx);
-    }
-
-    fn work_reported(&mut self, cx: &mut Context, report: &Report) {
-        let Some(mut work) = self.work.take() else { return };
-        let deadline = self.plan.control.as_ref().map_or(Duration::ZERO, ControlSpec::start_deadline);
-        let now = cx.now.mono;
-        let appearing = Step::Appearing { until: now + deadline, look: now, looks: 0 };
-        let mut over = None;
-        match (report, work.step) {
-            (Report::Failed { why }, _) => over = failed(&**why),
-            (Report::Launched { .. }, Step::Starting { .. }) => work.step = appearing,
-            (Report::LaunchEnded { exit, output }, _) => {
-                work.launch = Some((*exit, Arc::clone(output)));
-                if matches!(work.step, Step::Starting { .. }) {
-                    work.step = appearing;
-                }
-            }
-            (Report::Done { words }, Step::Stopping { .. }) if work.goal == Goal::Stop => {
-                over = done(&**words);
-            }
-            (Report::Done { .. }, Step::Stopping { .. }) => match self.plan.control.clone() {
-                _ if self.next.is_some() => over = failed(OVERTAKEN),
-                Some(control) => {
-                    if !work.person {
-                        self.used.restamp(cx.now);
-                    }
-                    self.dirty = true;
-                    self.start(cx, &mut work, &control);
-                }
-                None => over = failed(NO_CONTROL),
-            },
-            (Report::Done { words }, _) if self.verifying_check().is_none() => over = done(&**words),
-            (Report::Done { .. }, Step::Starting { .. }) => work.step = appearing,
-            (Report::Launched { .. } | Report::Done { .. }, _) => {}
-        }
-        match over {
-            Some(outcome) => self.end_work(cx, work, outcome),
-            None => self.work = Some(work),
-        }
-    }
-
     /// When the sequence wants to be looked at next.
     pub fn work_wake(&self) -> Option<Mono> {
         Some(match self.work.as_ref()?.step {
@@ -491,16 +392,5 @@ fn launch_words(exit: Exit, output: &str) -> String {
     match last {
         Some(line) => format!("the command {exit}: {}", line.trim()),
         None => format!("the command {exit}"),
-    }
-}
-
-/// How long the control may take to stop it.
-fn stop_deadline(control: &ControlSpec) -> Duration {
-    match control {
-        ControlSpec::Runit(runit) => runit.timeout.0,
-        ControlSpec::Command(command) => match &command.stop {
-            StopBy::Command(run) => run.timeout.0,
-            StopBy::Signals(steps) => steps.iter().map(|(_, wait)| *wait).sum(),
-        },
     }
 }

@@ -12,7 +12,7 @@
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | an incident | none, open | `tell.rs` |
 //! | a message | held back, sent | `tell.rs` |
-//! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `budget.rs` |
+//! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | intent | up, stopped on purpose, paused | `command.rs` |
 //! | status | ok, warning, critical, unknown, paused, stopped, given up | `service.rs` |
@@ -33,6 +33,7 @@ mod command;
 mod context;
 mod death;
 mod judge;
+mod order;
 mod reload;
 mod rule;
 mod saved;
