@@ -20,7 +20,7 @@
 //! # A step
 //!
 //! 1. An input reaches the services that it concerns. Samples update what is known, and the rules that look at it turn.
-//! 2. [`service::ServiceState::after`] carries on with what has moved: actions, then the incident, then the status, then
+//! 2. `ServiceState::after` carries on with what has moved: actions, then the incident, then the status, then
 //!    messages, then questions, then the next wake-up. A service at rest skips nearly all of it.
 //! 3. A service whose state has changed is saved, once. Actions stand last among the effects, so that they are committed first.
 //!

@@ -274,3 +274,31 @@ fn actions_run_in_order_and_a_signal_needs_a_process() {
         ]
     );
 }
+
+#[test]
+fn the_supervisor_is_asked_before_an_automatic_restart() {
+    let mut service = service("web").checks(vec![process(10), file(10)]).control(runit());
+    let when = service.is(1, "missing", Test::Truth);
+    service = service.rule(rule("missing", when, Hold::None, vec![Action::Restart]));
+    let mut world = quiet(service);
+    // Taken down just now: the process still runs, and what the supervisor last said is old.
+    world.web().wanted = false;
+    world.web().trouble = true;
+    world.input(Input::Touched(CheckId(1)));
+    world.pass(60_000);
+    assert!(starts(&world).is_empty());
+    assert!(world.news().iter().any(|line| line.starts_with("no restart: its operator")));
+}
+
+#[test]
+fn an_interrupted_stop_does_not_undo_a_later_start() {
+    let mut world = quiet(web(command()));
+    world.ask(1, Command::Stop { service: named("web") });
+    world.bring_up("web");
+    world.kill_and_restore();
+    world.news();
+    world.ask(2, Command::Start { service: named("web") });
+    world.pass(60_000);
+    assert!(!world.news().iter().any(|line| line.starts_with('>')));
+    assert_eq!(world.status("web"), Status::Ok);
+}
