@@ -187,7 +187,9 @@ impl ServiceState {
         });
         let Some(saved) = self.interrupted.take_if(|_| answered) else { return };
         self.dirty = true;
-        let Some(goal) = Goal::parse(&saved.action) else { return };
+        // A stop that waited for the end of what was under way is known by the intent.
+        let goal = if self.stopped { Some(Goal::Stop) } else { Goal::parse(&saved.action) };
+        let Some(goal) = goal else { return };
         let new = self.process().filter(|process| Some(*process) != saved.old);
         // Without anything to see it by, a second start might make two of it: its rules decide.
         let blind = self.verifying_check().is_none();

@@ -339,9 +339,12 @@ impl ServiceState {
         self.checks.iter_mut().for_each(|check| check.rhythm.disarm());
     }
 
-    /// Puts its next wake-up into the heap.
+    /// Puts its next wake-up into the heap. What is due was looked at just now: a deadline that has passed and still stands
+    /// waits for something else, and must not keep the engine awake.
     pub fn rewake(&mut self, cx: &mut Context) {
-        if let Some(wake) = self.next_wake().filter(|wake| *wake < self.wake) {
+        let soonest = cx.now.mono + Duration::from_millis(1);
+        let next = self.next_wake().map(|wake| wake.max(soonest));
+        if let Some(wake) = next.filter(|wake| *wake < self.wake) {
             self.wake = wake;
             cx.schedule.push(wake, Timer::Service(self.place));
         }

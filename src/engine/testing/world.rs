@@ -190,7 +190,7 @@ impl World {
     /// Lets time pass, with everything that happens meanwhile.
     pub fn pass(&mut self, ms: u64) {
         let end = self.ms + ms;
-        for _ in 0..1_000_000 {
+        for _ in 0..100_000 {
             self.happen();
             let wake = self.engine.next_wakeup().map_or(u64::MAX, |at| at.0.div_ceil(1_000_000));
             let next = self.coming.iter().map(|(at, _)| *at).chain(self.deaths.iter().map(|(at, _)| *at)).min();

@@ -302,3 +302,17 @@ fn an_interrupted_stop_does_not_undo_a_later_start() {
     assert!(!world.news().iter().any(|line| line.starts_with('>')));
     assert_eq!(world.status("web"), Status::Ok);
 }
+
+#[test]
+fn a_deadline_that_has_passed_keeps_nobody_awake() {
+    let mut world = quiet(web(command()));
+    world.kill("web", KILL);
+    world.pass(100);
+    world.news();
+    // Nobody answers any more, and just before its proving time is over it dies, the cause unknown.
+    world.web().answers = false;
+    world.pass(2_906);
+    world.kill("web", None);
+    world.pass(5_000);
+    assert_eq!(world.news(), ["pid 102 ended, exit code not available"]);
+}
