@@ -76,6 +76,7 @@ impl ServiceState {
         self.dirty = true;
         // What was under way when minder ended is overtaken by this.
         self.interrupted = None;
+        let mut was_down = false;
         if goal == Goal::Stop {
             self.stop_on_purpose(cx, who);
         } else {
@@ -84,13 +85,18 @@ impl ServiceState {
             }
             self.used.reset();
             self.again_after = cx.now.mono;
+            // What its supervisor said is about to be overruled: its next answer is then no news.
+            if let Some(state) = &mut self.control_state {
+                was_down = state.wanted == Some(false);
+                state.wanted = state.wanted.map(|_| true);
+            }
             // What rules have arranged for later is overtaken by this.
-            if self.work.as_ref().is_some_and(|work| work.due().is_some()) {
+            if self.work.as_ref().is_some_and(|work| work.is_planned()) {
                 self.work = None;
                 self.release_scripts();
             }
         }
-        let up = self.process().filter(|_| goal == Goal::Start && self.work.is_none() && !self.is_wanted_down());
+        let up = self.process().filter(|_| goal == Goal::Start && self.work.is_none() && !was_down);
         if let Some(process) = up {
             return cx.reply(request, true, format!("{name} is already up as {process}"));
         }
