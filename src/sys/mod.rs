@@ -2,6 +2,7 @@
 
 pub mod deadline;
 pub mod limits;
+pub mod memory;
 pub mod pidfd;
 pub mod proc;
 pub mod reap;
