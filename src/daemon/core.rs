@@ -183,19 +183,15 @@ impl Core {
             }
         };
         match act {
-            Act::Snapshot { identity, log } => self.look(id, move || probe::snapshot(identity, log.as_deref())),
-            Act::Tail { log, process } => self.look(id, move || probe::tail(&log, process)),
+            Act::Snapshot { identity, log } => {
+                let inputs = self.inputs.clone();
+                tokio::task::spawn_blocking(move || {
+                    let words = probe::snapshot(identity, log.as_deref()).into();
+                    let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
+                });
+            }
             act => self.controls.act(id, act, recorded),
         }
-    }
-
-    /// Looks at something that may hang, beside the loop, and reports what was seen.
-    fn look(&self, id: ActId, look: impl FnOnce() -> String + Send + 'static) {
-        let inputs = self.inputs.clone();
-        tokio::task::spawn_blocking(move || {
-            let words = look().into();
-            let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
-        });
     }
 
     fn ask(&mut self) {

@@ -62,8 +62,6 @@ impl ServiceState {
         }
         if self.work.as_ref().is_some_and(|work| work.act == Some(id)) {
             self.work_reported(cx, report);
-        } else if self.tail.as_ref().is_some_and(|tail| tail.act == id) {
-            self.tail_reported(report);
         } else {
             self.script_reported(cx, id, report);
         }

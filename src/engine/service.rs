@@ -7,7 +7,7 @@ use super::context::Context;
 use super::rule::RuleTrack;
 use super::schedule::{NEVER, Timer};
 use super::script::Script;
-use super::tell::{Tail, Telling};
+use super::tell::Telling;
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
@@ -69,10 +69,6 @@ pub(super) struct ServiceState {
     /// What was done about it.
     pub done: Vec<StoryAction>,
     pub tellings: Vec<Telling>,
-    /// The log is being read for them.
-    pub tail: Option<Tail>,
-    /// Its last lines, as they were when the incident was last told.
-    pub log: Vec<String>,
 
     pub status: Status,
     pub status_since: Wall,
@@ -122,8 +118,6 @@ impl ServiceState {
             story: Vec::new(),
             done: Vec::new(),
             tellings: Vec::new(),
-            tail: None,
-            log: Vec::new(),
             status: Status::Unknown,
             status_since: now.wall,
             wake: NEVER,

@@ -7,8 +7,8 @@
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::{
-    Act, ActId, Action, EventKind, Incident, MessageKind, Mono, Name, Report, Rule, SavedReading, Severity, Story,
-    StoryAction, StoryRule, show_duration,
+    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Story, StoryAction, StoryRule,
+    show_duration,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,13 +29,6 @@ pub(super) struct Telling {
     pub until: Mono,
     /// Whose actions it waits for.
     rules: Vec<Name>,
-}
-
-/// The last lines of the log, on their way.
-#[derive(Debug)]
-pub(super) struct Tail {
-    pub act: ActId,
-    until: Mono,
 }
 
 /// What it tells.
@@ -74,7 +67,6 @@ impl ServiceState {
                 self.incident = Some(incident);
                 self.story.clear();
                 self.done.clear();
-                self.log.clear();
             }
         }
     }
@@ -100,7 +92,6 @@ impl ServiceState {
             return;
         }
         to.extend(self.plan.notify.iter().cloned());
-        self.read_log(cx);
         let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
         match waiting {
             Some(telling) => {
@@ -114,27 +105,6 @@ impl ServiceState {
     fn tell_later(&mut self, cx: &Context, what: What, to: BTreeSet<Name>, rule: &Rule) {
         let rules = vec![Arc::clone(&rule.name)];
         self.tellings.push(Telling { what, to, until: cx.now.mono + HOLD_BACK, rules });
-    }
-
-    /// What the service itself had to say belongs to the message.
-    fn read_log(&mut self, cx: &mut Context) {
-        let Some(log) = self.plan.log.clone() else { return };
-        if self.tail.is_none() && !cx.setting.no_act {
-            let act = cx.act(&Arc::clone(&self.plan.name), Act::Tail { log, process: self.process() });
-            self.tail = Some(Tail { act, until: cx.now.mono + HOLD_BACK });
-        }
-    }
-
-    /// It has been read; messages that were complete but for it have it now.
-    pub fn tail_reported(&mut self, report: &Report) {
-        self.tail = None;
-        let (Report::Done { words } | Report::Failed { why: words }) = report else { return };
-        self.log = words.lines().map(str::to_owned).collect();
-        for telling in &mut self.tellings {
-            if let What::Story(MessageKind::Resolved, story) = &mut telling.what {
-                story.log.clone_from(&self.log);
-            }
-        }
     }
 
     /// A notice: recorded, told, acted upon once; nothing is wrong.
@@ -236,9 +206,7 @@ impl ServiceState {
     /// Sends what need not wait any longer.
     pub fn release_tellings(&mut self, cx: &mut Context) {
         let now = cx.now.mono;
-        self.tail.take_if(|tail| now >= tail.until);
-        let reading = self.tail.is_some();
-        let under_way = |name: &Name| reading || self.scripts.iter().any(|script| script.rule == *name);
+        let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings)
             .into_iter()
             .partition(|telling| now >= telling.until || !telling.rules.iter().any(under_way));
@@ -303,7 +271,7 @@ impl ServiceState {
             rules: if incident.is_some() { self.story.clone() } else { Vec::new() },
             death: death.map(|(_, words)| words.clone()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
-            log: if incident.is_some() { self.log.clone() } else { Vec::new() },
+            log: Vec::new(),
         }
     }
 

@@ -332,13 +332,6 @@ pub enum Act {
         /// The log whose last lines are kept too.
         log: Option<PathBuf>,
     },
-    /// Read the last lines of the service's log, for a message.
-    Tail {
-        /// The log.
-        log: PathBuf,
-        /// The service's process, if it lives: a link of its user's on the way is followed.
-        process: Option<Identity>,
-    },
 }
 
 /// A process to be signalled, and how it was found: a pid from a pidfile is believed only if whoever could write the file

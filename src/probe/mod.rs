@@ -30,7 +30,7 @@ mod tls;
 mod watched;
 mod words;
 
-pub use snapshot::{snapshot, tail};
+pub use snapshot::snapshot;
 
 use crate::model::{CheckId, Clock, Input, Kind, Metric, MetricId, Now, Question, Reading, Sample, write_duration};
 use net::Net;

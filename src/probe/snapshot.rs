@@ -87,14 +87,6 @@ fn open_files(pid: u32) -> io::Result<String> {
     Ok(text)
 }
 
-/// The last lines of a service's log, for a message; why not, if they cannot be read. Bounded, and free of control characters.
-/// May hang on a dead mount.
-pub fn tail(log: &Path, process: Option<Identity>) -> String {
-    const ROOT: u32 = 0;
-    let user = process.and_then(|process| proc::user(process.pid).ok()).unwrap_or(ROOT);
-    last_lines(log, user).unwrap_or_else(|e| format!("({} cannot be read: {e})", log.display()))
-}
-
 /// The last lines of a log, if no stranger's link leads to it.
 fn last_lines(path: &Path, user: u32) -> io::Result<String> {
     let mut opened = careful::open(path)?;

@@ -327,7 +327,6 @@ impl World {
             }
             Act::Exec { .. } if self.swallow_reports => {}
             Act::Signal { .. } | Act::Exec { .. } | Act::Snapshot { .. } => report(1, done),
-            Act::Tail { .. } => report(5, Report::Done { words: "the last line but one\nthe last line".into() }),
         }
     }
 
@@ -366,7 +365,6 @@ fn act_words(act: &Act) -> &'static str {
         Act::Signal { .. } => "signal",
         Act::Exec { .. } => "exec",
         Act::Snapshot { .. } => "snapshot",
-        Act::Tail { .. } => "tail",
     }
 }
 

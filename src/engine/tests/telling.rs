@@ -96,21 +96,3 @@ fn records_stand_before_actions() {
     let after = world.log[act..].iter().take_while(|(t, _)| *t == at);
     assert_eq!(after.filter(|(_, e)| matches!(e, Effect::Record(_))).count(), 0);
 }
-
-#[test]
-fn a_message_has_the_last_lines_of_the_log() {
-    let mut service = service("data").checks(vec![file(10)]);
-    let missing = service.is(0, "missing", Test::Truth);
-    service = service.rule(rule("missing", missing, Hold::None, vec![]));
-    service.log = Some("/var/log/data.log".into());
-    let mut world = World::new(plan(vec![service]));
-    world.pass(1_000);
-    world.data().trouble = true;
-    world.pass(10_000);
-    let lines = ["the last line but one", "the last line"];
-    assert_eq!(world.messages().last().unwrap().story.log, lines);
-    world.data().trouble = false;
-    world.pass(10_000);
-    assert_eq!(world.messages().last().unwrap().kind, MessageKind::Resolved);
-    assert_eq!(world.messages().last().unwrap().story.log, lines);
-}
