@@ -461,6 +461,12 @@ impl World {
                 }
                 self.kill(service, Some(Exit::Signal { number: 15, core: false }));
             }
+            // As runit does: a restart is no start of what was taken down.
+            Act::Restart { service, control: ControlSpec::Runit(_) }
+                if self.real.get(service).is_some_and(|real| !real.wanted) =>
+            {
+                report(1, Report::Failed { why: "not restarted: its operator has taken it down".into() });
+            }
             Act::Start { service, .. } | Act::Restart { service, .. } => {
                 let start = self.real.get(service).map_or(Start::Hangs, |real| real.start);
                 let launched = Report::Launched { process: None, leftovers: 0 };
