@@ -103,6 +103,11 @@ impl Work {
             launch: None,
         }
     }
+    /// How old an answer of the control may be. A person may have taken the service down just before; automatic orders are
+    /// such that this cannot start it.
+    fn fresh(&self) -> Duration {
+        if self.person { Duration::ZERO } else { FRESH }
+    }
     /// It waits for its time.
     pub fn due(&self) -> Option<Mono> {
         match self.step {
@@ -355,7 +360,7 @@ impl ServiceState {
                     if let Some(c) = self.control_check
                         && work.goal != Goal::Stop
                     {
-                        if !(self.control_known && self.control_at.is_some_and(|at| now - at <= FRESH)) {
+                        if !(self.control_known && self.control_at.is_some_and(|at| at + work.fresh() >= now)) {
                             self.checks[c].rhythm.hurry(now, false);
                         }
                         work.step = Step::Confirming { since: now };
@@ -365,7 +370,7 @@ impl ServiceState {
                 }
                 Step::Confirming { since } => {
                     let timeout = self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout);
-                    let heard = self.control_at.is_some_and(|at| at + FRESH >= since) && self.control_known;
+                    let heard = self.control_at.is_some_and(|at| at + work.fresh() >= since) && self.control_known;
                     // A person's word overrules what was asked of the supervisor. How it is done depends on it all the same.
                     if self.is_wanted_down() && !work.person {
                         self.held(cx, &work.goal.to_string(), "its operator has taken it down");
