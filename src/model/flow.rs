@@ -354,7 +354,7 @@ impl Aim {
     }
 }
 
-/// What a command finds in its environment, as `MINDER_NAME`.
+/// What a command finds in its environment: a `NAME` here is its `MINDER_NAME`.
 pub type Facts = Vec<(&'static str, String)>;
 
 /// What is kept.
