@@ -514,6 +514,8 @@ impl ServiceState {
         }
         if self.work.as_ref().is_some_and(|work| work.act == Some(id)) {
             self.work_reported(cx, report);
+        } else if self.tail == Some(id) {
+            self.log_was_read(report);
         } else {
             self.script_reported(cx, id, report);
         }

@@ -12,9 +12,9 @@ use super::truth::{View, value_words};
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
-    Action, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, MetricId, MetricRef, Mono, Question,
-    Reading, Rule, Sample, SavedAct, SavedReading, Series, Service, Severity, Status, StoryAction, StoryRule, Term,
-    Truth, Wall, show_duration,
+    ActId, Action, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, MetricId, MetricRef, Mono,
+    Question, Reading, Rule, Sample, SavedAct, SavedReading, Series, Service, Severity, Status, StoryAction, StoryRule,
+    Term, Truth, Wall, show_duration,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +74,10 @@ pub(super) struct ServiceState {
     /// What was done about it.
     pub done: Vec<StoryAction>,
     pub tellings: Vec<Telling>,
+    /// The last lines of its log, as they were when the latest firing or notice was to be told.
+    pub log: Vec<String>,
+    /// They are being read.
+    pub tail: Option<ActId>,
 
     pub status: Status,
     pub status_since: Wall,
@@ -123,6 +127,8 @@ impl ServiceState {
             story: Vec::new(),
             done: Vec::new(),
             tellings: Vec::new(),
+            log: Vec::new(),
+            tail: None,
             status: Status::Unknown,
             status_since: now.wall,
             wake: NEVER,

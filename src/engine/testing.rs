@@ -489,6 +489,7 @@ impl World {
                 }
             }
             Act::Exec { .. } if self.swallow_reports => {}
+            Act::Tail { .. } => report(1, Report::Done { words: "the last\nwords".into() }),
             Act::Signal { .. } | Act::Exec { .. } | Act::Snapshot { .. } => report(1, done),
         }
     }
@@ -528,6 +529,7 @@ fn act_words(act: &Act) -> &'static str {
         Act::Signal { .. } => "signal",
         Act::Exec { .. } => "exec",
         Act::Snapshot { .. } => "snapshot",
+        Act::Tail { .. } => "tail",
     }
 }
 
