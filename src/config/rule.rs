@@ -400,7 +400,8 @@ pub(super) fn implied(index: usize, asked: &Asked, kind: &Kind) -> Option<Rule> 
         when: Condition::Is(comparison),
         hold: Hold::None,
         until: None,
-        severity: Severity::Critical,
+        // As if it had been written.
+        severity: if about.liveness { Severity::Critical } else { Severity::Warning },
         actions: vec![Action::Notify(None)],
         liveness: about.liveness,
         implied: true,

@@ -131,7 +131,7 @@ fn rules_get_names_severities_and_defaults() {
             "front.body-front.status-process.memory warning written quality",
             "file.checksum warning written quality",
             "leak info written quality",
-            "tcp.failed critical implied quality",
+            "tcp.failed warning implied quality",
         ]
     );
     let window = &web.rules[2];

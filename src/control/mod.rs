@@ -41,7 +41,7 @@ impl Controls {
     }
 
     /// Does it, and answers with [`Input::Acted`]. Never waits: `first` is called on the thread that then acts, and may wait
-    /// for the record of the act to be on disk. All but [`Act::Snapshot`], which is a probe's work.
+    /// for the record of the act to be on disk. All but [`Act::Snapshot`] and [`Act::Tail`], which are a probe's work.
     pub fn act(&self, id: ActId, act: Act, first: impl FnOnce() + Send + 'static) {
         let shared = self.0.clone();
         self.0.acts.run(move || {
@@ -93,7 +93,7 @@ impl Shared {
             Act::Stop { control: ControlSpec::Runit(control), .. } => runit::stop(&control, &*self.clock),
             Act::Signal { process, signal } => signal::send(&process, signal).map_err(|e| e.to_string()),
             Act::Exec { spec, facts } => exec::exec(&self.us, &spec, facts),
-            Act::Snapshot { .. } => Err("a snapshot is taken by a probe".to_owned()),
+            Act::Snapshot { .. } | Act::Tail { .. } => Err("a probe looks at things".to_owned()),
         };
         Some(match done {
             Ok(words) => Report::Done { words: words.into() },

@@ -190,6 +190,16 @@ impl Core {
                     let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
                 });
             }
+            Act::Tail { log, of } => {
+                let inputs = self.inputs.clone();
+                tokio::task::spawn_blocking(move || {
+                    let report = match probe::tail_of_log(&log, of) {
+                        Ok(words) => Report::Done { words: words.into() },
+                        Err(e) => Report::Failed { why: format!("{}: {e}", log.display()).into() },
+                    };
+                    let _ = inputs.send(Input::Acted { id, report });
+                });
+            }
             act => self.controls.act(id, act, recorded),
         }
     }

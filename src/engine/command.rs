@@ -85,11 +85,7 @@ impl ServiceState {
             }
             self.used.reset();
             self.again_after = cx.now.mono;
-            // What its supervisor said is about to be overruled: its next answer is then no news.
-            if let Some(state) = &mut self.control_state {
-                was_down = state.wanted == Some(false);
-                state.wanted = state.wanted.map(|_| true);
-            }
+            was_down = self.is_wanted_down();
             // What rules have arranged for later is overtaken by this.
             if self.work.as_ref().is_some_and(|work| work.is_planned()) {
                 self.work = None;

@@ -31,7 +31,10 @@ impl ServiceState {
             }
         }
         let service = Arc::clone(&self.plan.name);
-        let in_one = control.restarts_in_one() && (work.goal == Goal::Restart || !control.can_start());
+        // A supervisor restarts only what it wants up: what was taken down needs the order to be up.
+        let in_one = control.restarts_in_one()
+            && (work.goal == Goal::Restart || !control.can_start())
+            && !(work.person && self.is_wanted_down());
         if work.goal == Goal::Stop || work.goal == Goal::Restart && !in_one && !nobody {
             let (control, process) = (control.clone(), self.aim());
             work.step = Step::Stopping { until: now + stop_deadline(&control) + BEYOND };
@@ -62,6 +65,8 @@ impl ServiceState {
         }
         if self.work.as_ref().is_some_and(|work| work.act == Some(id)) {
             self.work_reported(cx, report);
+        } else if self.tail == Some(id) {
+            self.log_was_read(report);
         } else {
             self.script_reported(cx, id, report);
         }

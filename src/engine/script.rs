@@ -170,20 +170,21 @@ impl ServiceState {
     }
 
     /// What a command learns of why it is run.
+    /// Their names are without the `MINDER_` that the command finds in front of them.
     fn facts(&self, cx: &Context, rule: &Rule, r: usize, event: &str) -> Facts {
         let view = View { service: self, now: cx.now.mono, baselines: &[] };
         let firing = &self.rules[r].value;
         let value = if firing.is_empty() { value_words(&view, &rule.when, false) } else { firing.clone() };
         let mut facts = vec![
-            ("MINDER_SERVICE", self.plan.name.to_string()),
-            ("MINDER_RULE", rule.name.to_string()),
-            ("MINDER_CONDITION", super::rule::condition_words(rule)),
-            ("MINDER_VALUE", value),
-            ("MINDER_SEVERITY", rule.severity.to_string()),
-            ("MINDER_EVENT", event.to_owned()),
+            ("SERVICE", self.plan.name.to_string()),
+            ("RULE", rule.name.to_string()),
+            ("CONDITION", super::rule::condition_words(rule)),
+            ("VALUE", value),
+            ("SEVERITY", rule.severity.to_string()),
+            ("EVENT", event.to_owned()),
         ];
-        facts.extend(self.process().map(|process| ("MINDER_PID", process.pid.to_string())));
-        facts.extend(self.incident.as_ref().map(|incident| ("MINDER_INCIDENT", incident.id.to_string())));
+        facts.extend(self.process().map(|process| ("PID", process.pid.to_string())));
+        facts.extend(self.incident.as_ref().map(|incident| ("INCIDENT", incident.id.to_string())));
         facts
     }
 }

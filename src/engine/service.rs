@@ -11,7 +11,7 @@ use super::tell::Telling;
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
-    CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, MetricId, MetricRef, Mono, Question,
+    ActId, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, MetricId, MetricRef, Mono, Question,
     Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction, StoryRule, Wall, show_duration,
 };
 use std::sync::Arc;
@@ -69,6 +69,10 @@ pub(super) struct ServiceState {
     /// What was done about it.
     pub done: Vec<StoryAction>,
     pub tellings: Vec<Telling>,
+    /// The last lines of its log, as they were when the latest firing or notice was to be told.
+    pub log: Vec<String>,
+    /// They are being read.
+    pub tail: Option<ActId>,
 
     pub status: Status,
     pub status_since: Wall,
@@ -118,6 +122,8 @@ impl ServiceState {
             story: Vec::new(),
             done: Vec::new(),
             tellings: Vec::new(),
+            log: Vec::new(),
+            tail: None,
             status: Status::Unknown,
             status_since: now.wall,
             wake: NEVER,

@@ -1,14 +1,14 @@
 //! Incidents and messages: what people are told, whom, and when.
 //!
-//! A message waits up to ten seconds for the outcome of the rule's actions, so that it can tell it. If the incident is over by
+//! A message waits up to ten seconds for the outcome of the rule's actions, and for the last lines of the log, so that it can tell it. If the incident is over by
 //! then, those who have heard nothing yet get one message that tells both; those who were told of the firing are told of the
 //! end at once, in the step that ends it.
 
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::{
-    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Story, StoryAction, StoryRule,
-    show_duration,
+    Act, Action, EventKind, Incident, MessageKind, Mono, Name, Report, Rule, SavedReading, Severity, Story,
+    StoryAction, StoryRule, show_duration,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -102,9 +102,37 @@ impl ServiceState {
         }
     }
 
-    fn tell_later(&mut self, cx: &Context, what: What, to: BTreeSet<Name>, rule: &Rule) {
+    fn tell_later(&mut self, cx: &mut Context, what: What, to: BTreeSet<Name>, rule: &Rule) {
+        self.read_log(cx);
         let rules = vec![Arc::clone(&rule.name)];
         self.tellings.push(Telling { what, to, until: cx.now.mono + HOLD_BACK, rules });
+    }
+
+    /// Has the last lines of its log read as they are now; a message waits for them as it does for actions.
+    fn read_log(&mut self, cx: &mut Context) {
+        self.log.clear();
+        self.tail = None;
+        if let Some(log) = self.plan.log.clone()
+            && !cx.setting.no_act
+        {
+            let of = self.process();
+            self.tail = Some(cx.act(&Arc::clone(&self.plan.name), Act::Tail { log, of }));
+        }
+    }
+
+    /// The last lines of its log are there, or why they are not.
+    pub fn log_was_read(&mut self, report: &Report) {
+        self.tail = None;
+        self.log = match report {
+            Report::Done { words } => words.lines().map(str::to_owned).collect(),
+            Report::Failed { why } => vec![format!("(cannot be read: {why})")],
+            Report::Launched { .. } | Report::LaunchEnded { .. } => Vec::new(),
+        };
+        for telling in &mut self.tellings {
+            if let What::Story(_, story) = &mut telling.what {
+                story.log.clone_from(&self.log);
+            }
+        }
     }
 
     /// A notice: recorded, told, acted upon once; nothing is wrong.
@@ -198,7 +226,9 @@ impl ServiceState {
         for telling in &mut self.tellings {
             if matches!(telling.what, What::Incident) {
                 telling.to.retain(|to| !incident.told.contains(to));
-                telling.what = What::Story(MessageKind::Resolved, Box::new(story.clone()));
+                // Those who wait have heard nothing yet: this tells them all.
+                let story = Story { log: self.log.clone(), ..story.clone() };
+                telling.what = What::Story(MessageKind::Resolved, Box::new(story));
             }
         }
     }
@@ -206,10 +236,11 @@ impl ServiceState {
     /// Sends what need not wait any longer.
     pub fn release_tellings(&mut self, cx: &mut Context) {
         let now = cx.now.mono;
+        let reading = self.tail.is_some();
         let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings)
             .into_iter()
-            .partition(|telling| now >= telling.until || !telling.rules.iter().any(under_way));
+            .partition(|telling| now >= telling.until || !reading && !telling.rules.iter().any(under_way));
         self.tellings = waiting;
         for telling in ready {
             match telling.what {
@@ -271,7 +302,7 @@ impl ServiceState {
             rules: if incident.is_some() { self.story.clone() } else { Vec::new() },
             death: death.map(|(_, words)| words.clone()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
-            log: Vec::new(),
+            log: if incident.is_some_and(|incident| incident.closed.is_none()) { self.log.clone() } else { Vec::new() },
         }
     }
 

@@ -332,6 +332,13 @@ pub enum Act {
         /// The log whose last lines are kept too.
         log: Option<PathBuf>,
     },
+    /// Read the last lines of a log, for a message.
+    Tail {
+        /// Which.
+        log: PathBuf,
+        /// Whose: a link on the way to it may be that process's user's.
+        of: Option<Identity>,
+    },
 }
 
 /// A process to be signalled, and how it was found: a pid from a pidfile is believed only if whoever could write the file
@@ -354,7 +361,7 @@ impl Aim {
     }
 }
 
-/// What a command finds in its environment, as `MINDER_NAME`.
+/// What a command finds in its environment: a `NAME` here is its `MINDER_NAME`.
 pub type Facts = Vec<(&'static str, String)>;
 
 /// What is kept.

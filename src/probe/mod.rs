@@ -30,7 +30,7 @@ mod tls;
 mod watched;
 mod words;
 
-pub use snapshot::snapshot;
+pub use snapshot::{snapshot, tail_of_log};
 
 use crate::model::{CheckId, Clock, Input, Kind, Metric, MetricId, Now, Question, Reading, Sample, write_duration};
 use net::Net;

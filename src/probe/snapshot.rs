@@ -14,6 +14,8 @@ const MOST_OF_FILE: u64 = 8 << 10;
 const MOST_OPEN_FILES: usize = 200;
 const MOST_CHILDREN: usize = 100;
 const LOG_LINES: usize = 20;
+/// Of a line in a message, in characters.
+const LOG_LINE: usize = 500;
 /// As much of the end of a log is searched for its last lines.
 const MOST_OF_LOG: u64 = 64 << 10;
 
@@ -87,6 +89,16 @@ fn open_files(pid: u32) -> io::Result<String> {
     Ok(text)
 }
 
+/// The last lines of a service's log, for a message. `of` is its process: once that is gone, only root's links are followed.
+/// May hang on a dead mount: not for a thread that must not.
+pub fn tail_of_log(log: &Path, of: Option<Identity>) -> io::Result<String> {
+    let lives = |of: &Identity| proc::stat(of.pid).is_ok_and(|stat| select::identity(&stat) == *of);
+    let user = of.filter(lives).and_then(|of| proc::user(of.pid).ok());
+    let text = last_lines(log, user.unwrap_or(0))?;
+    let lines: Vec<String> = text.lines().map(|line| line.chars().take(LOG_LINE).collect()).collect();
+    Ok(lines.join("\n"))
+}
+
 /// The last lines of a log, if no stranger's link leads to it.
 fn last_lines(path: &Path, user: u32) -> io::Result<String> {
     let mut opened = careful::open(path)?;
@@ -134,6 +146,24 @@ mod tests {
         assert!(!text.contains("line 29") && !text.contains('\x1b') && !text.contains('\r'));
         let child = children()[0];
         assert!(!snapshot(select::identity(&child), None).contains("hidden"));
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_bounded_and_reached_by_nobody_elses_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, link) = (dir.path().join("log"), dir.path().join("link"));
+        let lines: String = (0..50).map(|i| format!("line {i} {}\r\n", "x".repeat(1000))).collect();
+        std::fs::write(&log, lines).unwrap();
+        let text = tail_of_log(&log, None).unwrap();
+        assert!(text.starts_with("line 30 x") && text.lines().count() == 20, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() == LOG_LINE));
+        std::os::unix::fs::symlink(&log, &link).unwrap();
+        if std::os::unix::fs::lchown(&link, Some(65534), None).is_ok() {
+            assert!(tail_of_log(&link, None).is_err());
+            let sleep = Program::start("sleep", &["60"]);
+            assert!(tail_of_log(&link, Some(sleep.identity())).is_err(), "its user is another");
+        }
+        assert!(tail_of_log(Path::new("/dev/zero"), None).is_err());
     }
 
     #[test]

@@ -60,3 +60,31 @@ fn a_test_message_arrives_or_the_reason_is_said() {
     let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && words.contains("404"), "{words}");
 }
+
+#[test]
+fn a_command_finds_the_facts_in_its_environment() {
+    let mut minder = Minder::new();
+    let (gone, facts) = (minder.dir().join("gone"), minder.dir().join("facts"));
+    minder.write(&format!(
+        r#"
+services:
+  gone:
+    checks: [file: {gone}]
+    rules:
+      - name: lost
+        when: file.missing
+        severity: critical
+        then:
+          - exec: {{ shell: "env | grep ^MINDER_ | sort > {facts}.new; mv {facts}.new {facts}" }}
+"#,
+        gone = gone.display(),
+        facts = facts.display()
+    ));
+    minder.start();
+    wait_until("it was run", SOON, || facts.exists());
+    assert_eq!(
+        std::fs::read_to_string(facts).unwrap(),
+        "MINDER_CONDITION=file.missing\nMINDER_EVENT=firing\nMINDER_INCIDENT=1\nMINDER_RULE=lost\n\
+         MINDER_SERVICE=gone\nMINDER_SEVERITY=critical\nMINDER_VALUE=file.missing\n"
+    );
+}

@@ -77,3 +77,20 @@ fn a_death_that_runsv_puts_right_is_no_alarm() {
     stays("no alarm", Duration::from_secs(2), || receiver.requests().is_empty() && runsv.pid() == Some(new));
     assert!(minder.history().contains("SIGKILL"), "it is remembered all the same: {}", minder.history());
 }
+
+#[test]
+fn a_person_restarts_what_was_taken_down() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let (runsv, old) = start(&mut minder, &receiver);
+    // By minder's own means, and at once after runit's.
+    minder.ok(&["stop", "app"]);
+    assert_eq!(runsv.pid(), None);
+    minder.ok(&["restart", "app"]);
+    let new = minder.wait_replaced("app", old, SOON);
+    assert_eq!(runsv.pid(), Some(new));
+    runsv.sv("down");
+    minder.ok(&["restart", "app"]);
+    assert_eq!(runsv.pid(), Some(minder.wait_replaced("app", new, SOON)));
+    minder.wait_status("app", "ok", SOON);
+}

@@ -304,6 +304,12 @@ impl World {
                 }
                 self.kill(service, Some(Exit::Signal { number: 15, core: false }));
             }
+            // As runit does: a restart is no start of what was taken down.
+            Act::Restart { service, control: crate::model::controls::ControlSpec::Runit(_) }
+                if self.real.get(service).is_some_and(|real| !real.wanted) =>
+            {
+                report(1, Report::Failed { why: "not restarted: its operator has taken it down".into() });
+            }
             Act::Start { service, .. } | Act::Restart { service, .. } => {
                 let start = self.real.get(service).map_or(Start::Hangs, |real| real.start);
                 let launched = Report::Launched { process: None, leftovers: 0 };
@@ -326,6 +332,7 @@ impl World {
                 }
             }
             Act::Exec { .. } if self.swallow_reports => {}
+            Act::Tail { .. } => report(1, Report::Done { words: "the last\nwords".into() }),
             Act::Signal { .. } | Act::Exec { .. } | Act::Snapshot { .. } => report(1, done),
         }
     }
@@ -365,6 +372,7 @@ fn act_words(act: &Act) -> &'static str {
         Act::Signal { .. } => "signal",
         Act::Exec { .. } => "exec",
         Act::Snapshot { .. } => "snapshot",
+        Act::Tail { .. } => "tail",
     }
 }
 

@@ -96,3 +96,25 @@ fn records_stand_before_actions() {
     let after = world.log[act..].iter().take_while(|(t, _)| *t == at);
     assert_eq!(after.filter(|(_, e)| matches!(e, Effect::Record(_))).count(), 0);
 }
+
+#[test]
+fn a_message_has_the_last_lines_of_the_log() {
+    let mut service = service("data").checks(vec![file(10)]);
+    service.log = Some("/var/log/data.log".into());
+    let missing = service.is(0, "missing", Test::Truth);
+    let moved = service.term(0, "size", Test::Truth, Term::Changed);
+    service = service.rule(rule("missing", missing, Hold::None, vec![])).rule(rule("moved", moved, Hold::None, vec![]));
+    let mut world = World::new(plan(vec![service]));
+    world.pass(1_000);
+    world.data().trouble = true;
+    world.pass(10_000);
+    world.data().trouble = false;
+    world.data().size = 9.0;
+    world.pass(10_000);
+    let logs: Vec<_> = world.messages().into_iter().map(|m| (m.kind, m.story.log.join("|"))).collect();
+    let last = || "the last|words".to_owned();
+    assert_eq!(
+        logs,
+        [(MessageKind::Firing, last()), (MessageKind::Resolved, String::new()), (MessageKind::Notice, last())]
+    );
+}

@@ -106,6 +106,39 @@ fn what_people_ask_with_sqlite3_is_there() {
 }
 
 #[test]
+fn the_readme_asks_for_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    assert!(store.close(LONG));
+    let database = |name: &str| rusqlite::Connection::open(dir.path().join(name)).unwrap();
+    let readme = include_str!("../../../README.md");
+    let mut asked = 0;
+    for line in readme.lines().filter_map(|line| line.strip_prefix("sqlite3 -readonly /var/lib/minder/")) {
+        let (name, query) = line.split_once(' ').unwrap();
+        database(name).prepare(query.trim_matches('"')).unwrap();
+        asked += 1;
+    }
+    assert_eq!(asked, 3);
+    let mut name = "";
+    for line in readme.lines().skip_while(|line| !line.starts_with("| database | view")).skip(2) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, file, views, _, columns, _] = cells[..] else { break };
+        name = if file.is_empty() { name } else { file.trim_matches('`') };
+        for view in views.split(", ").map(|view| view.trim_matches('`')) {
+            let connection = database(name);
+            let query = connection.prepare(&format!("SELECT * FROM {view}")).unwrap();
+            assert_eq!(
+                query.column_names().collect::<Vec<_>>().join(", "),
+                columns.trim_end_matches(" (JSON)"),
+                "{view}"
+            );
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 3 + 7);
+}
+
+#[test]
 fn an_error_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
