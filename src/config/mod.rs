@@ -17,7 +17,6 @@ mod keys;
 mod lexer;
 mod notifier;
 mod parser;
-mod permission;
 mod plan;
 mod resolve;
 mod rule;

@@ -2,9 +2,10 @@
 
 use super::pool::{AllHang, Pool};
 use super::tail::Tail;
-use super::{Rate, careful, owners, place};
+use super::{Rate, place};
 use crate::model::kinds::{CheckKind, File};
 use crate::model::{CheckId, Clock, Found, MetricId, MetricSet, Now, Reading, Sample, Wall};
+use crate::sys::{accounts, careful};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -147,10 +148,10 @@ impl State {
                 readings.push((AGE, Reading::Number(age(metadata, began).as_secs_f64())));
                 readings.push((MODE, text(format!("{:04o}", metadata.mode() & 0o7777))));
                 if wanted.contains(OWNER) {
-                    readings.push((OWNER, text(owners::of_user(metadata.uid()))));
+                    readings.push((OWNER, text(accounts::name_of_user(metadata.uid()))));
                 }
                 if wanted.contains(GROUP) {
-                    readings.push((GROUP, text(owners::of_group(metadata.gid()))));
+                    readings.push((GROUP, text(accounts::name_of_group(metadata.gid()))));
                 }
                 if wanted.contains(CHECKSUM) {
                     readings.push((CHECKSUM, told(self.checksum(path, metadata, began).map(Reading::Text))));

@@ -3,7 +3,6 @@
 //! Nothing here waits for anything else: processes and the machine are asked on a thread of their own, files on few threads
 //! that may hang, the network by tasks with deadlines. Each question is answered once, in time, whatever happens.
 
-mod careful;
 mod certificate;
 mod family;
 mod file;
@@ -14,7 +13,6 @@ mod fixtures;
 mod http;
 mod names;
 mod net;
-mod owners;
 mod pidfile;
 mod pool;
 mod process;

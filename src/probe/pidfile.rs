@@ -1,10 +1,9 @@
 //! Finds the process that a pidfile names. On threads that may hang.
 
-use super::careful;
 use super::select::{Candidate, Hung, Selected, Wanted, identity};
 use crate::model::kinds::Process;
 use crate::model::{AbsPath, Clock, Now};
-use crate::sys::proc;
+use crate::sys::{careful, proc};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};

@@ -1,8 +1,8 @@
 //! Finds the processes that a check means. All of this runs on threads that may hang.
 
-use super::owners;
 use crate::model::kinds::Process;
 use crate::model::{AbsPath, Clock, Identity, Kind, Mono, Pattern};
+use crate::sys::accounts;
 use crate::sys::proc::{self, Stat};
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -138,7 +138,7 @@ pub(super) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     pub(super) fn of(process: &'a Process) -> Result<Wanted<'a>, String> {
         let user = match &process.user {
-            Some(name) => Some(owners::user(name).ok_or_else(|| {
+            Some(name) => Some(accounts::uid_of(name).ok_or_else(|| {
                 format!("/etc/passwd has no user `{}`: write the number instead", name.escape_debug())
             })?),
             None => None,

@@ -1,8 +1,8 @@
 //! Looks at a process closely before it is ended, so that people can see later what it was doing. Never its environment.
 
-use super::{careful, select};
+use super::select;
 use crate::model::Identity;
-use crate::sys::proc;
+use crate::sys::{careful, proc};
 use std::fmt::Write;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
