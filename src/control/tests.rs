@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
-use crate::model::{AbsPath, Aim, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
+use crate::model::{AbsPath, Aim, ExecSpec, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
 use crate::sys::testing::{Script, kill, lives, until};
 use crate::sys::{pidfd, proc};
 use rustix::process::Signal as Kill;
@@ -136,7 +136,7 @@ fn a_start_is_launched_and_its_early_end_told_with_what_it_wrote() {
     };
     let _daemon = bench.start(control, None);
     let (exit, output) = bench.launched();
-    assert_eq!((exit, output.as_str()), (Exit::Code(4), "in /usr with 0077, blue\nbad [31mport"));
+    assert_eq!((exit, output.as_str()), (Exit::Code(4), "in /usr with 0077, blue\nbad  [31mport"));
     let log = bench.dir.path().join("output/web.log");
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -155,7 +155,7 @@ fn a_start_that_cannot_be_says_why() {
     let missing = CommandControl { start: Some(run(&["/usr/sbin/no-such-daemon"])), ..shell("") };
     assert_eq!(why(bench.act(start(missing))), "/usr/sbin/no-such-daemon: no such file");
     let stranger = CommandControl { user: Some("no-such-user".to_owned()), ..shell("") };
-    assert_eq!(why(bench.act(start(stranger))), "user no-such-user: unknown");
+    assert_eq!(why(bench.act(start(stranger))), "there is no user `no-such-user`");
     // Without a place for its output it is started all the same.
     let log = bench.dir.path().join("output/web.log");
     fs::remove_file(&log).unwrap();
@@ -283,6 +283,26 @@ fn exec_tells_what_came_of_it() {
     let late = why(bench.act(exec("{shell: 'echo so far; sleep 4711', timeout: 200ms}")));
     assert_eq!(late, "killed, because it had not ended after 200 ms: so far");
     assert_eq!(why(bench.act(exec("{command: [/no/such]}"))), "/no/such: no such file");
+}
+
+#[test]
+fn a_secret_of_the_environment_is_in_no_report() {
+    let mut bench = Bench::new();
+    let mut token: Given = serde_yaml::from_str("{env: TOKEN}").unwrap();
+    token.resolve("hunter22".to_owned());
+    let environment = BTreeMap::from([("TOKEN".to_owned(), token)]);
+    for (script, report) in [("echo $TOKEN", "exit code 0: [secret]"), ("echo $TOKEN; exit 3", "exit code 3: [secret]")]
+    {
+        let mut spec: ExecSpec = serde_yaml::from_str(&format!("{{shell: '{script}'}}")).unwrap();
+        spec.environment = environment.clone();
+        match bench.act(Act::Exec { spec: Arc::new(spec), facts: Vec::new() }) {
+            Report::Done { words } | Report::Failed { why: words } => assert_eq!(&*words, report),
+            other => panic!("{other:?}"),
+        }
+    }
+    let control = CommandControl { environment, ..shell("echo $TOKEN; exit 1") };
+    let _daemon = bench.start(control, None);
+    assert_eq!(bench.launched(), (Exit::Code(1), "[secret]".to_owned()));
 }
 
 #[test]

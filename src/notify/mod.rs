@@ -16,7 +16,7 @@ mod render;
 mod webhook;
 
 use crate::model::{
-    Clock, Delivery, Input, Mail, Message, MessageId, MessageKind, Name, Notifier, NotifierPlace, Plan,
+    Clock, Delivery, Input, Mail, Message, MessageId, MessageKind, Name, Notifier, NotifierPlace, Plan, plain,
 };
 use queue::Order;
 use std::collections::BTreeMap;
@@ -205,5 +205,5 @@ impl Notifiers {
 }
 
 fn removed(name: &str) -> String {
-    format!("the plan has no notifier `{}` any more", render::clean(name))
+    format!("the plan has no notifier `{}` any more", plain(name))
 }

@@ -61,9 +61,19 @@ impl User {
         })
     }
 
-    /// What every program that minder starts finds in its environment. Nothing of minder's own is handed on.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        [
+    /// The user with this name or number, or why there is none, in words.
+    pub fn known(name_or_number: &str) -> Result<User, String> {
+        match User::find(name_or_number) {
+            Ok(Some(user)) => Ok(user),
+            Ok(None) => Err(format!("there is no user `{name_or_number}`")),
+            Err(e) => Err(format!("user `{name_or_number}` cannot be looked up: {e}")),
+        }
+    }
+
+    /// The environment of a program that minder starts: these variables, and before them what every program finds. Nothing
+    /// of minder's own is handed on.
+    pub fn environment(&self, own: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+        let mut environment = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             ("HOME", &self.home),
             ("USER", &self.name),
@@ -71,7 +81,12 @@ impl User {
             ("SHELL", &self.shell),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+        .to_vec();
+        for (name, value) in own {
+            environment.retain(|(there, _)| *there != name);
+            environment.push((name, value));
+        }
+        environment
     }
 }
 
@@ -142,5 +157,6 @@ mod tests {
         assert_eq!(User::find("0").unwrap(), Some(root.clone()));
         assert_eq!(User::find("no-such-user-here").unwrap(), None);
         assert_eq!(User::find("nul\0inside").unwrap(), None);
+        assert_eq!(User::known("no-such-user-here").unwrap_err(), "there is no user `no-such-user-here`");
     }
 }
