@@ -1,6 +1,7 @@
 use super::*;
+use crate::daemon::RealClock;
 use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
-use crate::model::{AbsPath, Aim, ExecSpec, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
+use crate::model::{AbsPath, Aim, ExecSpec, Exit, Given, Identity, Signal, Span};
 use crate::sys::testing::{Script, kill, lives, until};
 use crate::sys::{pidfd, proc};
 use rustix::process::Signal as Kill;
@@ -10,17 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-/// The monotonic clock, as the real one is.
-pub(super) struct TestClock;
-
-impl Clock for TestClock {
-    fn now(&self) -> Now {
-        let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let nanoseconds = u64::try_from(t.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap();
-        Now { mono: Mono(nanoseconds), wall: Wall(0) }
-    }
-}
 
 pub(super) struct Bench {
     pub controls: Controls,
@@ -32,7 +22,7 @@ impl Bench {
     pub fn new() -> Bench {
         let (tx, rx) = unbounded_channel();
         let dir = tempfile::tempdir().unwrap();
-        Bench { controls: Controls::new(tx, Arc::new(TestClock), dir.path().join("output")), rx, dir }
+        Bench { controls: Controls::new(tx, Arc::new(RealClock), dir.path().join("output")), rx, dir }
     }
 
     pub fn input(&mut self, time: Duration) -> Option<Input> {
@@ -323,7 +313,7 @@ fn many_slow_actions_keep_no_other_waiting() {
 fn starter() {
     let Some(dir) = std::env::var_os("MINDER_TEST_STARTER") else { return };
     let (tx, _rx) = unbounded_channel();
-    let controls = Controls::new(tx, Arc::new(TestClock), Path::new(&dir).join("output"));
+    let controls = Controls::new(tx, Arc::new(RealClock), Path::new(&dir).join("output"));
     let script = format!(
         "echo $$ >{0}/pid.new; mv {0}/pid.new {0}/pid; while :; do echo tick; sleep 0.01; done",
         Path::new(&dir).display()

@@ -217,12 +217,12 @@ fn sha256(path: &Path) -> io::Result<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::RealClock;
+    use crate::daemon::RealClock;
     use std::sync::mpsc;
 
     #[tokio::test]
     async fn what_hangs_takes_its_own_thread_only() {
-        let files = Files::new(Arc::new(RealClock::new()));
+        let files = Files::new(Arc::new(RealClock));
         let ask =
             |check| files.ask(CheckId(check), File { path: "/".parse().unwrap(), matches: None }, MetricSet::default());
         assert!(ask(1).await.reading(SIZE).number().is_some());

@@ -6,10 +6,6 @@
 mod certificate;
 mod family;
 mod file;
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod fixtures;
 mod http;
 mod names;
 mod net;
@@ -18,10 +14,14 @@ mod pool;
 mod process;
 mod rate;
 mod select;
+#[cfg(test)]
+mod servers;
 mod snapshot;
 mod system;
 mod tail;
 mod tcp;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -105,7 +105,8 @@ fn last_lines(path: &Path, user: u32) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::{Program, until};
+    use crate::probe::testing::Program;
+    use crate::sys::testing::until;
 
     #[test]
     fn a_process_is_seen_without_its_environment() {

@@ -143,7 +143,7 @@ fn secrets(spec: &Tcp) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::*;
+    use super::super::servers::*;
     use super::*;
     use crate::model::Kind;
     use tokio::net::TcpStream;

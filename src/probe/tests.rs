@@ -1,8 +1,9 @@
 //! Questions about real processes and files, and their answers.
 
-use super::fixture::{Program, World, question, until};
+use super::testing::{Program, World, question};
 use crate::model::{CheckId, Found, Identity, Question, Reading, Sample};
 use crate::sys::proc;
+use crate::sys::testing::until;
 use std::path::Path;
 use std::time::Duration;
 

@@ -246,7 +246,7 @@ impl TimeProvider for WallClock {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::*;
+    use super::super::servers::*;
     use super::*;
     use crate::model::{MetricSet, Reading};
 
