@@ -191,9 +191,7 @@ fn rule_file(path: &Path) -> Result<String, Refused> {
     let name = path.display();
     let plain = |message: String| Refused { message, help: None };
     only_root_or_us(path).map_err(|why| match why {
-        Distrust::Unseen { error, .. } if error.kind() == io::ErrorKind::NotFound => {
-            plain(format!("there is no {name}"))
-        }
+        Distrust::Unseen(_, error) if error.kind() == io::ErrorKind::NotFound => plain(format!("there is no {name}")),
         why => Refused { message: not_trusted(path, &why), help: Some(why.help()) },
     })?;
     let bytes = bounded(path, FILE_SIZE).map_err(|e| match e {

@@ -27,19 +27,14 @@ pub enum Distrust {
         /// `its group` or `everybody`.
         who: &'static str,
     },
-    /// It cannot be looked at.
-    #[error("cannot look at {}: {error}", path.display())]
-    Unseen {
-        /// What.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
+    /// It cannot be looked at, and why.
+    #[error("cannot look at {}: {why}", .0.display(), why = .1)]
+    Unseen(PathBuf, io::Error),
 }
 
 impl From<Lost> for Distrust {
     fn from(Lost { path, error }: Lost) -> Distrust {
-        Distrust::Unseen { path, error }
+        Distrust::Unseen(path, error)
     }
 }
 
@@ -52,7 +47,7 @@ impl Distrust {
                 let bit = if *who == "everybody" { "o" } else { "g" };
                 format!("take the right away: chmod {bit}-w {}", path.display())
             }
-            Distrust::Unseen { .. } => "minder must be able to look at every directory on the way".to_owned(),
+            Distrust::Unseen(..) => "minder must be able to look at every directory on the way".to_owned(),
         }
     }
 }
@@ -135,7 +130,7 @@ mod tests {
         assert!(ask(&file.join("x")).unwrap_err().contains("Not a directory"));
         assert!(matches!(
             only_root_or(us, &dir.path().join("none")),
-            Err(Distrust::Unseen { error, .. }) if error.kind() == io::ErrorKind::NotFound
+            Err(Distrust::Unseen(_, error)) if error.kind() == io::ErrorKind::NotFound
         ));
 
         if us == 0 {
