@@ -4,7 +4,7 @@ use super::Engine;
 use super::act::{Goal, Work};
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::{Command, EventKind, MessageKind, Name, RequestId, Story};
+use crate::model::{Command, EventKind, MessageKind, Name, RequestId, Story, clip, plain};
 use std::sync::Arc;
 
 impl Engine {
@@ -138,7 +138,7 @@ fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a Name>) ->
         .map(|known| (strsim::damerau_levenshtein(known, name), known))
         .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)
         .min();
-    let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+    let name = clip(&plain(name), 100);
     match near {
         Some((_, meant)) => format!("there is no {what} `{name}`; did you mean `{meant}`?"),
         None => format!("there is no {what} `{name}`"),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::control::tests::{Bench, TestClock, path, why};
+use crate::control::tests::{Bench, path, why};
+use crate::daemon::RealClock;
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, CheckId, Found, Input, Kind, MetricSet, Question, Report, Span};
 use crate::sys::testing::{Script, kill, lives, until};
@@ -57,13 +58,13 @@ impl Service {
     }
 
     fn start(&self) -> Result<String, String> {
-        start(&self.control(), &TestClock)
+        start(&self.control(), &RealClock)
     }
     fn stop(&self) -> Result<String, String> {
-        stop(&self.control(), &TestClock)
+        stop(&self.control(), &RealClock)
     }
     fn restart(&self) -> Result<String, String> {
-        restart(&self.control(), &TestClock)
+        restart(&self.control(), &RealClock)
     }
 }
 
