@@ -419,7 +419,7 @@ impl ServiceState {
     }
 
     /// What the probe said with the sample that the rule looks at.
-    fn note_of(&self, rule: &Rule) -> Option<String> {
+    pub fn note_of(&self, rule: &Rule) -> Option<String> {
         let mut note = None;
         rule.when.each(&mut |comparison| {
             let check = self.checks.get(usize::from(comparison.term.metric().check));
@@ -535,13 +535,32 @@ impl ServiceState {
             Some(Severity::Warning) => return Status::Warning,
             _ => {}
         }
-        let unsure = self.checks.iter().zip(&self.plan.checks).enumerate().any(|(c, (state, check))| {
-            !state.rules.is_empty()
+        if self.unsure(now).next().is_some() { Status::Unknown } else { Status::Ok }
+    }
+
+    /// The checks of which nothing can be said, though rules ask for it.
+    fn unsure(&self, now: Mono) -> impl Iterator<Item = usize> {
+        let checks = self.checks.iter().zip(&self.plan.checks).enumerate();
+        checks.filter_map(move |(c, (state, check))| {
+            let unsure = !state.rules.is_empty()
                 && (state.is_silent(check, now)
                     || state.life.as_ref().is_some_and(|life| life.identity.is_none())
-                        && self.down(c, now) == Reading::Unknown)
-        });
-        if unsure { Status::Unknown } else { Status::Ok }
+                        && self.down(c, now) == Reading::Unknown);
+            unsure.then_some(c)
+        })
+    }
+
+    /// Why nothing can be said: what the probe said of the first such check.
+    pub fn unsure_words(&self, now: Mono) -> Option<String> {
+        let c = self.unsure(now).next()?;
+        let name = &self.plan.checks[c].name;
+        Some(match &self.checks[c].latest {
+            None => format!("{name} has not answered yet"),
+            Some(sample) => match &sample.note {
+                Some(note) => format!("{name}: {note}"),
+                None => format!("{name} says nothing"),
+            },
+        })
     }
 
     /// How bad the worst firing rule is.
