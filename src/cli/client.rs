@@ -107,10 +107,19 @@ impl Client {
         let path = self.path.display();
         let words = match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                format!("minder is not running here: nothing answers at {path}. Start it with `minder run`.")
+                let mut words =
+                    format!("minder is not running here: nothing answers at {path}. Start it with `minder run`.");
+                // Its directory is closed to others, and shows all the same that the machine has one.
+                let machine = Path::new(paths::MACHINE_SOCKET);
+                if !rustix::process::geteuid().is_root() && machine.parent().is_some_and(Path::exists) {
+                    words.push_str(" The one of this machine belongs to root: ask it as root, by sudo.");
+                }
+                words
             }
             io::ErrorKind::PermissionDenied => {
-                format!("no permission to speak with minder at {path}: only root and the user that it runs as may.")
+                format!(
+                    "no permission to speak with minder at {path}: only root and the user that it runs as may. Try sudo."
+                )
             }
             _ => format!("minder at {path} cannot be reached: {e}"),
         };

@@ -3,7 +3,7 @@
 use super::client::{Client, encode};
 use super::screen::Screen;
 use super::{Failure, Outcome, code};
-use crate::model::{Event, Wall, parse_duration, plain};
+use crate::model::{Event, EventKind, Wall, parse_duration, plain};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     since: Option<Duration>,
     /// Of this kind, such as fired, resolved, died, acted
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with = "check", value_parser = EventKind::WORDS, hide_possible_values = true)]
     kind: Option<String>,
     /// At most so many: the latest events [default: 50], the oldest samples [default: all]
     #[arg(long, value_name = "N")]
@@ -114,13 +114,16 @@ fn events(args: &Args, client: &Client) -> Result<String, Failure> {
         }
         return Ok(out);
     }
+    if events.is_empty() {
+        let _ = writeln!(std::io::stderr(), "nothing is recorded of this");
+    }
     let screen = Screen::here();
     let zone = TimeZone::system();
     let width = events.iter().filter_map(|e| e.service.as_deref()).map(|s| s.chars().count()).max().unwrap_or(0).max(6);
     for event in &events {
         let time = event.at.zoned(zone.clone()).strftime("%F %T").to_string();
         let service = event.service.as_deref().unwrap_or("minder");
-        let words = screen.fit(&event.kind.to_string(), 19 + 2 + width + 2 + 11 + 2);
+        let words = screen.wrap(&event.kind.to_string(), 19 + 2 + width + 2 + 11 + 2);
         let _ = writeln!(out, "{}  {:width$}  {:11}  {words}", screen.dim(&time), plain(service), event.kind.word());
     }
     Ok(out)
@@ -153,6 +156,10 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
     if args.json {
         return json(&all);
     }
+    if all.rows.is_empty() {
+        let _ = writeln!(std::io::stderr(), "no samples are kept of this time");
+    }
+    let zone = TimeZone::system();
     let mut out = String::new();
     let (gap, empty) = if args.csv { (",", "") } else { ("  ", "-") };
     let heads = std::iter::once("time").chain(all.metrics.iter().map(String::as_str));
@@ -160,9 +167,10 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
     let _ = writeln!(out, "{}", heads.join(gap).trim_end());
     for (at, values) in &all.rows {
         // People are spared the digits that programs want.
-        let digits = |v: f64| if args.csv { v } else { (v * 1000.0).round() / 1000.0 };
+        let digits = |v: f64| if args.csv { v } else { significant(v) };
         let numbers = values.iter().map(|v| v.map_or(empty.to_owned(), |v| digits(v).to_string()));
-        let cells = std::iter::once(at.utc()).chain(numbers);
+        let time = if args.csv { at.utc() } else { at.zoned(zone.clone()).strftime("%F %T").to_string() };
+        let cells = std::iter::once(time).chain(numbers);
         let cells: Vec<String> =
             if args.csv { cells.collect() } else { cells.enumerate().map(|(i, c)| column((i, &c))).collect() };
         let _ = writeln!(out, "{}", cells.join(gap).trim_end());
@@ -172,6 +180,13 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Failure::new(code::WRONG, e.to_string()))
+}
+
+/// Four digits that count: a latency of a few microseconds is as readable as gigabytes.
+fn significant(v: f64) -> f64 {
+    let digits = if v == 0.0 { 0.0 } else { (3.0 - v.abs().log10().floor()).max(0.0) };
+    let scale = 10f64.powf(digits);
+    (v * scale).round() / scale
 }
 
 /// A cell of a table for people.
@@ -205,6 +220,15 @@ mod tests {
         assert_eq!(all.metrics, ["down", "cpu", "memory"]);
         assert_eq!(all.rows[0].1, [Some(0.0), Some(5.0), None]);
         assert_eq!(all.rows[1].1, [Some(1.0), None, Some(9.0)]);
+    }
+
+    #[test]
+    fn four_digits_count() {
+        for (value, shown) in
+            [(0.006_241_083, "0.006241"), (123_456_789.4, "123456789"), (99.999_99, "100"), (0.0, "0"), (-1.5, "-1.5")]
+        {
+            assert_eq!(significant(value).to_string(), shown);
+        }
     }
 
     #[test]

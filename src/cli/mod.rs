@@ -31,7 +31,7 @@ pub mod code {
 #[derive(Debug, Parser)]
 #[command(name = "minder", version, after_help = EXIT_CODES)]
 struct Cli {
-    /// The daemon's socket [default: $MINDER_SOCKET, else /run/minder/minder.sock for root, $XDG_RUNTIME_DIR/minder/minder.sock for others]
+    /// The daemon's socket [default: $MINDER_SOCKET, else /run/minder/minder.sock for root, $XDG_RUNTIME_DIR/minder/minder.sock for others, or beside their state]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(subcommand)]

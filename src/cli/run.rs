@@ -47,6 +47,21 @@ pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<Outcome, Failur
     match daemon::run(options) {
         Ok(()) => Ok(Outcome { text: String::new(), code: code::WELL }),
         Err(daemon::Error::Rules(report)) => Err(Failure::report(report)),
-        Err(e) => Err(Failure::new(code::WRONG, e.to_string())),
+        Err(e) => Err(Failure::new(code::WRONG, whole(&e))),
     }
+}
+
+/// An error with everything that it comes from: none of them repeats the next.
+fn whole(error: &daemon::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    let taken = matches!(error, daemon::Error::System { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse);
+    if taken {
+        words.push_str("\nSomething listens there already, perhaps another minder: see `minder status`. The rules may name another address for the page: `dashboard: { listen: \"127.0.0.1:8901\" }`.");
+    }
+    words
 }

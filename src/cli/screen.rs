@@ -65,6 +65,33 @@ impl Screen {
         if self.color && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
+    /// The text without what could move the cursor, in as many lines as it needs: the first begins where so much of the
+    /// line is used, and the others stand under it.
+    pub fn wrap(&self, text: &str, used: usize) -> String {
+        let text = plain(text);
+        let Some(width) = self.width else { return text.into_owned() };
+        // Where hardly anything is left, the terminal breaks lines as well as we could.
+        let room = width.saturating_sub(used);
+        if room < 20 {
+            return text.into_owned();
+        }
+        let mut lines = vec![String::new()];
+        for word in text.split(' ') {
+            let line = lines.last().map_or(0, |line| line.chars().count());
+            if line > 0 && line + 1 + word.chars().count() > room {
+                lines.push(String::new());
+            } else if line > 0
+                && let Some(line) = lines.last_mut()
+            {
+                line.push(' ');
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(word);
+            }
+        }
+        lines.join(&format!("\n{:used$}", ""))
+    }
+
     /// The text without what could move the cursor, cut to what is left of a line of which so much is used.
     pub fn fit(&self, text: &str, used: usize) -> String {
         clip(&plain(text), self.width.map_or(usize::MAX, |width| width.saturating_sub(used).max(10)))
@@ -94,6 +121,8 @@ mod tests {
         assert_eq!(narrow.fit("abcdefghijklmnop", 20), "abcdefghi…");
         assert_eq!(narrow.fit("ends\x1b[31m", 0), "ends [31m");
         assert_eq!(narrow.redraw("a\nb\nc\nd\n"), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
+        assert_eq!(narrow.wrap("one two three four five six", 4), "one two three four five\n    six");
+        assert_eq!(narrow.wrap("ends\x1b[31m", 4), "ends [31m");
         let piped = Screen { width: None, height: usize::MAX, color: false };
         assert_eq!(piped.redraw("a\n"), "a\n\n");
         assert_eq!(piped.fit(&"x".repeat(500), 20).len(), 500);

@@ -157,24 +157,31 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
         let _ = writeln!(
             out,
             "  {state} {}",
-            screen.fit(&format!("{}{hold} -> {}", rule.condition, rule.actions.join(", ")), 12)
+            screen.wrap(&format!("{}{hold} -> {}", rule.condition, rule.actions.join(", ")), 12)
         );
         for value in &rule.values {
             let limit = if value.limit.is_empty() { String::new() } else { format!("  (bad if {})", value.limit) };
-            let _ = writeln!(out, "            {}", screen.fit(&format!("{} {}{limit}", value.metric, value.text), 12));
+            let _ =
+                writeln!(out, "            {}", screen.wrap(&format!("{} {}{limit}", value.metric, value.text), 12));
         }
     }
     out.push_str("\nchecks\n");
     for check in &service.checks {
         let age = check.at.map_or("not asked yet".to_owned(), |at| format!("{} ago", show_age(snapshot.at - at)));
         let label = screen.paint(check.status, &format!("{} {}", mark(check.status), plain(&check.name)));
-        let _ = writeln!(out, "  {label}  {}", screen.fit(&format!("{}, {age}", check.about), 8 + check.name.len()));
+        let _ = writeln!(
+            out,
+            "  {label}  {}",
+            screen.wrap(&format!("{}, {age}", check.about), 6 + check.name.chars().count())
+        );
         if let Some(note) = &check.note {
-            let _ = writeln!(out, "      {}", screen.fit(note, 6));
+            let _ = writeln!(out, "      {}", screen.wrap(note, 6));
         }
-        let metrics: Vec<String> = check.metrics.iter().map(|m| format!("{} {}", m.name, m.text)).collect();
+        // What there is none of, such as the memory of a process that is gone, has nothing to say.
+        let metrics = check.metrics.iter().filter(|m| !m.is_absent());
+        let metrics: Vec<String> = metrics.map(|m| format!("{} {}", m.name, m.text)).collect();
         if !metrics.is_empty() {
-            let _ = writeln!(out, "      {}", screen.fit(&metrics.join(", "), 6));
+            let _ = writeln!(out, "      {}", screen.wrap(&metrics.join(", "), 6));
         }
     }
 }

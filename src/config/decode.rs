@@ -94,6 +94,9 @@ impl de::Error for Error {
 
 /// "did you mean", and what else may stand there.
 fn unknown_help<'a>(word: &str, allowed: &[&'a str]) -> (Option<&'a str>, String) {
+    if allowed.contains(&"expect") && matches!(word, "status" | "header" | "json") {
+        return (None, format!("what an answer must be stands under `expect`: `expect: {{ {word}: .. }}`"));
+    }
     let meant = nearest(word, allowed.iter().copied());
     let all = match allowed {
         [] => "there is nothing to be said here".to_owned(),

@@ -80,8 +80,41 @@ impl Diagnostic {
     }
 }
 
-/// "did you mean" what is nearest to this word, if anything is near.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// What other programs call what has another name here; the first of these names that may stand there is meant.
+const FOREIGN: &[(&[&str], &[&str])] = &[
+    (&["interval", "period", "frequency"], &["every"]),
+    (&["env", "environ"], &["environment"]),
+    (&["cwd", "chdir", "workdir", "working_dir", "working_directory"], &["directory"]),
+    (&["expr", "if", "condition"], &["when"]),
+    (&["then", "do", "action", "actions"], &["then"]),
+    (&["alert", "warn", "page", "message", "mail"], &["notify"]),
+    (&["host", "hostname", "smtp"], &["server", "address"]),
+    (&["port"], &["listen", "address"]),
+    (&["bind"], &["listen"]),
+    (&["path", "pid"], &["pidfile"]),
+    (&["cmd", "args", "program"], &["command", "match"]),
+    (&["retries", "attempts", "max"], &["limit"]),
+    (&["rss", "ram"], &["memory"]),
+    (&["fd", "files", "open_files"], &["fds"]),
+    (&["response_time", "duration", "time"], &["latency"]),
+    (&["code", "status_code"], &["status"]),
+    (&["cert", "certificate.expires", "cert_expires", "ssl.expires", "tls.expires"], &["cert.expires"]),
+    (&["start_period"], &["grace"]),
+    (&["alerts", "triggers"], &["rules"]),
+    (&["healthcheck", "probes"], &["checks"]),
+];
+
+/// "did you mean" what is nearest to this word, if anything is near: in its letters, in its meaning, or as its beginning.
+pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    near_in_letters(word, candidates.clone()).or_else(|| {
+        let names = FOREIGN.iter().find(|(words, _)| words.contains(&word)).map_or(&[][..], |(_, names)| names);
+        let meant = names.iter().find_map(|name| candidates.clone().into_iter().find(|candidate| candidate == name));
+        let longer = |candidate: &&str| (3..=64).contains(&word.len()) && candidate.starts_with(word);
+        meant.or_else(|| candidates.into_iter().take(1000).find(longer))
+    })
+}
+
+fn near_in_letters<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Attacker's input may be long, and the distance costs the product of both lengths.
     if word.len() > 64 {
         return None;

@@ -139,7 +139,7 @@ fn foreign(symbol: &str, at: usize) -> Wrong {
         ";" => wrong.help("actions are separated by commas"),
         "." => wrong.help("numbers begin with a digit: `0.5`"),
         "/" | "@" | "\\" => {
-            wrong.help("what takes arguments stands in the rule's other form: a map with `when` and `then`")
+            wrong.help("texts stand in double quotes; an action with arguments in the other form, under `then`")
         }
         "→" => wrong.help("write `->`"),
         "≥" | "≤" | "≠" => wrong.help("write `>=`, `<=` or `!=`"),

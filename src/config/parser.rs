@@ -50,7 +50,31 @@ impl<'a> Parser<'a> {
         let range = self.peek().range.clone();
         match &self.peek().kind {
             Kind::End => Wrong::new(range, format!("expected {expected}, and the line ends here")),
-            _ => Wrong::new(range, format!("expected {expected}, found {}", quoted(self.text()))),
+            _ => {
+                let wrong = Wrong::new(range, format!("expected {expected}, found {}", quoted(self.text())));
+                match self.foreign_word() {
+                    Some(help) => wrong.help(help),
+                    None => wrong,
+                }
+            }
+        }
+    }
+
+    /// Words of other languages, and what is written here.
+    fn foreign_word(&self) -> Option<&'static str> {
+        let first = &self.line[self.tokens[0].range.clone()];
+        match self.text() {
+            "AND" | "OR" | "NOT" => Some("`and`, `or` and `not` are written in small letters"),
+            "within" | "during" | "since" => Some("how long or how often stands behind `for`: `for 5m`, `for 3 of 5`"),
+            "contains" | "like" => Some("a text is compared with a regular expression: `matches \"..\"`"),
+            "is" | "eq" => Some("to compare, write `==`"),
+            "over" | "above" | "gt" => Some("to compare, write `>`"),
+            "under" | "below" | "lt" => Some("to compare, write `<`"),
+            _ if matches!(first, "if" | "when" | "alert") => {
+                Some("a rule begins with its condition, and `->` stands before what is done: `process.down -> restart`")
+            }
+            "then" => Some("write `->` before what is done"),
+            _ => None,
         }
     }
 
@@ -376,6 +400,10 @@ fn not_a_quantity(text: &str, range: &Range<usize>, e: &NotAQuantity) -> Wrong {
         NotAQuantity::UnknownUnit { meant: Some(meant), unit } => {
             wrong.help(format!("did you mean `{}{meant}`?", text.trim_end_matches(unit.as_str())))
         }
+        NotAQuantity::UnknownUnit { unit, .. } if unit == "xx" => wrong.help(
+            "classes such as `2xx` stand in the check, `expect: { status: 2xx }`, and are judged by `failed`; here, \
+             write `>= 200`",
+        ),
         NotAQuantity::UnknownUnit { .. } => wrong.help(
             "the units are `%`, `B kB MB GB TB`, `KiB MiB GiB TiB`, `ms s m h d w`, and `/s` after a size or number",
         ),

@@ -155,13 +155,15 @@ impl<'a> Builder<'a> {
                 Some(later) if later.bytes().all(|b| b.is_ascii_digit()) && later.trim_start_matches('0') > "1" => {
                     let message = format!("this file is written in version {} of the rule language", quoted(later));
                     let diagnostic = Diagnostic::new(node.place, message.replace('`', ""));
-                    self.found.push(diagnostic.help("this minder reads version 1: a later one is needed"));
+                    self.found.push(diagnostic.help(
+                        "this minder reads version 1, written `version: 1`; a file of another program is no rule file",
+                    ));
                     self.incomplete = true;
                     return false;
                 }
                 _ => {
                     let message = format!("expected the version of the rule language, `1`, found {}", node.describe());
-                    self.found.push(Diagnostic::new(node.place, message));
+                    self.found.push(Diagnostic::new(node.place, message).help("write `version: 1`"));
                 }
             },
         }

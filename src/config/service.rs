@@ -137,6 +137,10 @@ impl<'a> Builder<'a> {
                     Some(word) if names().any(|name| name == word) => {
                         diagnostic.help(format!("write its keys, too: `control: {{ {word}: .. }}`"))
                     }
+                    Some(word) if LATER_CONTROLS.contains(&word) => diagnostic.help(format!(
+                        "the control `{word}` comes with a later version of minder; until then, `command` can start and \
+                         stop it"
+                    )),
                     _ => diagnostic.help(format!("the controls are {}", listed(names()))),
                 });
                 return None;
@@ -249,6 +253,10 @@ impl<'a> Builder<'a> {
         let keep = item.get("keep").map(|(_, list)| self.keep(list, kind_name, metrics)).unwrap_or_default();
         let asked = Asked { name: name.to_string(), kind: Some((kind_name, metrics)), every };
         if keys.is_empty() && self.found.len() > before {
+            return ReadCheck { asked, place, check: None };
+        }
+        if let Some(diagnostic) = misread(kind_name, keys, self.source(keys.place)) {
+            self.found.push(diagnostic);
             return ReadCheck { asked, place, check: None };
         }
         let keys = long_form(keys, *short);
@@ -369,6 +377,32 @@ impl<'a> Builder<'a> {
 /// A check whose kind is not known.
 fn nobody() -> Asked {
     Asked { name: String::new(), kind: None, every: Duration::ZERO }
+}
+
+/// What can be read, and is not what was meant: the name of a process where its pidfile may stand, and an escape outside
+/// of double quotes, which would be sent as it is written.
+fn misread(kind: &str, keys: &Node, source: &str) -> Option<Diagnostic> {
+    match (kind, keys.text()) {
+        ("process", Some(text)) if !text.starts_with('/') => {
+            let message = format!("{} is not the path of a pidfile, which may stand here", quoted(text));
+            let help = match text.strip_suffix(".pid") {
+                Some(_) => format!("write its whole path, such as `/run/{text}`"),
+                None => format!("to find a process by its name, write `process: {{ name: {text} }}`"),
+            };
+            Some(Diagnostic::new(keys.place, message).help(help))
+        }
+        ("tcp", _) => {
+            let (_, send) = keys.get("send")?;
+            let text = send.text()?;
+            let escapes = ["\\r", "\\n", "\\t", "\\0", "\\x"].iter().any(|escape| text.contains(escape));
+            let double = source.get(send.place.start..).is_some_and(|rest| rest.starts_with('"'));
+            (escapes && !double).then(|| {
+                Diagnostic::new(send.place, "only in double quotes does YAML turn `\\r\\n` into the end of a line")
+                    .help(format!("write `send: \"{}\"`", text.replace('"', "\\\"")))
+            })
+        }
+        _ => None,
+    }
 }
 
 /// The keys of a kind or control, of which the text alone may stand for one.

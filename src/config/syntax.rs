@@ -106,6 +106,9 @@ pub(super) fn rule(line: &str) -> Result<Line, Wrong> {
             }
             Kind::Close => Wrong::new(seen, UNOPENED),
             Kind::Number => parser.unexpected("`and`, `or`, `for` or `->`").help("a hold begins with `for`: `for 5m`"),
+            Kind::Op if hold.it != Hold::None => {
+                parser.unexpected("`->`").help("the hold stands behind the whole condition: `process.cpu > 80% for 5m`")
+            }
             _ if hold.it != Hold::None => parser.unexpected("`->`"),
             _ => parser.unexpected("`and`, `or`, `for` or `->`"),
         });

@@ -15,7 +15,9 @@ pub(super) fn trap_at(diagnostic: Diagnostic, text: &str) -> Diagnostic {
     if !(rule.contains("->") || line.starts_with("when:")) || rule.starts_with('\'') {
         return diagnostic;
     }
-    let advice = format!("put the rule in single quotes: '{}'", rule.replace('\'', "''"));
+    // Double quotes around a rule that has some within.
+    let bare = rule.strip_prefix('"').and_then(|rule| rule.strip_suffix('"')).unwrap_or(rule);
+    let advice = format!("put the rule in single quotes: '{}'", bare.replace('\'', "''"));
     match rule.chars().next() {
         Some(first) if TAKEN.contains(&first) => {
             diagnostic.help(format!("YAML takes a `{first}` at the beginning of a value for itself")).help(advice)
@@ -40,6 +42,7 @@ pub(super) fn scan_error(text: &str, at: Place, info: &str, open: Option<usize>)
             return Diagnostic::new(place, "a tab in the indentation").help("YAML is indented with spaces only");
         }
     }
+    let lost = info.contains("did not find expected '-' indicator") || info.contains("did not find expected key");
     let message = match info {
         _ if info.contains("mapping values are not allowed") => {
             "YAML takes `: ` for the start of a map here, and there cannot be one".to_owned()
@@ -47,8 +50,16 @@ pub(super) fn scan_error(text: &str, at: Place, info: &str, open: Option<usize>)
         _ if info.contains("recursion limit") => "lists and maps are nested too deeply".to_owned(),
         _ if info.contains("unknown anchor") => "no anchor (`&`) of this name stands above".to_owned(),
         _ if info.contains("unexpected character") => "no YAML value begins with this character".to_owned(),
+        _ if lost => "YAML cannot read this as a part of what stands above it".to_owned(),
+        _ if info.contains("unknown escape character") => {
+            "in double quotes a backslash begins an escape of YAML's, and there is none of this letter".to_owned()
+        }
         _ => format!("this is not YAML: {info}"),
     };
+    if info.contains("unknown escape character") {
+        return Diagnostic::new(at, message)
+            .help("in single quotes a backslash is a backslash, which regular expressions want");
+    }
     let here = trap_at(Diagnostic::new(at, message.clone()), text);
     if !here.help.is_empty() {
         return here;
@@ -58,5 +69,11 @@ pub(super) fn scan_error(text: &str, at: Place, info: &str, open: Option<usize>)
     }
     let start = above_start + (above[above_start..].len() - above[above_start..].trim_start().len());
     let on_above = trap_at(Diagnostic::new(Place { start, end: above.len().max(start), ..at }, message), text);
-    if on_above.help.is_empty() { here } else { on_above }
+    match on_above.help.is_empty() {
+        true if lost => {
+            here.help("what belongs together begins in the same column, and what is within it is indented deeper")
+        }
+        true => here,
+        false => on_above,
+    }
 }

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{
     Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Mono, Plan, Question, Record, Report,
-    RequestId, Snapshot,
+    RequestId, Snapshot, services_words,
 };
 use crate::notify::Notifiers;
 use crate::probe::{self, Probes};
@@ -160,6 +160,8 @@ impl Core {
                 }
                 Effect::Reply(request, answer) => {
                     if let Some(reply) = self.people.waiting.remove(&request) {
+                        // Whoever is told the outcome sees it, too, if he looks at once.
+                        self.people.snapshot = None;
                         let _ = reply.send(answer);
                     }
                 }
@@ -274,7 +276,7 @@ impl Core {
     fn take_plan(&mut self, Reloaded { outcome, reply }: Reloaded) {
         let answer = match outcome {
             Ok(mut plan) => {
-                let mut words = format!("{} services are watched now", plan.services.len());
+                let mut words = format!("watching {} now", services_words(plan.services.len()));
                 if plan.dashboard.listen != self.plan.dashboard.listen {
                     words.push_str("; the page moves to its new address when minder is started again");
                     plan.dashboard = self.plan.dashboard.clone();

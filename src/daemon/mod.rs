@@ -11,7 +11,7 @@ use crate::control::Controls;
 use crate::dashboard::{self, Front};
 use crate::engine::Engine;
 use crate::listen::Listen;
-use crate::model::{Clock, Input, Plan, Setting};
+use crate::model::{Clock, Input, Plan, Setting, services_words};
 use crate::notify::Notifiers;
 use crate::probe::Probes;
 use crate::store::{self, Store};
@@ -46,7 +46,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::OpenError),
     /// Something that minder needs of the system is not to be had.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}")]
     System {
         /// What it was about to do.
         what: String,
@@ -126,9 +126,9 @@ async fn wire(
         tracing::warn!("{note}");
     }
     tracing::info!(
-        "minder {} watches {} services by the rules in {}; its page is at http://{listen_on}",
+        "minder {} watches {} by the rules in {}; its page is at http://{listen_on}",
         env!("CARGO_PKG_VERSION"),
-        plan.services.len(),
+        services_words(plan.services.len()),
         options.rules.display(),
     );
     let setting = Setting {

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Where root's minder, which is the machine's own, is spoken to.
+pub const MACHINE_SOCKET: &str = "/run/minder/minder.sock";
+
 /// The rules: `/etc/minder`; `./rules` only where that does not exist. Run as root, minder then refuses rules that
 /// anybody else could have written: the reader of rules sees to it.
 pub fn rules() -> PathBuf {
@@ -32,7 +35,7 @@ pub fn socket() -> PathBuf {
         return path;
     }
     if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/run/minder/minder.sock");
+        return PathBuf::from(MACHINE_SOCKET);
     }
     match given("XDG_RUNTIME_DIR") {
         Some(runtime) => runtime.join("minder/minder.sock"),

@@ -134,7 +134,7 @@ impl ServiceState {
     }
 
     /// What the probe said with the sample that the rule looks at.
-    fn note_of(&self, rule: &Rule) -> Option<String> {
+    pub fn note_of(&self, rule: &Rule) -> Option<String> {
         let mut note = None;
         rule.when.each(&mut |comparison| {
             let check = self.checks.get(usize::from(comparison.term.metric().check));

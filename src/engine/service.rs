@@ -1,6 +1,6 @@
 //! One service: what is known of it, what comes in, what comes of it, and its status.
 
-use super::act::Work;
+use super::act::{Goal, Work};
 use super::budget::Used;
 use super::check::{CheckState, exit_reading, for_history, watched_path};
 use super::context::Context;
@@ -231,7 +231,9 @@ impl ServiceState {
             self.control_known = true;
         }
         let is = self.is_wanted_down();
-        let by_us = self.stopped || self.is_acting();
+        // What a person is about to overrule is no news either.
+        let overruled = self.work.as_ref().is_some_and(|work| work.person && work.goal != Goal::Stop);
+        let by_us = self.stopped || self.is_acting() || overruled;
         if was != is && !by_us {
             let by = self.plan.control.as_ref().map_or("its supervisor", |control| control.name());
             let kind = EventKind::Intended { up: !is, by: format!("the operator ({by})") };
@@ -380,13 +382,32 @@ impl ServiceState {
             Some(Severity::Warning) => return Status::Warning,
             _ => {}
         }
-        let unsure = self.checks.iter().zip(&self.plan.checks).enumerate().any(|(c, (state, check))| {
-            !state.rules.is_empty()
+        if self.unsure(now).next().is_some() { Status::Unknown } else { Status::Ok }
+    }
+
+    /// The checks of which nothing can be said, though rules ask for it.
+    fn unsure(&self, now: Mono) -> impl Iterator<Item = usize> {
+        let checks = self.checks.iter().zip(&self.plan.checks).enumerate();
+        checks.filter_map(move |(c, (state, check))| {
+            let unsure = !state.rules.is_empty()
                 && (state.is_silent(check, now)
                     || state.life.as_ref().is_some_and(|life| life.identity.is_none())
-                        && self.down(c, now) == Reading::Unknown)
-        });
-        if unsure { Status::Unknown } else { Status::Ok }
+                        && self.down(c, now) == Reading::Unknown);
+            unsure.then_some(c)
+        })
+    }
+
+    /// Why nothing can be said: what the probe said of the first such check.
+    pub fn unsure_words(&self, now: Mono) -> Option<String> {
+        let c = self.unsure(now).next()?;
+        let name = &self.plan.checks[c].name;
+        Some(match &self.checks[c].latest {
+            None => format!("{name} has not answered yet"),
+            Some(sample) => match &sample.note {
+                Some(note) => format!("{name}: {note}"),
+                None => format!("{name} says nothing"),
+            },
+        })
     }
 
     /// How bad the worst firing rule is.

@@ -7,7 +7,7 @@
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::{
-    Act, Action, EventKind, Incident, MessageKind, Mono, Name, Report, Rule, SavedReading, Severity, Story,
+    Act, Action, EventKind, Incident, MessageKind, Mono, Name, Report, Rule, SavedReading, Severity, Status, Story,
     StoryAction, StoryRule, show_duration,
 };
 use std::collections::BTreeSet;
@@ -315,13 +315,18 @@ impl ServiceState {
         }
         for (rule, track) in self.plan.rules.iter().zip(&self.rules) {
             if track.is_firing() {
-                parts.push(if track.value.is_empty() { rule.name.to_string() } else { track.value.clone() });
+                let value = if track.value.is_empty() { rule.name.to_string() } else { track.value.clone() };
+                // What is wrong now, which can be another thing than at its firing.
+                parts.push(self.note_of(rule).map_or(value.clone(), |note| format!("{value} ({note})")));
             }
         }
         if self.is_acting() {
             parts.extend(self.work.as_ref().map(|work| format!("{} under way", work.goal)));
         } else if parts.is_empty() && self.is_judged() {
             parts.extend(self.waiting_words(now));
+            if parts.is_empty() && self.status_now(now) == Status::Unknown {
+                parts.extend(self.unsure_words(now));
+            }
         }
         parts.join("; ")
     }

@@ -5,7 +5,7 @@ use super::rule::{Phase, RuleTrack};
 use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
-    Check, CheckView, Comparison, Dimension, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
+    Check, CheckView, Comparison, Dimension, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
     RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show_duration, unit_word,
 };
 
@@ -79,6 +79,11 @@ impl ServiceState {
         let status = match firing.max() {
             Some(Severity::Critical) => Status::Critical,
             Some(Severity::Warning) => Status::Warning,
+            // A control has no metrics: its answer is the state of its service.
+            _ if matches!(*check.kind, Kind::Control(_)) => {
+                let fresh = sample.is_some_and(|sample| now - sample.at.mono <= check.stale_after());
+                if fresh && self.control_known { Status::Ok } else { Status::Unknown }
+            }
             _ if state.is_silent(check, now) => Status::Unknown,
             _ => Status::Ok,
         };
@@ -118,7 +123,7 @@ impl ServiceState {
         };
         let view = View { service: self, now, baselines: &[] };
         let mut values = Vec::new();
-        rule.when.each(&mut |comparison| values.push(self.value_view(&view, comparison)));
+        rule.when.each_turned(&mut |comparison, turned| values.push(self.value_view(&view, comparison, turned)));
         RuleView {
             name: rule.name.clone(),
             condition: rule.when.to_string(),
@@ -133,7 +138,8 @@ impl ServiceState {
         }
     }
 
-    fn value_view(&self, view: &View<'_>, comparison: &Comparison) -> ValueView {
+    /// `turned` by a `not` around it, the opposite of the comparison is bad.
+    fn value_view(&self, view: &View<'_>, comparison: &Comparison, turned: bool) -> ValueView {
         let reading = view.observe(comparison);
         let (percent, limit_value) = match comparison.test {
             Test::Compare(_, Limit::PercentOfWhole(limit)) => (true, Some(limit)),
@@ -145,9 +151,13 @@ impl ServiceState {
             _ => reading.number(),
         };
         let limit = match (&comparison.test, limit_words(&comparison.test, comparison.dimension)) {
+            (Test::Compare(op, _), Some(limit)) if turned => format!("{} {limit}", op.opposite().symbol()),
             (Test::Compare(op, _), Some(limit)) => format!("{} {limit}", op.symbol()),
+            (Test::Truth, _) if turned => "no".to_owned(),
+            (_, Some(limit)) if turned => format!("not {limit}"),
             (_, limit) => limit.unwrap_or_default(),
         };
+        let truth = view.is_bad(comparison);
         let check = self.plan.checks.get(usize::from(comparison.term.metric().check));
         let dimension =
             if matches!(comparison.term, Term::Changed(_)) { Dimension::Text } else { comparison.dimension };
@@ -158,7 +168,7 @@ impl ServiceState {
             value,
             limit,
             limit_value,
-            bad: match view.is_bad(comparison) {
+            bad: match if turned { !truth } else { truth } {
                 Truth::True => Some(true),
                 Truth::False => Some(false),
                 Truth::Unknown => None,

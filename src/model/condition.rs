@@ -129,6 +129,18 @@ impl Op {
             Op::Unequal => "!=",
         }
     }
+
+    /// The operator that holds where this one does not.
+    pub fn opposite(self) -> Op {
+        match self {
+            Op::Less => Op::GreaterOrEqual,
+            Op::LessOrEqual => Op::Greater,
+            Op::Greater => Op::LessOrEqual,
+            Op::GreaterOrEqual => Op::Less,
+            Op::Equal => Op::Unequal,
+            Op::Unequal => Op::Equal,
+        }
+    }
 }
 
 /// What a reading is compared with.
@@ -231,10 +243,19 @@ impl From<bool> for Truth {
 impl Condition {
     /// Calls `f` with every comparison, from left to right.
     pub fn each(&self, f: &mut impl FnMut(&Comparison)) {
+        self.each_turned(&mut |comparison, _| f(comparison));
+    }
+
+    /// The same, and whether a `not` around the comparison turns it into its opposite.
+    pub fn each_turned(&self, f: &mut impl FnMut(&Comparison, bool)) {
+        self.each_within(false, f);
+    }
+
+    fn each_within(&self, turned: bool, f: &mut impl FnMut(&Comparison, bool)) {
         match self {
-            Condition::And(parts) | Condition::Or(parts) => parts.iter().for_each(|p| p.each(f)),
-            Condition::Not(part) => part.each(f),
-            Condition::Is(comparison) => f(comparison),
+            Condition::And(parts) | Condition::Or(parts) => parts.iter().for_each(|p| p.each_within(turned, f)),
+            Condition::Not(part) => part.each_within(!turned, f),
+            Condition::Is(comparison) => f(comparison, turned),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Events, incidents and messages: what is remembered and told.
 
-use super::{Exit, Identity, Name, Severity, Wall, show_duration};
+use super::{Exit, Identity, Name, Severity, Wall, services_words, show_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -178,7 +178,7 @@ impl fmt::Display for EventKind {
         match self {
             EventKind::Started { version } => write!(f, "minder {version} started"),
             EventKind::Ended => write!(f, "minder ended"),
-            EventKind::Planned { services } => write!(f, "plan in effect, {services} services"),
+            EventKind::Planned { services } => write!(f, "plan in effect, {}", services_words(*services)),
             EventKind::Refused { report } => {
                 write!(f, "plan refused, the old one stays: {}", report.lines().next().unwrap_or_default())
             }
@@ -219,6 +219,32 @@ impl fmt::Display for EventKind {
 }
 
 impl EventKind {
+    /// Every [`EventKind::word`].
+    pub const WORDS: [&'static str; 22] = [
+        "started",
+        "ended",
+        "planned",
+        "refused",
+        "noted",
+        "fired",
+        "resolved",
+        "noticed",
+        "died",
+        "appeared",
+        "replaced",
+        "acting",
+        "acted",
+        "held",
+        "gave-up",
+        "intended",
+        "paused",
+        "resumed",
+        "opened",
+        "closed",
+        "snapshot",
+        "undelivered",
+    ];
+
     /// The word by which it is stored and filtered, as serde writes it.
     pub fn word(&self) -> &'static str {
         match self {
@@ -363,4 +389,17 @@ pub struct StoryAction {
     pub ok: Option<bool>,
     /// What came of it.
     pub words: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_word() {
+        // serde names all of them when it knows none.
+        let unknown = serde_json::from_str::<EventKind>("{\"kind\": \"none such\"}").unwrap_err().to_string();
+        let named: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
+        assert_eq!(named, EventKind::WORDS, "{unknown}");
+    }
 }

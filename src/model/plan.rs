@@ -530,7 +530,7 @@ impl Signal {
         Self::NAMES.iter().find(|(_, number)| *number == self.0).map(|(name, _)| *name)
     }
     /// Every name, for diagnostics.
-    pub fn names() -> impl Iterator<Item = &'static str> {
+    pub fn names() -> impl Iterator<Item = &'static str> + Clone {
         Self::NAMES.iter().map(|(name, _)| *name)
     }
 }
@@ -587,6 +587,13 @@ as_text! {
     Signal, "a signal such as `TERM`";
 }
 
+/// The name in `${NAME}`, `$NAME`, or what begins so.
+fn variable(text: &str) -> &str {
+    let name = text.trim_start_matches(['$', '{', '(']);
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+    if end == 0 { "NAME" } else { &name[..end] }
+}
+
 /// What is wrong with a URL, if anything. Secret ones are not repeated.
 pub(super) fn url_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
     if unresolved(given) {
@@ -603,6 +610,10 @@ pub(super) fn url_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
                 .help("use `basic: { user: .., password: { env: NAME } }`"),
         ),
         Ok(_) => None,
+        Err(_) if given.expose().starts_with('$') => Some(
+            Mistake::new(at, "variables are not replaced within texts")
+                .help(format!("write `{{ env: {} }}` in place of the whole text", variable(given.expose()))),
+        ),
         Err(e) => Some(
             Mistake::new(at, format!("{} is not a URL: {e}", shown(given)))
                 .help("write one such as `http://127.0.0.1:8080/health`"),

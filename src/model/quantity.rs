@@ -117,22 +117,23 @@ impl Quantity {
             match UNITS.iter().find(|(name, ..)| *name == unit) {
                 Some((_, dimension, scale)) => (*dimension, *scale),
                 None => {
-                    let meant = UNITS.iter().map(|(name, ..)| *name).find(|name| name.eq_ignore_ascii_case(unit)).or(
-                        match unit {
-                            "K" | "k" | "KB" => Some("kB"),
-                            "M" => Some("MB"),
-                            "G" => Some("GB"),
-                            "T" => Some("TB"),
-                            "sec" | "secs" | "second" | "seconds" => Some("s"),
-                            "min" | "mins" | "minute" | "minutes" => Some("m"),
-                            "hour" | "hours" | "hr" | "hrs" => Some("h"),
-                            "day" | "days" => Some("d"),
-                            "week" | "weeks" => Some("w"),
-                            "percent" => Some("%"),
-                            "bytes" | "byte" => Some("B"),
-                            _ => None,
-                        },
-                    );
+                    // `M` is read as `MB` before it is as a wrongly written `m`: nobody means minutes by it.
+                    let alias = match unit {
+                        "K" | "k" | "KB" => Some("kB"),
+                        "M" => Some("MB"),
+                        "G" => Some("GB"),
+                        "T" => Some("TB"),
+                        "sec" | "secs" | "second" | "seconds" => Some("s"),
+                        "min" | "mins" | "minute" | "minutes" => Some("m"),
+                        "hour" | "hours" | "hr" | "hrs" => Some("h"),
+                        "day" | "days" => Some("d"),
+                        "week" | "weeks" => Some("w"),
+                        "percent" => Some("%"),
+                        "bytes" | "byte" => Some("B"),
+                        _ => None,
+                    };
+                    let folded = || UNITS.iter().map(|(name, ..)| *name).find(|name| name.eq_ignore_ascii_case(unit));
+                    let meant = alias.or_else(folded);
                     return Err(NotAQuantity::UnknownUnit { unit: unit.to_owned(), meant });
                 }
             }
@@ -164,6 +165,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             Err(format!("a duration needs a unit: `{0}s`, `{0}m` or `{0}h`?", text.trim()))
         }
         Ok(_) => Err("this is not a duration; write one such as `500ms`, `10s`, `5m`, `2h`, `1d`".to_owned()),
+        // Where only a duration can stand, it is one that was meant.
+        Err(NotAQuantity::UnknownUnit { unit, meant: Some("MB") }) if unit == "M" => {
+            Err("unknown unit `M`; did you mean `m`?".to_owned())
+        }
         Err(NotAQuantity::UnknownUnit { unit, meant: Some(meant) }) => {
             Err(format!("unknown unit `{unit}`; did you mean `{meant}`?"))
         }

@@ -153,6 +153,13 @@ pub struct MetricView {
     pub unit: String,
 }
 
+impl MetricView {
+    /// There is no such thing now, as the memory of a process that is gone: nothing to tell people.
+    pub fn is_absent(&self) -> bool {
+        self.value.is_none() && self.text == "none"
+    }
+}
+
 /// The word for a dimension in JSON.
 pub fn unit_word(dimension: Dimension) -> &'static str {
     match dimension {

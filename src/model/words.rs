@@ -47,6 +47,11 @@ pub fn hide<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> Strin
     secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
 }
 
+/// How many services: `1 service`, `2 services`.
+pub fn services_words(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "service" } else { "services" })
+}
+
 /// How long ago something was, without digits that change while one reads: `12 s`, `4 min`, `3 h 5 min`, `2 days 3 h`.
 pub fn show_age(d: Duration) -> String {
     let seconds = d.as_secs();
@@ -86,8 +91,11 @@ impl Snapshot {
             (1, 0, 0) => "The one service is well".to_owned(),
             (_, 0, 0) => format!("All {all} services are well"),
             (_, 0, _) => format!("No trouble known, {unknown} of {all} {services} cannot be judged"),
-            (_, 1, _) => format!("1 of {all} {services} is in trouble"),
-            (_, bad, _) => format!("{bad} of {all} {services} are in trouble"),
+            (_, bad, unknown) => {
+                let is = if bad == 1 { "is" } else { "are" };
+                let rest = if unknown > 0 { format!(", {unknown} cannot be judged") } else { String::new() };
+                format!("{bad} of {all} {services} {is} in trouble{rest}")
+            }
         }
     }
     /// The services, the worst first; among equals those first that changed last, then in the order of the plan.
@@ -181,7 +189,7 @@ mod tests {
             (&[Ok, Paused, Stopped], "1 of 3 services are well, 2 at rest"),
             (&[Stopped], "Nothing is judged: all is paused or stopped"),
             (&[Unknown, Ok], "No trouble known, 1 of 2 services cannot be judged"),
-            (&[Warning, Unknown], "1 of 2 services is in trouble"),
+            (&[Warning, Unknown], "1 of 2 services is in trouble, 1 cannot be judged"),
             (&[GivenUp, Critical, Ok], "2 of 3 services are in trouble"),
         ] {
             assert_eq!(snapshot(statuses).headline(), text);

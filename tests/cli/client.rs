@@ -106,6 +106,8 @@ fn history_in_all_its_forms() {
         &["history", "none", "--check", "process"],
         &["history", "--check", "process"],
         &["history", "--since", "yesterday"],
+        &["history", "--kind", "firing"],
+        &["history", "none"],
     ]
     .map(|args| stage.transcript(args));
     insta::assert_snapshot!("history", transcripts.join("\n"));

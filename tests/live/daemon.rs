@@ -145,3 +145,20 @@ fn it_ends_within_five_seconds_and_its_services_do_not() {
     minder.wait_end(Duration::from_secs(5));
     assert!(process_exists(pid));
 }
+
+#[test]
+fn it_says_why_it_cannot_start() {
+    let minder = Minder::new();
+    minder.write("services: { root: { checks: [file: /] } }\n");
+    let said = |command: &mut std::process::Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let mut command = minder.command(&["run", minder.rules().to_str().unwrap(), "--state", "/dev/null/state"]);
+    let words = said(&mut command);
+    assert!(words.contains("the state directory /dev/null/state cannot be used: Not a directory"), "{words}");
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", minder.port)).unwrap();
+    let words = said(&mut minder.daemon_command());
+    assert!(words.contains("Address already in use") && words.contains("dashboard: { listen:"), "{words}");
+}

@@ -125,7 +125,7 @@ async fn what_is_wrong_comes_first() {
     assert_eq!(got.status, 200);
     let place = |text: &str| got.body.find(text).unwrap_or_else(|| panic!("{text} is not on the page"));
     let order = [
-        "<h1>3 of 14 services are in trouble</h1>",
+        "<h1>3 of 14 services are in trouble, 1 cannot be judged</h1>",
         "trouble-mail-queue",
         "Given up after 5 restarts in 15 min",
         "one more try in 8 min",

@@ -351,9 +351,13 @@ impl World {
         new
     }
 
-    pub fn status(&self, name: &str) -> Status {
+    pub fn view(&self, name: &str) -> ServiceView {
         let snapshot = self.engine.snapshot(now(self.ms));
-        snapshot.services.into_iter().find(|service| &*service.name == name).unwrap().status
+        snapshot.services.into_iter().find(|service| &*service.name == name).unwrap()
+    }
+
+    pub fn status(&self, name: &str) -> Status {
+        self.view(name).status
     }
 
     pub fn messages(&self) -> Vec<Message> {

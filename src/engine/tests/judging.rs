@@ -171,3 +171,26 @@ fn paused_is_not_judged_and_resumed_is_judged_anew() {
     world.pass(20_000);
     assert!(!world.news().is_empty());
 }
+
+#[test]
+fn a_not_turns_what_is_shown_as_bad() {
+    let service = service("data").checks(vec![file(10)]);
+    let when = Condition::Not(Box::new(service.is(0, "size", above(5.0))));
+    let mut world = world(service.rule(rule("small", when, Hold::None, vec![])));
+    world.set(9.0);
+    world.pass(10_000);
+    let value = world.view("data").rules[0].values[0].clone();
+    assert_eq!((value.text.as_str(), value.limit.as_str(), value.bad), ("9 B", "<= 5 B", Some(false)));
+    world.set(1.0);
+    world.pass(10_000);
+    assert_eq!(world.view("data").rules[0].values[0].bad, Some(true));
+}
+
+#[test]
+fn what_cannot_be_judged_says_why() {
+    let mut world = world(sized(Hold::None));
+    world.real.get_mut("data").unwrap().answers = false;
+    world.pass(60_000);
+    let view = world.view("data");
+    assert_eq!((view.status, view.summary.as_str()), (Status::Unknown, "file says nothing"));
+}

@@ -151,3 +151,11 @@ fn an_answer_from_before_the_death_does_not_bring_it_back() {
     assert_eq!(news.iter().filter(|line| line.contains("up as pid 101")).count(), 0, "{news:?}");
     assert!(news.contains(&"> start".to_owned()));
 }
+
+#[test]
+fn a_control_that_answers_is_well() {
+    let world = quiet(runit());
+    let checks: Vec<(String, Status)> =
+        world.view("web").checks.iter().map(|check| (check.kind.clone(), check.status)).collect();
+    assert_eq!(checks, [("process".to_owned(), Status::Ok), ("control".to_owned(), Status::Ok)]);
+}
