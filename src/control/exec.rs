@@ -1,6 +1,6 @@
 //! Commands that run to their end: the `exec` action, and `stop` commands.
 
-use crate::model::{ExecSpec, Exit, Facts, Given, show_duration};
+use crate::model::{ExecSpec, Exit, Facts, Given, plain, show_duration};
 use crate::sys::run::{Ran, run};
 use crate::sys::spawn::Program;
 use crate::sys::users::User;
@@ -84,7 +84,8 @@ pub(super) fn last_lines(output: &[u8], most: usize) -> String {
         .rev()
         .map(|line| {
             let line = line.replace('\t', " ");
-            line.chars().filter(|c| !c.is_control()).take(LINE).collect::<String>().trim_end().to_owned()
+            let line: String = line.chars().filter(|c| !c.is_control()).take(LINE).collect();
+            plain(&line).trim_end().to_owned()
         })
         .filter(|line| !line.is_empty())
         .take(most)
@@ -102,6 +103,7 @@ mod tests {
         let output = b"one\n\n\x1b[31mtwo\x07\tand \xff\r\nthree\n \n";
         assert_eq!(last_lines(output, 2), "[31mtwo and \u{fffd}\nthree");
         assert_eq!(last_lines(&[b'x'; 5000], 9).len(), LINE);
+        assert_eq!(last_lines("a\u{202e}b".as_bytes(), 1), "ab", "nor turns around what stands behind it");
         assert_eq!(last_lines(b"", 3), "");
     }
 }

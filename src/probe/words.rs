@@ -1,6 +1,7 @@
 //! What probes of the network say: notes, texts of answers, and the system's errors in words.
 
 use super::tls;
+use crate::model::plain;
 use rustix::io::Errno;
 use std::io;
 use std::sync::Arc;
@@ -74,7 +75,7 @@ pub(super) fn trouble(e: &io::Error) -> Trouble {
 /// A note as people may see it: one line without control characters and secrets, not too long.
 pub(super) fn note(text: &str, secrets: &[String]) -> Arc<str> {
     let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    clip(&redact(clean, secrets), NOTE).into()
+    clip(&redact(plain(&clean).into_owned(), secrets), NOTE).into()
 }
 
 /// The text of an answer as people may see it: its first 16 KiB. Carriage returns are dropped, and control characters
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_note_is_one_short_line() {
-        assert_eq!(&*note("a\nb\u{1b}[31mc\u{9b}", &[]), "ab[31mc");
+        assert_eq!(&*note("a\nb\u{1b}[31mc\u{9b}\u{202e}", &[]), "ab[31mc");
         assert_eq!(note(&"ä".repeat(300), &[]).chars().count(), 200);
         assert_eq!(note(&"ä".repeat(200), &[]).chars().last(), Some('ä'));
     }
