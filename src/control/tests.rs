@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
+use crate::model::kinds::Process;
 use crate::model::{AbsPath, Aim, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
 use crate::sys::testing::{Script, kill, lives, until};
 use crate::sys::{pidfd, proc};
@@ -60,7 +61,7 @@ impl Bench {
         }
     }
 
-    fn start(&mut self, control: CommandControl, after: Option<Identity>) -> Daemon {
+    fn start(&mut self, control: CommandControl, after: Option<Aim>) -> Daemon {
         let control = ControlSpec::Command(control);
         match self.act(Act::Start { service: "web".into(), control, after }) {
             Report::Launched { process: Some(process), leftovers } => Daemon { process, leftovers },
@@ -183,13 +184,13 @@ fn leftovers_of_the_dead_are_ended_before_the_start() {
     until("it is reaped", || proc::stat(master.process.pid).is_err());
     let workers = read();
     assert!(workers.iter().all(|pid| lives(*pid)));
-    let next = bench.start(shell("exec sleep 4711"), Some(master.process));
+    let next = bench.start(shell("exec sleep 4711"), Some(aim(master.process)));
     assert_eq!(next.leftovers, 4, "three sleepers and a shell");
     assert!(!workers.iter().any(|pid| lives(*pid)));
     assert!(lives(next.process.pid));
     // A living group of somebody else's, whose leader has the number of the dead.
     let other = Identity { start: next.process.start - 1, ..next.process };
-    assert_eq!(bench.start(shell("exec sleep 4711"), Some(other)).leftovers, 0);
+    assert_eq!(bench.start(shell("exec sleep 4711"), Some(aim(other))).leftovers, 0);
     assert!(lives(next.process.pid));
 }
 
@@ -247,6 +248,46 @@ fn a_stop_by_command_waits_for_the_process_itself() {
     assert!(!lives(identity.pid));
     assert_eq!(words(bench.stop(&by("exit 1"), Some(aim(identity)))), "already down");
     assert_eq!(words(bench.stop(&by("echo ok"), None)), "exit code 0: ok");
+}
+
+/// Somebody else writes the pid of any process into the pidfile: neither a stop command is sent after it, nor is what that
+/// process leaves in its group ended.
+#[test]
+fn a_pidfile_of_others_chooses_nobody() {
+    let mut bench = Bench::new();
+    let file = bench.dir.path().join("web.pid");
+    let pids = bench.dir.path().join("pids");
+    let leader = bench.start(shell(&format!("sleep 4711 & echo $! >{}; wait", pids.display())), None);
+    let left = || fs::read_to_string(&pids).unwrap_or_default().trim().parse::<u32>().ok();
+    until("the worker is there", || left().is_some());
+    let worker = left().unwrap();
+    fs::write(&file, leader.process.pid.to_string()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let check = Process { pidfile: Some(path(&file)), ..Process::default() };
+    let named = Aim { identity: leader.process, selector: Arc::new(Kind::Process(check)) };
+
+    let stop = CommandControl {
+        stop: StopBy::Command(ControlRun {
+            timeout: Span(Duration::from_secs(3)),
+            ..run(&["/bin/sh", "-c", "kill $MINDER_PID"])
+        }),
+        ..shell("")
+    };
+    let refusal = why(bench.stop(&stop, Some(named.clone())));
+    assert!(refusal.contains("web.pid (its mode has the bit o+w)"), "{refusal}");
+    assert!(lives(leader.process.pid));
+
+    kill(leader.process.pid, Kill::KILL);
+    assert!(matches!(bench.launched().0, Exit::Signal { number: 9, .. }));
+    until("it is reaped", || proc::stat(leader.process.pid).is_err());
+    let one = bench.start(shell("exec sleep 4711"), Some(named.clone()));
+    assert_eq!(one.leftovers, 0);
+    assert!(lives(worker));
+    // A daemon that removed its pidfile where nobody else could have.
+    fs::remove_file(&file).unwrap();
+    let two = bench.start(shell("exec sleep 4711"), Some(named));
+    assert_eq!(two.leftovers, 1);
+    assert!(!lives(worker));
 }
 
 #[test]

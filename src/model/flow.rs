@@ -291,7 +291,7 @@ pub enum Act {
         /// How.
         control: ControlSpec,
         /// The process that died.
-        after: Option<Identity>,
+        after: Option<Aim>,
     },
     /// Restart it in one go: runit, or a `command` with a `restart`.
     Restart {
