@@ -92,7 +92,12 @@ impl Shared {
             Act::Restart { control: ControlSpec::Runit(control), .. } => runit::restart(&control, &*self.clock),
             Act::Stop { control: ControlSpec::Runit(control), .. } => runit::stop(&control, &*self.clock),
             Act::Signal { process, signal } => signal::send(&process, signal).map_err(|e| e.to_string()),
-            Act::Exec { spec, facts } => exec::exec(&self.us, &spec, facts),
+            Act::Exec { spec, mut facts, process } => {
+                // The command may well signal it, with our rights: from a pidfile of others it gets no pid.
+                let believed = process.filter(|aim| signal::believe(aim).is_ok());
+                facts.extend(believed.map(|aim| ("PID", aim.identity.pid.to_string())));
+                exec::exec(&self.us, &spec, facts)
+            }
             Act::Snapshot { .. } => Err("a snapshot is taken by a probe".to_owned()),
         };
         Some(match done {

@@ -276,6 +276,13 @@ fn a_pidfile_of_others_chooses_nobody() {
     let refusal = why(bench.stop(&stop, Some(named.clone())));
     assert!(refusal.contains("web.pid (its mode has the bit o+w)"), "{refusal}");
     assert!(lives(leader.process.pid));
+    let told = |process: Aim| {
+        let spec = Arc::new(serde_yaml::from_str("{shell: 'echo pid $MINDER_PID'}").unwrap());
+        Act::Exec { spec, facts: Vec::new(), process: Some(process) }
+    };
+    assert_eq!(words(bench.act(told(named.clone()))), "exit code 0: pid");
+    let own = aim(leader.process);
+    assert_eq!(words(bench.act(told(own))), format!("exit code 0: pid {}", leader.process.pid));
 
     kill(leader.process.pid, Kill::KILL);
     assert!(matches!(bench.launched().0, Exit::Signal { number: 9, .. }));
@@ -311,7 +318,8 @@ fn a_launch_that_ends_after_its_deadline_is_not_reported() {
 
 fn exec(spec: &str) -> Act {
     let spec = serde_yaml::from_str(spec).unwrap();
-    Act::Exec { spec: Arc::new(spec), facts: vec![("SERVICE", "web".to_owned()), ("RULE", "a\0b".to_owned())] }
+    let facts = vec![("SERVICE", "web".to_owned()), ("RULE", "a\0b".to_owned())];
+    Act::Exec { spec: Arc::new(spec), facts, process: None }
 }
 
 #[test]

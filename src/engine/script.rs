@@ -104,7 +104,7 @@ impl ServiceState {
             }
             Action::Exec(spec) => {
                 let facts = self.facts(cx, rule, r, event);
-                (Some(Act::Exec { spec: Arc::clone(spec), facts }), spec.timeout.0)
+                (Some(Act::Exec { spec: Arc::clone(spec), facts, process: self.aim() }), spec.timeout.0)
             }
             Action::Signal(signal) => (self.aim().map(|process| Act::Signal { process, signal: *signal }), SHORT),
             Action::Snapshot => {
@@ -175,15 +175,17 @@ impl ServiceState {
         let firing = &self.rules[r].value;
         let value = if firing.is_empty() { value_words(&view, &rule.when, false) } else { firing.clone() };
         let mut facts = vec![
-            ("MINDER_SERVICE", self.plan.name.to_string()),
-            ("MINDER_RULE", rule.name.to_string()),
-            ("MINDER_CONDITION", super::rule::condition_words(rule)),
-            ("MINDER_VALUE", value),
-            ("MINDER_SEVERITY", rule.severity.to_string()),
-            ("MINDER_EVENT", event.to_owned()),
+            ("SERVICE", self.plan.name.to_string()),
+            ("RULE", rule.name.to_string()),
+            ("CONDITION", super::rule::condition_words(rule)),
+            ("VALUE", value),
+            ("SEVERITY", rule.severity.to_string()),
+            ("EVENT", event.to_owned()),
         ];
-        facts.extend(self.process().map(|process| ("MINDER_PID", process.pid.to_string())));
-        facts.extend(self.incident.as_ref().map(|incident| ("MINDER_INCIDENT", incident.id.to_string())));
+        if self.process_check.is_none() {
+            facts.extend(self.process().map(|process| ("PID", process.pid.to_string())));
+        }
+        facts.extend(self.incident.as_ref().map(|incident| ("INCIDENT", incident.id.to_string())));
         facts
     }
 }
