@@ -21,7 +21,7 @@ use std::time::Duration;
 const LEFTOVERS: [(Signal, Duration); 2] =
     [(Signal::TERM, Duration::from_secs(2)), (Signal::KILL, Duration::from_secs(1))];
 
-/// An output file larger than this is cut before a start...
+/// An output file larger than this is cut...
 const OUTPUT_MOST: u64 = 1 << 20;
 /// ...to its end of this size.
 const OUTPUT_KEPT: u64 = 64 << 10;
@@ -220,15 +220,30 @@ fn open_output(path: &Path) -> io::Result<(File, u64)> {
     if meta.len() <= OUTPUT_MOST {
         return Ok((file, meta.len()));
     }
-    let mut end = vec![0; usize::try_from(OUTPUT_KEPT).unwrap_or(0)];
-    let length = file.read_at(&mut end, meta.len() - OUTPUT_KEPT)?;
-    end.truncate(length);
-    let line = end.iter().position(|b| *b == b'\n').map_or(0, |i| i + 1);
-    // In place: a daemon that still writes into it must not write into a file that is gone.
-    file.set_len(0)?;
-    io::Write::write_all(&mut &file, &end[line..])?;
+    cut(&file, meta.len())?;
     let length = file.metadata()?.len();
     Ok((file, length))
+}
+
+/// Leaves the end of an output file. In place: a daemon that still writes into it must not write into a file that is gone.
+fn cut(mut file: &File, length: u64) -> io::Result<()> {
+    let mut end = vec![0; usize::try_from(OUTPUT_KEPT).unwrap_or(0)];
+    let read = file.read_at(&mut end, length - OUTPUT_KEPT)?;
+    end.truncate(read);
+    let line = end.iter().position(|b| *b == b'\n').map_or(0, |i| i + 1);
+    file.set_len(0)?;
+    io::Write::write_all(&mut file, &end[line..])
+}
+
+/// Cuts the outputs that have grown too long: a daemon that floods must not fill the disk of minder's state.
+pub(super) fn cut_outputs(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > OUTPUT_MOST) {
+            open_output(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The last lines that were written to a daemon's output from this place on.

@@ -13,12 +13,16 @@ use crate::sys::users::User;
 use pool::Pool;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Actions under way at the same time; more wait in line.
 const MOST_ACTS: usize = 64;
 /// Controls that are asked at the same time. Apart from the actions, which may all be waiting for something slow.
 const MOST_QUESTIONS: usize = 4;
+
+/// How often the outputs of daemons are looked at.
+const OUTPUTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Does what the engine wants done to services, and asks their controls how they stand. Clones are the same.
 #[derive(Clone)]
@@ -37,7 +41,9 @@ impl Controls {
     /// `output_dir` is where daemons started by `command` controls write what they have to say: `SERVICE.log`.
     pub fn new(inputs: UnboundedSender<Input>, clock: Arc<dyn Clock>, output_dir: PathBuf) -> Controls {
         let (acts, questions) = (Pool::new("act", MOST_ACTS), Pool::new("control", MOST_QUESTIONS));
-        Controls(Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions }))
+        let shared = Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions });
+        keep_outputs_short(&shared);
+        Controls(shared)
     }
 
     /// Does it, and answers with [`Input::Acted`]. Never waits: `first` is called on the thread that then acts, and may wait
@@ -74,6 +80,22 @@ impl Controls {
             };
             let _ = shared.inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));
         });
+    }
+}
+
+/// As long as the controls are there, and for daemons of an earlier minder too.
+fn keep_outputs_short(shared: &Arc<Shared>) {
+    let shared = Arc::downgrade(shared);
+    let look = move || {
+        while let Some(shared) = shared.upgrade() {
+            // No directory is no output. What cannot be cut is said when the daemon is started.
+            let _ = command::cut_outputs(&shared.output_dir);
+            drop(shared);
+            std::thread::park_timeout(OUTPUTS_EVERY);
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().name("outputs".to_owned()).stack_size(128 << 10).spawn(look) {
+        tracing::warn!("the outputs of daemons may grow without bound: {e}");
     }
 }
 

@@ -166,6 +166,17 @@ fn a_start_that_cannot_be_says_why() {
 }
 
 #[test]
+fn a_daemon_that_floods_does_not_fill_the_disk() {
+    let mut bench = Bench::new();
+    let log = bench.dir.path().join("output/web.log");
+    let daemon = bench.start(shell("seq 1 400000; echo written; exec sleep 4711"), None);
+    until("its output is cut", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.len() < 1 << 17 && text.ends_with("400000\nwritten\n"))
+    });
+    assert!(lives(daemon.process.pid));
+}
+
+#[test]
 fn leftovers_of_the_dead_are_ended_before_the_start() {
     let mut bench = Bench::new();
     let pids = bench.dir.path().join("pids");
