@@ -21,7 +21,7 @@ use std::time::Duration;
 const LEFTOVERS: [(Signal, Duration); 2] =
     [(Signal::TERM, Duration::from_secs(2)), (Signal::KILL, Duration::from_secs(1))];
 
-/// An output file larger than this is cut before a start...
+/// An output file larger than this is cut...
 const OUTPUT_MOST: u64 = 1 << 20;
 /// ...to its end of this size.
 const OUTPUT_KEPT: u64 = 64 << 10;
@@ -36,9 +36,9 @@ impl Shared {
         id: ActId,
         service: &str,
         control: &CommandControl,
-        after: Option<Identity>,
+        after: Option<Aim>,
     ) -> Option<Report> {
-        let leftovers = after.map_or(0, end_leftovers);
+        let leftovers = after.map_or(0, |dead| end_leftovers(&dead));
         match &control.start {
             Some(run) => self.launch(id, service, control, run, leftovers),
             None => Some(Report::Failed { why: "this control has no `start`".into() }),
@@ -119,7 +119,7 @@ impl Shared {
                     Ended::No => Err(format!("{} is still alive after {}", aim.identity, signal::write_steps(steps))),
                 }
             }
-            (StopBy::Command(run), process) => self.stop_by_command(control, run, process.map(|aim| aim.identity)),
+            (StopBy::Command(run), process) => self.stop_by_command(control, run, process),
         }
     }
 
@@ -128,18 +128,24 @@ impl Shared {
         &self,
         control: &CommandControl,
         run: &ControlRun,
-        process: Option<Identity>,
+        process: Option<&Aim>,
     ) -> Result<String, String> {
         let began = self.clock.now().mono;
         let pidfd = match process {
             None => None,
-            Some(identity) => match pidfd::open(identity.pid, identity.start) {
-                Ok(Some(pidfd)) if !pidfd::has_ended(&pidfd) => Some((identity, pidfd)),
+            Some(aim) => match pidfd::open(aim.identity.pid, aim.identity.start) {
+                Ok(Some(pidfd)) if !pidfd::has_ended(&pidfd) => Some((aim.identity, pidfd)),
                 Ok(_) => return Ok("already down".to_owned()),
-                Err(e) => return Err(format!("{identity} cannot be watched: {e}")),
+                Err(e) => return Err(format!("{} cannot be watched: {e}", aim.identity)),
             },
         };
-        let facts = process.map(|identity| ("PID", identity.pid.to_string())).into_iter().collect();
+        // The command is told the pid, and may well signal it, with our rights.
+        match process.map(signal::believe) {
+            Some(Err(Refusal::Gone)) => return Ok("already down".to_owned()),
+            Some(Err(refusal)) => return Err(refusal.to_string()),
+            Some(Ok(())) | None => {}
+        }
+        let facts = process.map(|aim| ("PID", aim.identity.pid.to_string())).into_iter().collect();
         let surroundings = Surroundings::new(&self.us, control.user.as_deref(), facts, &control.environment)?;
         let directory = control.directory.as_ref().map(|d| d.as_path());
         let program = surroundings.program(&run.command.0, directory, control.umask_bits());
@@ -158,8 +164,10 @@ impl Shared {
 
 /// Ends what lives on in the process group of a dead daemon, such as workers that hold its port; and says how many there were.
 ///
-/// A group's number is its leader's pid, and is not given to another process while anybody is in the group.
-fn end_leftovers(dead: Identity) -> u32 {
+/// A group's number is its leader's pid, and is not given to another process while anybody is in the group. Each of them is
+/// signalled only if the dead one might have been: whoever can write a pidfile must not choose whose group is ended.
+fn end_leftovers(aim: &Aim) -> u32 {
+    let dead = aim.identity;
     let Some(group) = i32::try_from(dead.pid).ok().and_then(Pid::from_raw) else { return 0 };
     // The usual case: nothing is left, or the dead one led no group. One system call, a microsecond.
     if test_kill_process_group(group).is_err() || group == rustix::process::getpgrp() {
@@ -173,7 +181,10 @@ fn end_leftovers(dead: Identity) -> u32 {
     let open: Vec<OwnedFd> = found
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|stat| signal::open_identity(Identity { pid: stat.pid, start: stat.start }).ok())
+        .filter_map(|stat| {
+            let left = Aim { identity: Identity { pid: stat.pid, start: stat.start }, selector: aim.selector.clone() };
+            signal::open_left(&left).ok()
+        })
         .collect();
     for (signal, wait) in LEFTOVERS {
         for process in &open {
@@ -210,15 +221,30 @@ fn open_output(path: &Path) -> io::Result<(File, u64)> {
     if meta.len() <= OUTPUT_MOST {
         return Ok((file, meta.len()));
     }
-    let mut end = vec![0; usize::try_from(OUTPUT_KEPT).unwrap_or(0)];
-    let length = file.read_at(&mut end, meta.len() - OUTPUT_KEPT)?;
-    end.truncate(length);
-    let line = end.iter().position(|b| *b == b'\n').map_or(0, |i| i + 1);
-    // In place: a daemon that still writes into it must not write into a file that is gone.
-    file.set_len(0)?;
-    io::Write::write_all(&mut &file, &end[line..])?;
+    cut(&file, meta.len())?;
     let length = file.metadata()?.len();
     Ok((file, length))
+}
+
+/// Leaves the end of an output file. In place: a daemon that still writes into it must not write into a file that is gone.
+fn cut(mut file: &File, length: u64) -> io::Result<()> {
+    let mut end = vec![0; usize::try_from(OUTPUT_KEPT).unwrap_or(0)];
+    let read = file.read_at(&mut end, length - OUTPUT_KEPT)?;
+    end.truncate(read);
+    let line = end.iter().position(|b| *b == b'\n').map_or(0, |i| i + 1);
+    file.set_len(0)?;
+    io::Write::write_all(&mut file, &end[line..])
+}
+
+/// Cuts the outputs that have grown too long: a daemon that floods must not fill the disk of minder's state.
+pub(super) fn cut_outputs(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > OUTPUT_MOST) {
+            open_output(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The last lines that were written to a daemon's output from this place on.

@@ -86,6 +86,11 @@ mod tests {
         let output = b"one\n\n\x1b[31mtwo\x07\tand \xff\r\nthree\n \n";
         assert_eq!(last_lines(output, 2, &[]), " [31mtwo  and \u{fffd}\nthree");
         assert_eq!(last_lines(&[b'x'; 5000], 9, &[]).chars().count(), LINE);
+        assert_eq!(
+            last_lines("a\u{202e}b".as_bytes(), 1, &[]).chars().count(),
+            3,
+            "what turns the rest around is replaced"
+        );
         assert_eq!(last_lines(b"", 3, &[]), "");
     }
 }

@@ -12,12 +12,16 @@ use crate::sys::users::User;
 use pool::Pool;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Actions under way at the same time; more wait in line.
 const MOST_ACTS: usize = 64;
 /// Controls that are asked at the same time. Apart from the actions, which may all be waiting for something slow.
 const MOST_QUESTIONS: usize = 4;
+
+/// How often the outputs of daemons are looked at.
+const OUTPUTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Does what the engine wants done to services, and asks their controls how they stand. Clones are the same.
 #[derive(Clone)]
@@ -36,7 +40,9 @@ impl Controls {
     /// `output_dir` is where daemons started by `command` controls write what they have to say: `SERVICE.log`.
     pub fn new(inputs: UnboundedSender<Input>, clock: Arc<dyn Clock>, output_dir: PathBuf) -> Controls {
         let (acts, questions) = (Pool::new("act", MOST_ACTS), Pool::new("control", MOST_QUESTIONS));
-        Controls(Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions }))
+        let shared = Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions });
+        keep_outputs_short(&shared);
+        Controls(shared)
     }
 
     /// Does it, and answers with [`Input::Acted`]. Never waits: `first` is called on the thread that then acts, and may wait
@@ -76,6 +82,22 @@ impl Controls {
     }
 }
 
+/// As long as the controls are there, and for daemons of an earlier minder too.
+fn keep_outputs_short(shared: &Arc<Shared>) {
+    let shared = Arc::downgrade(shared);
+    let look = move || {
+        while let Some(shared) = shared.upgrade() {
+            // No directory is no output. What cannot be cut is said when the daemon is started.
+            let _ = command::cut_outputs(&shared.output_dir);
+            drop(shared);
+            std::thread::park_timeout(OUTPUTS_EVERY);
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().name("outputs".to_owned()).stack_size(128 << 10).spawn(look) {
+        tracing::warn!("the outputs of daemons may grow without bound: {e}");
+    }
+}
+
 impl Shared {
     /// Does it. Nothing if it has been reported already.
     fn act(self: &Arc<Shared>, id: ActId, act: Act) -> Option<Report> {
@@ -91,7 +113,12 @@ impl Shared {
             Act::Restart { control: ControlSpec::Runit(control), .. } => runit::restart(&control, &*self.clock),
             Act::Stop { control: ControlSpec::Runit(control), .. } => runit::stop(&control, &*self.clock),
             Act::Signal { process, signal } => signal::send(&process, signal).map_err(|e| e.to_string()),
-            Act::Exec { spec, facts } => exec::exec(&self.us, &spec, facts),
+            Act::Exec { spec, mut facts, process } => {
+                // The command may well signal it, with our rights: from a pidfile of others it gets no pid.
+                let believed = process.filter(|aim| signal::believe(aim).is_ok());
+                facts.extend(believed.map(|aim| ("PID", aim.identity.pid.to_string())));
+                exec::exec(&self.us, &spec, facts)
+            }
             Act::Snapshot { .. } | Act::Tail { .. } => Err("a probe looks at things".to_owned()),
         };
         Some(match done {

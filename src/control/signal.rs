@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,6 +65,12 @@ impl From<io::Error> for Refusal {
 /// belong to a successor with the same pid; then the pidfd reaches nobody, and so does the signal.
 pub(super) fn open(aim: &Aim) -> Result<OwnedFd, Refusal> {
     let pidfd = open_identity(aim.identity)?;
+    believe(aim)?;
+    Ok(pidfd)
+}
+
+/// Whether this is a process that nobody but root and its own user can have pointed us to.
+pub(super) fn believe(aim: &Aim) -> Result<(), Refusal> {
     if let Some(process) = aim.process()
         && let Some(pidfile) = &process.pidfile
     {
@@ -74,7 +81,22 @@ pub(super) fn open(aim: &Aim) -> Result<OwnedFd, Refusal> {
             return Err(Refusal::Distrusted(why));
         }
     }
-    Ok(pidfd)
+    Ok(())
+}
+
+/// The same, for what a dead process has left in its group. It may have removed its pidfile: then it counts who could have.
+pub(super) fn open_left(aim: &Aim) -> Result<OwnedFd, Refusal> {
+    let pidfd = open_identity(aim.identity)?;
+    match believe(aim) {
+        Err(Refusal::Distrusted(Distrust::Unseen(path, e))) if e.kind() == io::ErrorKind::NotFound => {
+            // The owners on the way have been looked at; a sticky directory lets others remove what was theirs.
+            match path.parent().map(Path::symlink_metadata) {
+                Some(Ok(directory)) if directory.mode() & 0o022 == 0 => Ok(pidfd),
+                _ => Err(Refusal::Distrusted(Distrust::Unseen(path, e))),
+            }
+        }
+        other => other.map(|()| pidfd),
+    }
 }
 
 /// The same, for a process that was not found through a file.

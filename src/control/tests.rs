@@ -1,6 +1,7 @@
 use super::*;
 use crate::daemon::RealClock;
 use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
+use crate::model::kinds::Process;
 use crate::model::{AbsPath, Aim, ExecSpec, Exit, Given, Identity, Signal, Span};
 use crate::sys::testing::{Script, kill, lives, until};
 use crate::sys::{pidfd, proc};
@@ -50,7 +51,7 @@ impl Bench {
         }
     }
 
-    fn start(&mut self, control: CommandControl, after: Option<Identity>) -> Daemon {
+    fn start(&mut self, control: CommandControl, after: Option<Aim>) -> Daemon {
         let control = ControlSpec::Command(control);
         match self.act(Act::Start { service: "web".into(), control, after }) {
             Report::Launched { process: Some(process), leftovers } => Daemon { process, leftovers },
@@ -155,6 +156,17 @@ fn a_start_that_cannot_be_says_why() {
 }
 
 #[test]
+fn a_daemon_that_floods_does_not_fill_the_disk() {
+    let mut bench = Bench::new();
+    let log = bench.dir.path().join("output/web.log");
+    let daemon = bench.start(shell("seq 1 400000; echo written; exec sleep 4711"), None);
+    until("its output is cut", || {
+        fs::read_to_string(&log).is_ok_and(|text| text.len() < 1 << 17 && text.ends_with("400000\nwritten\n"))
+    });
+    assert!(lives(daemon.process.pid));
+}
+
+#[test]
 fn leftovers_of_the_dead_are_ended_before_the_start() {
     let mut bench = Bench::new();
     let pids = bench.dir.path().join("pids");
@@ -173,13 +185,13 @@ fn leftovers_of_the_dead_are_ended_before_the_start() {
     until("it is reaped", || proc::stat(master.process.pid).is_err());
     let workers = read();
     assert!(workers.iter().all(|pid| lives(*pid)));
-    let next = bench.start(shell("exec sleep 4711"), Some(master.process));
+    let next = bench.start(shell("exec sleep 4711"), Some(aim(master.process)));
     assert_eq!(next.leftovers, 4, "three sleepers and a shell");
     assert!(!workers.iter().any(|pid| lives(*pid)));
     assert!(lives(next.process.pid));
     // A living group of somebody else's, whose leader has the number of the dead.
     let other = Identity { start: next.process.start - 1, ..next.process };
-    assert_eq!(bench.start(shell("exec sleep 4711"), Some(other)).leftovers, 0);
+    assert_eq!(bench.start(shell("exec sleep 4711"), Some(aim(other))).leftovers, 0);
     assert!(lives(next.process.pid));
 }
 
@@ -239,6 +251,53 @@ fn a_stop_by_command_waits_for_the_process_itself() {
     assert_eq!(words(bench.stop(&by("echo ok"), None)), "exit code 0: ok");
 }
 
+/// Somebody else writes the pid of any process into the pidfile: neither a stop command is sent after it, nor is what that
+/// process leaves in its group ended.
+#[test]
+fn a_pidfile_of_others_chooses_nobody() {
+    let mut bench = Bench::new();
+    let file = bench.dir.path().join("web.pid");
+    let pids = bench.dir.path().join("pids");
+    let leader = bench.start(shell(&format!("sleep 4711 & echo $! >{}; wait", pids.display())), None);
+    let left = || fs::read_to_string(&pids).unwrap_or_default().trim().parse::<u32>().ok();
+    until("the worker is there", || left().is_some());
+    let worker = left().unwrap();
+    fs::write(&file, leader.process.pid.to_string()).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let check = Process { pidfile: Some(path(&file)), ..Process::default() };
+    let named = Aim { identity: leader.process, selector: Arc::new(Kind::Process(check)) };
+
+    let stop = CommandControl {
+        stop: StopBy::Command(ControlRun {
+            timeout: Span(Duration::from_secs(3)),
+            ..run(&["/bin/sh", "-c", "kill $MINDER_PID"])
+        }),
+        ..shell("")
+    };
+    let refusal = why(bench.stop(&stop, Some(named.clone())));
+    assert!(refusal.contains("web.pid may be written by everybody"), "{refusal}");
+    assert!(lives(leader.process.pid));
+    let told = |process: Aim| {
+        let spec = Arc::new(serde_yaml::from_str("{shell: 'echo pid $MINDER_PID'}").unwrap());
+        Act::Exec { spec, facts: Vec::new(), process: Some(process) }
+    };
+    assert_eq!(words(bench.act(told(named.clone()))), "exit code 0: pid");
+    let own = aim(leader.process);
+    assert_eq!(words(bench.act(told(own))), format!("exit code 0: pid {}", leader.process.pid));
+
+    kill(leader.process.pid, Kill::KILL);
+    assert!(matches!(bench.launched().0, Exit::Signal { number: 9, .. }));
+    until("it is reaped", || proc::stat(leader.process.pid).is_err());
+    let one = bench.start(shell("exec sleep 4711"), Some(named.clone()));
+    assert_eq!(one.leftovers, 0);
+    assert!(lives(worker));
+    // A daemon that removed its pidfile where nobody else could have.
+    fs::remove_file(&file).unwrap();
+    let two = bench.start(shell("exec sleep 4711"), Some(named));
+    assert_eq!(two.leftovers, 1);
+    assert!(!lives(worker));
+}
+
 #[test]
 fn a_restart_command_is_launched() {
     let mut bench = Bench::new();
@@ -260,7 +319,8 @@ fn a_launch_that_ends_after_its_deadline_is_not_reported() {
 
 fn exec(spec: &str) -> Act {
     let spec = serde_yaml::from_str(spec).unwrap();
-    Act::Exec { spec: Arc::new(spec), facts: vec![("SERVICE", "web".to_owned()), ("RULE", "a\0b".to_owned())] }
+    let facts = vec![("SERVICE", "web".to_owned()), ("RULE", "a\0b".to_owned())];
+    Act::Exec { spec: Arc::new(spec), facts, process: None }
 }
 
 #[test]
@@ -285,7 +345,7 @@ fn a_secret_of_the_environment_is_in_no_report() {
     {
         let mut spec: ExecSpec = serde_yaml::from_str(&format!("{{shell: '{script}'}}")).unwrap();
         spec.environment = environment.clone();
-        match bench.act(Act::Exec { spec: Arc::new(spec), facts: Vec::new() }) {
+        match bench.act(Act::Exec { spec: Arc::new(spec), facts: Vec::new(), process: None }) {
             Report::Done { words } | Report::Failed { why: words } => assert_eq!(&*words, report),
             other => panic!("{other:?}"),
         }

@@ -6,6 +6,8 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, getrlimit};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
@@ -16,11 +18,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 use tower::ServiceExt;
 
-/// Connections at the same time; further ones wait in the kernel's queue.
+/// Connections at the same time; a further one takes the place of the oldest.
 const CONNECTIONS: usize = 256;
 /// That queue. The usual 128 overflows when many pages come back at once, and then connects take a second more.
 const BACKLOG: u32 = 1024;
@@ -86,7 +88,6 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 pub async fn serve_tcp(listener: TcpListener, router: Router) {
     let mut doors = Doors::new(router);
     loop {
-        doors.wait_for_room().await;
         match listener.accept().await {
             Ok((stream, _)) => doors.admit(stream, None),
             Err(_) => pause().await,
@@ -98,7 +99,6 @@ pub async fn serve_tcp(listener: TcpListener, router: Router) {
 pub async fn serve_unix(listener: UnixListener, router: Router) {
     let mut doors = Doors::new(router);
     loop {
-        doors.wait_for_room().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Some(who) = peer(&stream) {
@@ -126,18 +126,33 @@ async fn pause() {
 
 struct Doors {
     router: Router,
+    most: usize,
     connections: JoinSet<()>,
+    /// The same, the oldest first.
+    oldest: VecDeque<AbortHandle>,
+}
+
+/// A quarter of the files that minder may open, where that is less: the rest is for checks, and for the other door.
+fn most_connections(open_files: Option<u64>) -> usize {
+    let quarter = open_files.map_or(u64::MAX, |limit| limit / 4).max(1);
+    usize::try_from(quarter).unwrap_or(usize::MAX).min(CONNECTIONS)
 }
 
 impl Doors {
     fn new(router: Router) -> Doors {
-        Doors { router, connections: JoinSet::new() }
+        let most = most_connections(getrlimit(Resource::Nofile).current);
+        Doors { router, most, connections: JoinSet::new(), oldest: VecDeque::new() }
     }
 
-    async fn wait_for_room(&mut self) {
+    /// Whoever opens connections and leaves them idle, which any user of this machine can, must not keep the others out: it
+    /// is the oldest that go. A page that follows along and is cut off comes back by itself.
+    fn make_room(&mut self) {
         while self.connections.try_join_next().is_some() {}
-        if self.connections.len() >= CONNECTIONS {
-            self.connections.join_next().await;
+        self.oldest.retain(|connection| !connection.is_finished());
+        while self.oldest.len() >= self.most {
+            if let Some(connection) = self.oldest.pop_front() {
+                connection.abort();
+            }
         }
     }
 
@@ -145,6 +160,7 @@ impl Doors {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        self.make_room();
         let router = self.router.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
@@ -158,10 +174,10 @@ impl Doors {
             .header_read_timeout(HEAD_DEADLINE)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(Patient { stream, patience: STALL, stalled: None }), service);
-        self.connections.spawn(async move {
+        self.oldest.push_back(self.connections.spawn(async move {
             // An error is the other end's: it went away, or spoke something else.
             let _ = connection.await;
-        });
+        }));
     }
 }
 
@@ -210,6 +226,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[test]
+    fn few_open_files_are_not_all_for_the_page() {
+        for (limit, most) in [(None, 256), (Some(65_536), 256), (Some(64), 16), (Some(0), 1)] {
+            assert_eq!(most_connections(limit), most);
+        }
+    }
 
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {

@@ -141,7 +141,13 @@ impl ServiceState {
     /// For the record that is committed before acting.
     pub fn saved_act(&self) -> Option<SavedAct> {
         let work = self.work.as_ref().filter(|_| self.is_acting())?;
-        Some(SavedAct { action: work.goal.to_string(), by: work.by.clone(), since: work.began.wall, old: work.old })
+        Some(SavedAct {
+            action: work.goal.to_string(),
+            by: work.by.clone(),
+            since: work.began.wall,
+            old: work.old,
+            launched: matches!(work.step, Step::Appearing { .. } | Step::Settling { .. }),
+        })
     }
 
     /// The process that starts and stops are judged by: what the first check of a process found, else what the control says.
@@ -190,7 +196,14 @@ impl ServiceState {
         let answered = self.verifying_check().is_none_or(|c| {
             self.checks[c].latest.as_ref().is_some_and(|sample| sample.found != crate::model::Found::Unasked)
         });
-        let Some(saved) = self.interrupted.take_if(|_| answered) else { return };
+        if !answered || self.interrupted.is_none() {
+            return;
+        }
+        if let Some(c) = self.process_check.filter(|c| self.may_appear_yet(*c)) {
+            self.checks[c].rhythm.hurry(self.resume_at, false);
+            return;
+        }
+        let Some(saved) = self.interrupted.take() else { return };
         self.dirty = true;
         // A stop that waited for the end of what was under way is known by the intent.
         let goal = if self.stopped { Some(Goal::Stop) } else { Goal::parse(&saved.action) };
@@ -203,11 +216,35 @@ impl ServiceState {
             self.again_after = self.grace_until;
             let words = new.map_or("interrupted by the end of minder".to_owned(), |new| format!("up as {new}"));
             self.acted(cx, &goal.to_string(), !blind, &words, saved.since);
+        } else if goal != Goal::Stop && saved.launched && new.is_none() && self.process().is_none() {
+            // As if minder had lived: it has failed, and whether there is another try is for the rules and the budget.
+            self.acted(cx, &goal.to_string(), false, "no new process since before minder ended", saved.since);
+            self.again_after = cx.now.mono;
+            if let Some(c) = self.process_check {
+                self.death_is_certain(c, cx.now.mono);
+            }
         } else if !cx.setting.no_act && self.plan.control.is_some() {
             let mut work = Work::new(goal, saved.by, false, cx.now.mono, cx.now);
             work.charged = true;
             self.work = Some(work);
         }
+    }
+
+    /// How long a process that was launched before the end of minder has to show itself, from the start of minder on. If the
+    /// launch was not recorded it may have happened all the same, in the last moment: then it is `settle`.
+    pub fn expect_the_launched(&mut self, cx: &Context) {
+        let Some(control) = self.plan.control.as_ref().filter(|control| !control.supervises()) else { return };
+        let Some(saved) = &self.interrupted else { return };
+        if saved.action != Goal::Stop.to_string() {
+            let patience = if saved.launched { control.start_deadline() } else { self.plan.settle };
+            self.resume_at = cx.now.mono + patience;
+        }
+    }
+
+    /// A second start beside one that is only slow to write its pidfile would make two of it.
+    fn may_appear_yet(&self, process_check: usize) -> bool {
+        let looked = self.checks[process_check].latest.as_ref().is_some_and(|sample| sample.at.mono >= self.resume_at);
+        self.process().is_none() && !looked
     }
 
     fn run_work(&mut self, cx: &mut Context) -> bool {

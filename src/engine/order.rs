@@ -4,7 +4,7 @@ use super::act::{Goal, NO_CONTROL, OVERTAKEN, Outcome, Step, Work, done, failed}
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::controls::{ControlSpec, StopBy};
-use crate::model::{Act, ActId, EventKind, Report};
+use crate::model::{Act, ActId, Aim, EventKind, Report};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +51,10 @@ impl ServiceState {
 
     fn start(&mut self, cx: &mut Context, work: &mut Work, control: &ControlSpec) {
         let service = Arc::clone(&self.plan.name);
-        let gone = self.process_check.and_then(|c| self.checks[c].life.as_ref()?.gone);
-        let after = gone.map(|death| death.identity).or(work.old);
+        let after = self.process_check.and_then(|c| {
+            let gone = self.checks[c].life.as_ref()?.gone.map(|death| death.identity);
+            Some(Aim { identity: gone.or(work.old)?, selector: Arc::clone(&self.plan.checks[c].kind) })
+        });
         work.step = Step::Starting { until: cx.now.mono + control.start_deadline() + BEYOND };
         let act = Act::Start { service: Arc::clone(&service), control: control.clone(), after };
         work.act = Some(cx.act(&service, act));
@@ -81,7 +83,10 @@ impl ServiceState {
         let mut over = None;
         match (report, work.step) {
             (Report::Failed { why }, _) => over = failed(&**why),
-            (Report::Launched { .. }, Step::Starting { .. }) => work.step = appearing,
+            (Report::Launched { .. }, Step::Starting { .. }) => {
+                self.dirty = true;
+                work.step = appearing;
+            }
             (Report::LaunchEnded { exit, output }, _) => {
                 work.launch = Some((*exit, Arc::clone(output)));
                 if matches!(work.step, Step::Starting { .. }) {

@@ -91,6 +91,7 @@ impl ServiceState {
         for (name, rule) in left.into_iter().filter(|(_, rule)| rule.firing) {
             self.resolved(cx, name, rule.since, Some("the rule was removed or changed"));
         }
+        self.expect_the_launched(cx);
         self.tell_the_untold(cx);
         self.dirty = true;
     }

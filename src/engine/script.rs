@@ -104,7 +104,7 @@ impl ServiceState {
             }
             Action::Exec(spec) => {
                 let facts = self.facts(cx, rule, r, event);
-                (Some(Act::Exec { spec: Arc::clone(spec), facts }), spec.timeout.0)
+                (Some(Act::Exec { spec: Arc::clone(spec), facts, process: self.aim() }), spec.timeout.0)
             }
             Action::Signal(signal) => (self.aim().map(|process| Act::Signal { process, signal: *signal }), SHORT),
             Action::Snapshot => {
@@ -183,7 +183,9 @@ impl ServiceState {
             ("SEVERITY", rule.severity.to_string()),
             ("EVENT", event.to_owned()),
         ];
-        facts.extend(self.process().map(|process| ("PID", process.pid.to_string())));
+        if self.process_check.is_none() {
+            facts.extend(self.process().map(|process| ("PID", process.pid.to_string())));
+        }
         facts.extend(self.incident.as_ref().map(|incident| ("INCIDENT", incident.id.to_string())));
         facts
     }

@@ -59,6 +59,8 @@ pub(super) struct ServiceState {
     pub next: Option<Work>,
     /// An action that the end of minder interrupted.
     pub interrupted: Option<SavedAct>,
+    /// Until then, what the interrupted action has launched may show itself.
+    pub resume_at: Mono,
     /// Not before then does a rule that still fires ask for a restart again.
     pub again_after: Mono,
     pub scripts: Vec<Script>,
@@ -116,6 +118,7 @@ impl ServiceState {
             work: None,
             next: None,
             interrupted: None,
+            resume_at: cx.now.mono,
             again_after: Mono(0),
             scripts: Vec::new(),
             incident: None,

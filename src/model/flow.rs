@@ -291,7 +291,7 @@ pub enum Act {
         /// How.
         control: ControlSpec,
         /// The process that died.
-        after: Option<Identity>,
+        after: Option<Aim>,
     },
     /// Restart it in one go: runit, or a `command` with a `restart`.
     Restart {
@@ -324,6 +324,8 @@ pub enum Act {
         spec: Arc<ExecSpec>,
         /// For its environment.
         facts: Facts,
+        /// The process of the service, whose pid is one more fact if it may be believed.
+        process: Option<Aim>,
     },
     /// Look at a process and keep what is seen: limits, open files, children, kernel stack, last log lines; never the environment.
     Snapshot {

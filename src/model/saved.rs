@@ -79,6 +79,9 @@ pub struct SavedAct {
     pub since: Wall,
     /// The process before it.
     pub old: Option<Identity>,
+    /// The control has reported that a start is on its way: what was launched may appear yet.
+    #[serde(default)]
+    pub launched: bool,
 }
 
 /// A rule's state.

@@ -160,6 +160,18 @@ impl Database {
 }
 
 fn open(path: &Path, spec: &Spec) -> Result<Connection, Failure> {
+    let fresh = path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    let opened = open_file(path, spec, fresh);
+    if fresh && opened.is_err() {
+        // Half made, it would look like one that has lost everything.
+        for end in ["-wal", "-shm", ""] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+    }
+    opened
+}
+
+fn open_file(path: &Path, spec: &Spec, fresh: bool) -> Result<Connection, Failure> {
     // Created here because SQLite would let the umask decide; the log takes its mode from it.
     private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -172,7 +184,7 @@ fn open(path: &Path, spec: &Spec) -> Result<Connection, Failure> {
          PRAGMA cache_size = -1024; PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 4194304;
          PRAGMA trusted_schema = OFF;",
     )?;
-    migrate(&mut connection, spec)?;
+    migrate(&mut connection, spec, fresh)?;
     Ok(connection)
 }
 
@@ -196,14 +208,18 @@ pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Takes the database to the latest version, each step in a transaction of its own.
-fn migrate(connection: &mut Connection, spec: &Spec) -> Result<(), Failure> {
+/// Takes the database to the latest version, each step in a transaction of its own. A file that was there and holds nothing was
+/// emptied, or has lost its log: to begin anew in silence would forget what was stopped on purpose.
+fn migrate(connection: &mut Connection, spec: &Spec, fresh: bool) -> Result<(), Failure> {
     let number = |c: &Connection, sql| c.query_row(sql, [], |row| row.get::<_, i64>(0));
     let found = number(connection, "PRAGMA user_version")?;
     let application = number(connection, "PRAGMA application_id")?;
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema")?;
     if (tables > 0 || found != 0) && application != i64::from(spec.application) {
         return Err(Failure::Foreign);
+    }
+    if tables == 0 && !fresh {
+        return Err(Failure::Damaged("it is empty".to_owned()));
     }
     let known = spec.steps.len();
     let done = usize::try_from(found).ok().filter(|done| *done <= known);

@@ -124,7 +124,7 @@ async fn only_loopback_is_listened_on() {
 }
 
 #[tokio::test]
-async fn connections_are_limited_and_the_next_one_waits_for_its_turn() {
+async fn connections_are_limited_and_the_next_one_takes_the_place_of_the_oldest() {
     let world = World::new(fixture::snapshot());
     let listener = bind_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
@@ -143,11 +143,13 @@ async fn connections_are_limited_and_the_next_one_waits_for_its_turn() {
         kept.push(stream);
     }
     let mut late = ask("").await;
-    let refused = tokio::time::timeout(Duration::from_millis(200), late.read_exact(&mut first)).await;
-    assert!(refused.is_err(), "the 257th connection was served beside 256 others");
-    kept.pop();
     let served = tokio::time::timeout(Duration::from_secs(5), late.read_exact(&mut first)).await;
-    served.expect("its turn").unwrap();
+    served.expect("at once").unwrap();
+    let mut rest = Vec::new();
+    let cut = tokio::time::timeout(Duration::from_secs(5), kept[0].read_to_end(&mut rest)).await;
+    assert!(cut.is_ok(), "the oldest of 257 is still connected");
+    let kept_on = tokio::time::timeout(Duration::from_millis(200), kept[1].read_to_end(&mut rest)).await;
+    assert!(kept_on.is_err(), "the second oldest was cut off");
     assert_eq!(&first, b"HTTP/1.1 200");
     serving.abort();
 }

@@ -18,6 +18,8 @@ pub enum Start {
     Fails,
     /// Nothing ever comes of it, nor is it reported.
     Hangs,
+    /// It is on its way, whether minder hears of that or not, and is brought up by the test.
+    Slow { reported: bool },
 }
 
 /// A service as it really is.
@@ -314,7 +316,11 @@ impl World {
                 let start = self.real.get(service).map_or(Start::Hangs, |real| real.start);
                 let launched = Report::Launched { process: None, leftovers: 0 };
                 match start {
-                    Start::Hangs => return,
+                    Start::Hangs | Start::Slow { reported: false } => return,
+                    Start::Slow { reported: true } => {
+                        report(1, launched);
+                        return;
+                    }
                     Start::Fails => {
                         report(1, launched);
                         report(3, Report::LaunchEnded { exit: Exit::Code(1), output: "no such port\n".into() });

@@ -341,3 +341,19 @@ fn a_deadline_that_has_passed_keeps_nobody_awake() {
     world.pass(5_000);
     assert_eq!(world.news(), ["pid 102 ended, exit code not available"]);
 }
+
+/// The control puts `MINDER_` before them.
+#[test]
+fn facts_have_bare_names() {
+    let service = service("data").checks(vec![file(10)]);
+    let when = service.is(0, "size", above(5.0));
+    let mut world = World::new(plan(vec![service.rule(rule("big", when, Hold::None, vec![exec()]))]));
+    world.real.get_mut("data").unwrap().size = 9.0;
+    world.pass(12_000);
+    let facts = world.log.iter().find_map(|(_, effect)| match effect {
+        Effect::Act(_, Act::Exec { facts, .. }) => Some(facts),
+        _ => None,
+    });
+    let names: Vec<&str> = facts.unwrap().iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["SERVICE", "RULE", "CONDITION", "VALUE", "SEVERITY", "EVENT", "INCIDENT"]);
+}

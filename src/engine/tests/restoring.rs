@@ -103,6 +103,65 @@ fn an_interrupted_restart_that_was_done_meanwhile_is_not_repeated() {
     assert!(news.iter().any(|line| line.starts_with("restart done")), "{news:?}");
 }
 
+/// What is slow to write its pidfile must not be started twice.
+#[test]
+fn one_that_was_launched_and_is_slow_to_appear_is_waited_for() {
+    for reported in [true, false] {
+        let mut world = quiet(vec![web(command())]);
+        world.web().start = Start::Slow { reported };
+        world.kill("web", KILL);
+        world.pass(100);
+        assert_eq!(world.saved["web"].acting.as_ref().map(|act| act.launched), Some(reported));
+        world.news();
+        world.kill_and_restore();
+        world.pass(1_000);
+        world.bring_up("web");
+        world.pass(40_000);
+        let news = world.news();
+        assert!(!news.contains(&"> start".to_owned()), "{news:#?}");
+        assert_eq!(world.saved["web"].acting, None);
+        assert_eq!(world.status("web"), Status::Ok);
+    }
+}
+
+#[test]
+fn one_that_was_launched_and_never_appears_has_failed_and_the_next_try_counts() {
+    let mut world = quiet(vec![web(command())]);
+    world.web().start = Start::Slow { reported: true };
+    world.kill("web", KILL);
+    world.pass(100);
+    world.kill_and_restore();
+    world.web().start = Start::Up;
+    world.news();
+    world.pass(60_000);
+    let news = world.news();
+    assert!(news.contains(&"restart failed: no new process since before minder ended".to_owned()), "{news:#?}");
+    assert_eq!(news.iter().filter(|line| *line == "> start").count(), 1, "{news:#?}");
+    assert_eq!(world.saved["web"].restarts.len(), 2);
+    assert_eq!(world.status("web"), Status::Ok);
+}
+
+/// However often minder itself dies in the middle of a restart.
+#[test]
+fn interrupted_restarts_are_never_more_than_the_budget() {
+    let mut world = quiet(vec![web(command())]);
+    world.web().start = Start::Slow { reported: true };
+    world.kill("web", KILL);
+    for _ in 0..20 {
+        world.pass(40_000);
+        world.kill_and_restore();
+    }
+    let limit = world.plan.services[0].restart.limit;
+    let starts: Vec<u64> =
+        world.log.iter().filter(|(_, e)| matches!(e, Effect::Act(_, Act::Start { .. }))).map(|(at, _)| *at).collect();
+    let within = limit.within.as_millis() as u64;
+    for (i, first) in starts.iter().enumerate() {
+        let count = starts[i..].iter().filter(|at| **at - first < within).count();
+        assert!(count <= limit.count as usize, "{starts:?}");
+    }
+    assert!(starts.len() > 1, "{starts:?}");
+}
+
 #[test]
 fn stopped_stays_stopped() {
     let mut world = quiet(vec![web(command())]);

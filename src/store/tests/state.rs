@@ -105,7 +105,8 @@ fn queries_filter_and_page() {
 #[test]
 fn what_cannot_be_read_is_put_aside() {
     type Harm = fn(&Path);
-    let harms: [(&str, Harm); 5] = [
+    let harms: [(&str, Harm); 6] = [
+        ("emptied", |path| std::fs::write(path, "").unwrap()),
         ("header", |path| std::fs::write(path, "this is not a database, and long enough to be seen as none").unwrap()),
         ("truncated", |path| {
             let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
