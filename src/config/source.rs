@@ -94,6 +94,7 @@ impl Sources {
     }
 
     /// One text as a file of this name.
+    #[cfg(test)]
     pub fn from_text(name: &str, text: &str, env: &Env) -> Sources {
         let mut sources = Sources::new(env);
         sources.add(PathBuf::from(name), text.to_owned());

@@ -80,7 +80,7 @@ struct Action {
 /// The event, as bytes of JSON.
 pub(super) fn json(message: &Message) -> Vec<u8> {
     let story = &message.story;
-    let opt = |text: &Option<String>| text.as_deref().map(|n| plain(n).into_owned());
+    let opt = |text: &Option<String>| text.as_deref().map(clean);
     let event = Event {
         specversion: "1.0",
         id: message.key.clone(),
@@ -93,38 +93,34 @@ pub(super) fn json(message: &Message) -> Vec<u8> {
             MessageKind::Test => "minder.test",
         },
         time: time(message.at),
-        subject: (!story.service.is_empty()).then(|| plain(&story.service).into_owned()),
+        subject: (!story.service.is_empty()).then(|| clean(&story.service)),
         datacontenttype: "application/json",
         data: Data {
             summary: render::subject(message),
             text: render::body(message, &jiff::tz::TimeZone::system()),
-            host: plain(&story.host).into_owned(),
-            service: plain(&story.service).into_owned(),
+            host: clean(&story.host),
+            service: clean(&story.service),
             description: opt(&story.description),
             incident: story.incident,
             severity: story.severity,
-            status: plain(&story.status).into_owned(),
-            title: plain(&story.title).into_owned(),
+            status: clean(&story.status),
+            title: clean(&story.title),
             since: story.since.and_then(time),
             ended: story.ended.and_then(time),
             rules: (story.rules.iter())
                 .map(|r| Rule {
-                    rule: plain(&r.rule).into_owned(),
-                    condition: plain(&r.condition).into_owned(),
-                    value: plain(&r.value).into_owned(),
+                    rule: clean(&r.rule),
+                    condition: clean(&r.condition),
+                    value: clean(&r.value),
                     note: opt(&r.note),
                     since: time(r.since),
                 })
                 .collect(),
             death: opt(&story.death),
             actions: (story.actions.iter())
-                .map(|a| Action {
-                    action: plain(&a.action).into_owned(),
-                    ok: a.ok,
-                    words: plain(&a.words).into_owned(),
-                })
+                .map(|a| Action { action: clean(&a.action), ok: a.ok, words: clean(&a.words) })
                 .collect(),
-            log: story.log.iter().map(|line| plain(line).into_owned()).collect(),
+            log: story.log.iter().map(|line| clean(line)).collect(),
         },
     };
     // Strings, numbers and structs only: serde_json cannot fail on these.
@@ -139,6 +135,10 @@ fn time(at: Wall) -> Option<String> {
 /// Names of services need no escaping; a host name has been seen that does.
 fn uri(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' }).collect()
+}
+
+fn clean(text: &str) -> String {
+    plain(text).into_owned()
 }
 
 #[cfg(test)]

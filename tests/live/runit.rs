@@ -15,6 +15,8 @@ notifiers:
 services:
   app:
     notify: [chat]
+    grace: 1s
+    settle: 2s
     control:
       runit: {{ service: app, directory: {dir} }}
     checks:
@@ -59,7 +61,7 @@ fn what_its_operator_took_down_stays_down() {
     wait_until("it is down", SOON, || !process_exists(old));
     minder.wait_status("app", "stopped", SOON);
     // Longer than the time that a supervisor is given for a restart of its own.
-    stays("nothing starts it", Duration::from_secs(7), || runsv.pid().is_none());
+    stays("nothing starts it", Duration::from_secs(4), || runsv.pid().is_none());
     assert!(receiver.requests().is_empty(), "an operator's stop is no incident: {:#?}", receiver.requests());
     runsv.sv("up");
     minder.wait_status("app", "ok", SOON);
