@@ -19,9 +19,6 @@ use crate::model::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How much longer a hold has become when it is saved again: what a `kill -9` of minder may cost it.
-const SAVE_HOLD_EVERY: Duration = Duration::from_secs(10);
-
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct ServiceState {
@@ -343,10 +340,7 @@ impl ServiceState {
         let (rule, track) = (&self.plan.rules[r], &mut self.rules[r]);
         let counts = counts && track.looks_at(c);
         let turn = track.step(rule, when, until, cx.now, counts);
-        if track.hold.held >= track.saved + SAVE_HOLD_EVERY || track.hold.held < track.saved {
-            track.saved = track.hold.held;
-            self.dirty = true;
-        }
+        self.dirty |= track.has_come_far(cx.now.mono);
         match turn {
             Turn::Fired => self.fire(cx, r),
             Turn::Resolved(since) => self.resolved(cx, self.plan.rules[r].name.to_string(), since, None),
