@@ -237,3 +237,61 @@ fn a_notifier_is_tested() {
         ]
     );
 }
+
+#[test]
+fn a_rule_that_stops_beats_one_that_restarts() {
+    for restart_first in [true, false] {
+        let mut service = service("web").checks(vec![process(10)]).control(command());
+        let when = service.is(0, "memory", above(5e8));
+        let mut rules = vec![
+            rule("again", when.clone(), Hold::None, vec![Action::Restart]),
+            rule("off", when, Hold::None, vec![Action::Stop]),
+        ];
+        if !restart_first {
+            rules.reverse();
+        }
+        for rule in rules {
+            service = service.rule(rule);
+        }
+        let mut world = quiet(service);
+        world.web().memory = 6e8;
+        world.pass(60_000);
+        assert!(starts(&world).is_empty(), "{:?}", world.news());
+        assert_eq!(world.status("web"), Status::Stopped);
+        assert_eq!(world.web().process, None);
+    }
+}
+
+#[test]
+fn a_person_who_restarts_gives_a_fresh_budget() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(500);
+    world.kill("web", KILL);
+    world.pass(120_000);
+    assert_eq!(world.status("web"), Status::GivenUp);
+    world.web().start = Start::Up;
+    world.ask(1, Command::Restart { service: named("web") });
+    world.pass(3_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    assert_eq!((world.saved["web"].restarts.len(), world.saved["web"].given_up), (0, None));
+    let before = starts(&world).len();
+    world.kill("web", KILL);
+    world.pass(100);
+    assert_eq!(starts(&world).len(), before + 1, "at once, as the first of five");
+}
+
+#[test]
+fn what_is_given_up_paused_or_stopped_is_so_after_a_kill() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(500);
+    world.kill("web", KILL);
+    world.pass(120_000);
+    let tries = starts(&world).len();
+    world.kill_and_restore();
+    world.pass(60_000);
+    assert_eq!((world.status("web"), starts(&world).len()), (Status::GivenUp, tries));
+    world.ask(1, Command::Pause { service: named("web") });
+    world.kill_and_restore();
+    world.pass(3_600_000);
+    assert_eq!((world.status("web"), starts(&world).len()), (Status::Paused, tries));
+}
