@@ -3,7 +3,7 @@
 //! | step | until | then |
 //! |---|---|---|
 //! | due | the budget's delay has passed | confirming; dropped if no rule asks for it any more |
-//! | confirming | its supervisor has said whether it is wanted up; an automatic start ends here if not | stopping or starting |
+//! | confirming | its supervisor has said that it is wanted up (automatic starts only) | stopping or starting |
 //! | stopping | the control reports | starting; done, if it was to be stopped |
 //! | starting | the control reports that the start is on its way | appearing |
 //! | appearing | a process is found that is not the old one | settling; failed at the control's deadline |
@@ -102,11 +102,6 @@ impl Work {
             act: None,
             launch: None,
         }
-    }
-    /// How old an answer of the control may be. A person may have taken the service down just before; automatic orders are
-    /// such that this cannot start it.
-    fn fresh(&self) -> Duration {
-        if self.person { Duration::ZERO } else { FRESH }
     }
     /// It waits for its time.
     pub fn due(&self) -> Option<Mono> {
@@ -358,9 +353,9 @@ impl ServiceState {
                         return Some(Outcome::Dropped("it was stopped on purpose".to_owned()));
                     }
                     if let Some(c) = self.control_check
-                        && work.goal != Goal::Stop
+                        && automatic_start
                     {
-                        if !(self.control_known && self.control_at.is_some_and(|at| at + work.fresh() >= now)) {
+                        if !(self.control_known && self.control_at.is_some_and(|at| now - at <= FRESH)) {
                             self.checks[c].rhythm.hurry(now, false);
                         }
                         work.step = Step::Confirming { since: now };
@@ -370,18 +365,16 @@ impl ServiceState {
                 }
                 Step::Confirming { since } => {
                     let timeout = self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout);
-                    let heard = self.control_at.is_some_and(|at| at + work.fresh() >= since) && self.control_known;
-                    // A person's word overrules what was asked of the supervisor. How it is done depends on it all the same.
-                    if self.is_wanted_down() && !work.person {
+                    let heard = self.control_at.is_some_and(|at| at + FRESH >= since) && self.control_known;
+                    if self.is_wanted_down() {
                         self.held(cx, &work.goal.to_string(), "its operator has taken it down");
                         return Some(Outcome::Dropped("its operator has taken it down".to_owned()));
                     }
-                    let silent = now >= since + timeout || self.control_at.is_some_and(|at| at >= since);
-                    if heard || silent && work.person {
+                    if heard {
                         if let Some(outcome) = self.begin(cx, work, &control) {
                             return Some(outcome);
                         }
-                    } else if silent {
+                    } else if now >= since + timeout || self.control_at.is_some_and(|at| at >= since) {
                         self.held(cx, &work.goal.to_string(), "its supervisor could not be asked");
                         self.again_after = now + self.plan.restart.delay.longest;
                         return Some(Outcome::Dropped("its supervisor could not be asked".to_owned()));
@@ -464,7 +457,7 @@ impl ServiceState {
     /// The first order of a sequence.
     fn begin(&mut self, cx: &mut Context, work: &mut Work, control: &ControlSpec) -> Option<Outcome> {
         let now = cx.now.mono;
-        let nobody = (self.process_check.is_some() || control.supervises()) && work.old.is_none();
+        let nobody = self.process_check.is_some() && work.old.is_none();
         if work.goal == Goal::Stop && nobody && !control.supervises() {
             return done("already down");
         }
@@ -480,10 +473,7 @@ impl ServiceState {
             }
         }
         let service = Arc::clone(&self.plan.name);
-        // A supervisor restarts only what it wants up: what was taken down needs the order to be up.
-        let in_one = control.restarts_in_one()
-            && (work.goal == Goal::Restart || !control.can_start())
-            && !(work.person && self.is_wanted_down());
+        let in_one = control.restarts_in_one() && (work.goal == Goal::Restart || !control.can_start());
         if work.goal == Goal::Stop || work.goal == Goal::Restart && !in_one && !nobody {
             let (control, process) = (control.clone(), self.aim());
             work.step = Step::Stopping { until: now + stop_deadline(&control) + BEYOND };
@@ -491,7 +481,8 @@ impl ServiceState {
             work.act = Some(cx.act(&service, Act::Stop { service: Arc::clone(&service), control, process, for_good }));
         } else if in_one {
             work.step = Step::Starting { until: now + stop_deadline(control) + control.start_deadline() + BEYOND };
-            work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control: control.clone() }));
+            let (control, by_hand) = (control.clone(), work.person);
+            work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control, by_hand }));
         } else {
             self.start(cx, work, control);
         }
