@@ -1,25 +1,17 @@
 //! Processor time of one process check, from question to answer, beside its floor: a bare `pread` of the kept line.
 #![allow(missing_docs, clippy::disallowed_methods, clippy::unwrap_used, reason = "a program that measures")]
 
+use minder::daemon::RealClock;
 use minder::model::kinds::Process;
-use minder::model::{CheckId, Clock, Identity, Input, Kind, MetricSet, Mono, Now, Question, Wall};
+use minder::model::{CheckId, Identity, Input, Kind, MetricSet, Question};
 use minder::probe::Probes;
 use minder::sys::proc;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 const PROCESSES: u32 = 1000;
 const ROUNDS: u32 = 50;
-
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now { mono: Mono(self.0.elapsed().as_nanos() as u64), wall: Wall(wall.as_millis() as i64) }
-    }
-}
 
 /// Processor time of this whole program.
 fn used() -> Duration {
@@ -60,7 +52,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
     let (sender, mut inputs) = tokio::sync::mpsc::unbounded_channel();
-    let probes = Probes::new(sender, Arc::new(RealClock(Instant::now()))).unwrap();
+    let probes = Probes::new(sender, Arc::new(RealClock)).unwrap();
     let kind = Kind::Process(Process { pidfile: Some("/nowhere".parse().unwrap()), ..Process::default() });
     let kind = Arc::new(kind);
     let question = |(check, identity): (u32, &Identity)| Question {

@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | [`model`] | the words of the design as plain data | nothing of ours |
 //! | [`sys`] | the bare system calls, and all unsafe code | nothing of ours |
-//! | [`config`] | YAML text to a [`model::Plan`], or every mistake in it | `model` |
+//! | [`config`] | YAML text to a [`model::Plan`], or every mistake in it | `model`, `sys` (whose files) |
 //! | [`engine`] | every decision; no async, no I/O, no clock | `model` |
 //! | [`probe`] | asks: a file per kind of check | `model`, `sys` |
 //! | [`listen`] | is told: process exits, file changes | `model`, `sys` |

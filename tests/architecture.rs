@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The files of config that look at files: the rest of it is a function of their text.
-const READERS: [&str; 2] = ["config/source.rs", "config/permission.rs"];
+/// The file of config that looks at files: the rest of it is a function of their text.
+const READERS: [&str; 1] = ["config/source.rs"];
 
 /// What has a `now` that reads a clock.
 const CLOCKS: [&str; 4] = ["Instant", "SystemTime", "Timestamp", "Zoned"];

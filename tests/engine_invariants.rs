@@ -14,7 +14,7 @@ mod engine {
 mod model {
     pub use minder::model::*;
 }
-#[path = "../src/engine/testing.rs"]
+#[path = "../src/engine/testing/mod.rs"]
 mod testing;
 
 /// Something happens.

@@ -1,30 +1,21 @@
 //! Messages on their way to real receivers: an SMTP server, and HTTP over real sockets.
-#![allow(clippy::disallowed_methods, reason = "a clock is read here, as the daemon does")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 mod support;
 
+use minder::daemon::RealClock;
 use minder::model::{
     Clock, Dashboard, Delivery, EmailSpec, Given, HistoryLimits, Input, Mail, MailTls, Message, MessageId, MessageKind,
-    Mono, Name, Notifier, NotifierPlace, Now, Plan, Secret, Story, Wall, WebhookSpec,
+    Name, Notifier, NotifierPlace, Plan, Secret, Story, WebhookSpec,
 };
 use minder::notify::Notifiers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use support::{Mailbox, NEVER, Receiver, free_port};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const SECRET: &str = "hunter2-very-secret";
-
-struct RealClock;
-
-impl Clock for RealClock {
-    fn now(&self) -> Now {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        Now { mono: Mono(0) + since, wall: Wall(0) + since }
-    }
-}
 
 fn secret() -> Given {
     // A secret comes from somewhere: that it is one can be seen from its source only.

@@ -1,6 +1,6 @@
 //! Output that fits a terminal: its width, and colour where it is wanted. Colour never says anything alone.
 
-use crate::model::{Status, plain};
+use crate::model::{Status, clip, plain};
 use std::io::IsTerminal;
 
 /// Where output goes.
@@ -67,14 +67,7 @@ impl Screen {
 
     /// The text without what could move the cursor, cut to what is left of a line of which so much is used.
     pub fn fit(&self, text: &str, used: usize) -> String {
-        let text = plain(text);
-        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(used).max(10));
-        if text.chars().count() <= room {
-            return text.into_owned();
-        }
-        let mut cut: String = text.chars().take(room - 1).collect();
-        cut.push('…');
-        cut
+        clip(&plain(text), self.width.map_or(usize::MAX, |width| width.saturating_sub(used).max(10)))
     }
 }
 

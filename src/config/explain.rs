@@ -1,7 +1,9 @@
 //! A service in words, and in the long form of the rule language with every default that applies.
 
 use crate::model::controls::ControlSpec;
-use crate::model::{Action, Check, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, write_duration};
+use crate::model::{
+    Action, Check, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, plain, write_duration,
+};
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 use std::fmt::Write;
@@ -19,14 +21,14 @@ pub fn service(plan: &Plan, name: &str) -> Option<String> {
 fn words(service: &Service) -> String {
     let mut out = format!("# {}", service.name);
     if let Some(description) = &service.description {
-        let _ = write!(out, ": {}", one_line(description));
+        let _ = write!(out, ": {}", plain(description));
     }
     out.push_str("\n#\n");
     for check in &service.checks {
         let (every, timeout) = (write_duration(check.every), write_duration(check.timeout));
         let asks = match &*check.kind {
             Kind::Control(_) => "what its control says".to_owned(),
-            kind => format!("{} ({})", kind.name(), one_line(&kind.about())),
+            kind => format!("{} ({})", kind.name(), plain(&kind.about())),
         };
         let _ = writeln!(out, "# asks `{}`: {asks}, every {every}, for at most {timeout}", check.name);
     }
@@ -35,7 +37,7 @@ fn words(service: &Service) -> String {
     }
     out.push_str("#\n");
     for rule in &service.rules {
-        let _ = writeln!(out, "# {}", one_line(&sentence(rule)));
+        let _ = writeln!(out, "# {}", plain(&sentence(rule)));
     }
     out.push_str("#\n");
     match service.notify.as_slice() {
@@ -87,11 +89,6 @@ fn sentence(rule: &Rule) -> String {
     let whose = if rule.implied { " (no rule mentions this check)" } else { "" };
     let (name, severity) = (&rule.name, rule.severity);
     format!("`{name}`, {severity}: if `{}`{held} then {}{until}{whose}", rule.when, actions.join(", "))
-}
-
-/// For comments: nothing that somebody wrote may end the line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn long_form(plan: &Plan, service: &Service) -> String {

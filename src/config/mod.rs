@@ -1,8 +1,9 @@
-//! YAML text to a [`crate::model::Plan`], or every mistake in it. Pure, but for reading the files.
+//! YAML text to a [`crate::model::Plan`], or every mistake in it. Pure, but for `source`, which reads the files, if nobody else could have
+//! written them.
 //!
 //! ```text
 //!  files ──source──▶ text ──tree──▶ nodes with places ──plan, service, rule──▶ Plan
-//!          permission                 │ decode: serde, for the keys of kinds, controls, notifiers
+//!                                     │ decode: serde, for the keys of kinds, controls, notifiers
 //!                                     │ lexer, parser, resolve: conditions and actions
 //!                                     ▼
 //!                                  diagnostic: every mistake, drawn into its line
@@ -17,7 +18,6 @@ mod keys;
 mod lexer;
 mod notifier;
 mod parser;
-mod permission;
 mod plan;
 mod resolve;
 mod rule;

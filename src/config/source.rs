@@ -1,8 +1,8 @@
 //! Reading the files: within bounds, and only those that nobody else could have written.
 
 use super::diagnostic::{Diagnostic, Place, quoted};
-use super::permission;
 use super::tree::{self, Node, Value};
+use crate::sys::trust::{Distrust, only_root_or};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, Read};
@@ -153,8 +153,8 @@ pub fn read(path: &Path, env: &Env) -> Sources {
 
 /// The rule files of a directory. Whoever may write into it may add rules: then none are read.
 fn directory(path: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
-    if let Err(fault) = permission::check(path) {
-        return Err(Box::new(Diagnostic::nowhere(fault.to_string()).help(fault.help())));
+    if let Err(why) = only_root_or_us(path) {
+        return Err(Box::new(Diagnostic::nowhere(not_trusted(path, &why)).help(why.help())));
     }
     let failed = |e: io::Error| Box::new(Diagnostic::nowhere(format!("cannot read {}: {e}", path.display())));
     let mut files = Vec::new();
@@ -173,6 +173,15 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     Ok(files)
 }
 
+/// Whoever writes rules, runs commands as minder's user.
+fn only_root_or_us(path: &Path) -> Result<(), Distrust> {
+    only_root_or(rustix::process::geteuid().as_raw(), path)
+}
+
+fn not_trusted(path: &Path, why: &Distrust) -> String {
+    format!("{} cannot be trusted: {why}", path.display())
+}
+
 struct Refused {
     message: String,
     help: Option<String>,
@@ -181,11 +190,9 @@ struct Refused {
 fn rule_file(path: &Path) -> Result<String, Refused> {
     let name = path.display();
     let plain = |message: String| Refused { message, help: None };
-    permission::check(path).map_err(|fault| match fault {
-        permission::Fault::Unseen { error, .. } if error.kind() == io::ErrorKind::NotFound => {
-            plain(format!("there is no {name}"))
-        }
-        fault => Refused { message: fault.to_string(), help: Some(fault.help()) },
+    only_root_or_us(path).map_err(|why| match why {
+        Distrust::Unseen(_, error) if error.kind() == io::ErrorKind::NotFound => plain(format!("there is no {name}")),
+        why => Refused { message: not_trusted(path, &why), help: Some(why.help()) },
     })?;
     let bytes = bounded(path, FILE_SIZE).map_err(|e| match e {
         Unread::TooLarge => plain(format!("{name} is larger than {} MiB", FILE_SIZE >> 20)),

@@ -77,9 +77,10 @@ impl Shared {
                     }
                 };
                 let output = output.as_ref().unwrap_or(&null).as_fd();
-                Ok((program.start(null.as_fd(), output, output).map_err(|e| e.to_string())?, written))
+                let child = program.start(null.as_fd(), output, output).map_err(|e| e.to_string())?;
+                Ok((child, written, s.secrets))
             });
-        let (child, written) = match child {
+        let (child, written, secrets) = match child {
             Ok(child) => child,
             Err(why) => return Some(Report::Failed { why: why.into() }),
         };
@@ -93,7 +94,7 @@ impl Shared {
             // Reading a file is nothing for the reaper's thread.
             shared.acts.clone().run(move || {
                 let exit = Exit::from_wait_status(status);
-                shared.report(id, Report::LaunchEnded { exit, output: since(&path, written).into() });
+                shared.report(id, Report::LaunchEnded { exit, output: since(&path, written, &secrets).into() });
             });
         });
         None
@@ -142,7 +143,7 @@ impl Shared {
         let surroundings = Surroundings::new(&self.us, control.user.as_deref(), facts, &control.environment)?;
         let directory = control.directory.as_ref().map(|d| d.as_path());
         let program = surroundings.program(&run.command.0, directory, control.umask_bits());
-        let result = run_to_end(&program, run.timeout.0);
+        let result = run_to_end(&program, run.timeout.0, &surroundings.secrets);
         let Some((identity, pidfd)) = pidfd else { return result };
         // What counts is that it ends. A command that failed is waited for too: it may have done its part.
         let left = run.timeout.0.saturating_sub(self.clock.now().mono - began);
@@ -221,7 +222,7 @@ fn open_output(path: &Path) -> io::Result<(File, u64)> {
 }
 
 /// The last lines that were written to a daemon's output from this place on.
-fn since(path: &Path, from: u64) -> String {
+fn since(path: &Path, from: u64, secrets: &[String]) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
         let length = file.metadata()?.len();
@@ -234,5 +235,5 @@ fn since(path: &Path, from: u64) -> String {
         end.truncate(length);
         Ok(end)
     };
-    last_lines(&read().unwrap_or_default(), OUTPUT_LINES)
+    last_lines(&read().unwrap_or_default(), OUTPUT_LINES, secrets)
 }

@@ -1,6 +1,6 @@
 //! Commands that run to their end: the `exec` action, and `stop` commands.
 
-use crate::model::{ExecSpec, Exit, Facts, Given, show_duration};
+use crate::model::{ExecSpec, Exit, Facts, Given, clip, hide, plain, show_duration};
 use crate::sys::run::{Ran, run};
 use crate::sys::spawn::Program;
 use crate::sys::users::User;
@@ -13,6 +13,8 @@ pub(super) struct Surroundings {
     /// Nobody else than minder's own user where this is missing.
     pub user: Option<User>,
     pub environment: Vec<(String, String)>,
+    /// What of the environment must not be shown.
+    pub secrets: Vec<String>,
 }
 
 impl Surroundings {
@@ -23,22 +25,12 @@ impl Surroundings {
         facts: Facts,
         own: &BTreeMap<String, Given>,
     ) -> Result<Surroundings, String> {
-        let user = match user {
-            None => None,
-            Some(name) => Some(
-                User::find(name)
-                    .map_err(|e| format!("user {name} cannot be looked up: {e}"))?
-                    .ok_or_else(|| format!("user {name}: unknown"))?,
-            ),
-        };
-        let mut environment = user.as_ref().unwrap_or(us).environment();
+        let user = user.map(User::known).transpose()?;
+        let secrets = own.values().filter(|given| given.is_secret()).map(|given| given.expose().to_owned()).collect();
         let facts = facts.into_iter().map(|(name, value)| (format!("MINDER_{name}"), value.replace('\0', "")));
         let own = own.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-        for (name, value) in facts.chain(own) {
-            environment.retain(|(there, _)| *there != name);
-            environment.push((name, value));
-        }
-        Ok(Surroundings { user, environment })
+        let environment = user.as_ref().unwrap_or(us).environment(facts.chain(own));
+        Ok(Surroundings { user, environment, secrets })
     }
 
     pub(super) fn program<'a>(&'a self, argv: &'a [String], directory: Option<&'a Path>, umask: u32) -> Program<'a> {
@@ -57,13 +49,13 @@ pub(super) fn exec(us: &User, spec: &ExecSpec, facts: Facts) -> Result<String, S
     let surroundings = Surroundings::new(us, spec.user.as_deref(), facts, &spec.environment)?;
     let argv = spec.argv();
     let program = surroundings.program(&argv, spec.directory.as_ref().map(|d| d.as_path()), 0o022);
-    run_to_end(&program, spec.timeout.0)
+    run_to_end(&program, spec.timeout.0, &surroundings.secrets)
 }
 
 /// Runs it, and says how it ended, with the last line that it wrote. An error unless it exited with code 0.
-pub(super) fn run_to_end(program: &Program<'_>, timeout: Duration) -> Result<String, String> {
+pub(super) fn run_to_end(program: &Program<'_>, timeout: Duration, secrets: &[String]) -> Result<String, String> {
     let Ran { status, output } = run(program, None, timeout).map_err(|e| e.to_string())?;
-    let last = last_lines(&output, 1);
+    let last = last_lines(&output, 1, secrets);
     let with_last = |words: String| if last.is_empty() { words } else { format!("{words}: {last}") };
     match status.map(Exit::from_wait_status) {
         Some(Exit::Code(0)) => Ok(with_last("exit code 0".to_owned())),
@@ -76,19 +68,11 @@ pub(super) fn run_to_end(program: &Program<'_>, timeout: Duration) -> Result<Str
 /// The longest line that is shown, in characters.
 const LINE: usize = 300;
 
-/// The last lines of an output that are not blank, for people: no control characters, long lines cut.
-pub(super) fn last_lines(output: &[u8], most: usize) -> String {
-    let text = String::from_utf8_lossy(output);
-    let mut lines: Vec<String> = text
-        .lines()
-        .rev()
-        .map(|line| {
-            let line = line.replace('\t', " ");
-            line.chars().filter(|c| !c.is_control()).take(LINE).collect::<String>().trim_end().to_owned()
-        })
-        .filter(|line| !line.is_empty())
-        .take(most)
-        .collect();
+/// The last lines of an output that are not blank, for people: plain, without secrets, long lines cut.
+pub(super) fn last_lines(output: &[u8], most: usize, secrets: &[String]) -> String {
+    let text = hide(&String::from_utf8_lossy(output), secrets.iter().map(String::as_str));
+    let lines = text.lines().rev().map(|line| clip(plain(line).trim_end(), LINE));
+    let mut lines: Vec<String> = lines.filter(|line| !line.is_empty()).take(most).collect();
     lines.reverse();
     lines.join("\n")
 }
@@ -100,8 +84,8 @@ mod tests {
     #[test]
     fn output_is_fit_to_be_shown() {
         let output = b"one\n\n\x1b[31mtwo\x07\tand \xff\r\nthree\n \n";
-        assert_eq!(last_lines(output, 2), "[31mtwo and \u{fffd}\nthree");
-        assert_eq!(last_lines(&[b'x'; 5000], 9).len(), LINE);
-        assert_eq!(last_lines(b"", 3), "");
+        assert_eq!(last_lines(output, 2, &[]), " [31mtwo  and \u{fffd}\nthree");
+        assert_eq!(last_lines(&[b'x'; 5000], 9, &[]).chars().count(), LINE);
+        assert_eq!(last_lines(b"", 3, &[]), "");
     }
 }

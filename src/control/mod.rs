@@ -5,7 +5,6 @@ mod exec;
 mod pool;
 mod runit;
 mod signal;
-mod trust;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, ActId, Clock, Found, Input, Kind, Question, Report, Sample};

@@ -1,9 +1,9 @@
 //! Who may be signalled, and the signalling.
 
-use super::trust::{Distrust, only_root_or};
 use crate::model::kinds::Process;
 use crate::model::{Aim, Identity, Signal, show_duration};
 use crate::sys::pidfd;
+use crate::sys::trust::{Distrust, only_root_or};
 use crate::sys::users::User;
 use std::fmt;
 use std::fs::File;

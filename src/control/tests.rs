@@ -1,6 +1,7 @@
 use super::*;
+use crate::daemon::RealClock;
 use crate::model::controls::{Argv, CommandControl, ControlRun, StopBy};
-use crate::model::{AbsPath, Aim, Exit, Given, Identity, Mono, Now, Signal, Span, Wall};
+use crate::model::{AbsPath, Aim, ExecSpec, Exit, Given, Identity, Signal, Span};
 use crate::sys::testing::{Script, kill, lives, until};
 use crate::sys::{pidfd, proc};
 use rustix::process::Signal as Kill;
@@ -10,17 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-/// The monotonic clock, as the real one is.
-pub(super) struct TestClock;
-
-impl Clock for TestClock {
-    fn now(&self) -> Now {
-        let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let nanoseconds = u64::try_from(t.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap();
-        Now { mono: Mono(nanoseconds), wall: Wall(0) }
-    }
-}
 
 pub(super) struct Bench {
     pub controls: Controls,
@@ -32,7 +22,7 @@ impl Bench {
     pub fn new() -> Bench {
         let (tx, rx) = unbounded_channel();
         let dir = tempfile::tempdir().unwrap();
-        Bench { controls: Controls::new(tx, Arc::new(TestClock), dir.path().join("output")), rx, dir }
+        Bench { controls: Controls::new(tx, Arc::new(RealClock), dir.path().join("output")), rx, dir }
     }
 
     pub fn input(&mut self, time: Duration) -> Option<Input> {
@@ -136,7 +126,7 @@ fn a_start_is_launched_and_its_early_end_told_with_what_it_wrote() {
     };
     let _daemon = bench.start(control, None);
     let (exit, output) = bench.launched();
-    assert_eq!((exit, output.as_str()), (Exit::Code(4), "in /usr with 0077, blue\nbad [31mport"));
+    assert_eq!((exit, output.as_str()), (Exit::Code(4), "in /usr with 0077, blue\nbad  [31mport"));
     let log = bench.dir.path().join("output/web.log");
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -155,7 +145,7 @@ fn a_start_that_cannot_be_says_why() {
     let missing = CommandControl { start: Some(run(&["/usr/sbin/no-such-daemon"])), ..shell("") };
     assert_eq!(why(bench.act(start(missing))), "/usr/sbin/no-such-daemon: no such file");
     let stranger = CommandControl { user: Some("no-such-user".to_owned()), ..shell("") };
-    assert_eq!(why(bench.act(start(stranger))), "user no-such-user: unknown");
+    assert_eq!(why(bench.act(start(stranger))), "there is no user `no-such-user`");
     // Without a place for its output it is started all the same.
     let log = bench.dir.path().join("output/web.log");
     fs::remove_file(&log).unwrap();
@@ -286,6 +276,26 @@ fn exec_tells_what_came_of_it() {
 }
 
 #[test]
+fn a_secret_of_the_environment_is_in_no_report() {
+    let mut bench = Bench::new();
+    let mut token: Given = serde_yaml::from_str("{env: TOKEN}").unwrap();
+    token.resolve("hunter22".to_owned());
+    let environment = BTreeMap::from([("TOKEN".to_owned(), token)]);
+    for (script, report) in [("echo $TOKEN", "exit code 0: [secret]"), ("echo $TOKEN; exit 3", "exit code 3: [secret]")]
+    {
+        let mut spec: ExecSpec = serde_yaml::from_str(&format!("{{shell: '{script}'}}")).unwrap();
+        spec.environment = environment.clone();
+        match bench.act(Act::Exec { spec: Arc::new(spec), facts: Vec::new() }) {
+            Report::Done { words } | Report::Failed { why: words } => assert_eq!(&*words, report),
+            other => panic!("{other:?}"),
+        }
+    }
+    let control = CommandControl { environment, ..shell("echo $TOKEN; exit 1") };
+    let _daemon = bench.start(control, None);
+    assert_eq!(bench.launched(), (Exit::Code(1), "[secret]".to_owned()));
+}
+
+#[test]
 fn many_slow_actions_keep_no_other_waiting() {
     let mut bench = Bench::new();
     for _ in 0..40 {
@@ -303,7 +313,7 @@ fn many_slow_actions_keep_no_other_waiting() {
 fn starter() {
     let Some(dir) = std::env::var_os("MINDER_TEST_STARTER") else { return };
     let (tx, _rx) = unbounded_channel();
-    let controls = Controls::new(tx, Arc::new(TestClock), Path::new(&dir).join("output"));
+    let controls = Controls::new(tx, Arc::new(RealClock), Path::new(&dir).join("output"));
     let script = format!(
         "echo $$ >{0}/pid.new; mv {0}/pid.new {0}/pid; while :; do echo tick; sleep 0.01; done",
         Path::new(&dir).display()

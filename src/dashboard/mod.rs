@@ -17,16 +17,16 @@ mod service;
 mod strip;
 mod words;
 
+pub use crate::store::{Bar, EventFilter, Samples, Unsent};
 pub use problem::Problem;
 pub use serve::{bind_tcp, bind_unix, serve_tcp, serve_unix};
 
-use crate::model::{Answer, Change, Command, Event, Incident, Name, Snapshot, Wall};
+use crate::model::{Answer, Change, Command, Event, Incident, Snapshot, Wall};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,69 +61,7 @@ pub enum Ask {
     Reload(oneshot::Sender<Answer>),
 }
 
-/// Which events are wanted. Those that fit all that is given, the newest first.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EventFilter {
-    /// Of this service.
-    pub service: Option<Name>,
-    /// With this word ([`crate::model::EventKind::word`]).
-    pub kind: Option<String>,
-    /// Of this incident.
-    pub incident: Option<u64>,
-    /// Not older than this.
-    pub from: Option<Wall>,
-    /// With a smaller number than this: the next page.
-    pub before: Option<u64>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// A stretch of time of a check, in short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Bar {
-    /// Its begin.
-    pub start: Wall,
-    /// How many samples fell into it.
-    pub samples: u32,
-    /// In how many of them something was wrong.
-    pub bad: u32,
-    /// How many could not be asked.
-    pub unknown: u32,
-}
-
-/// Samples of a check.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Samples {
-    /// The names of the metrics, in the order of the values.
-    pub metrics: Vec<String>,
-    /// When, and the values in base units, the oldest first.
-    pub rows: Vec<(Wall, Vec<Option<f64>>)>,
-    /// There are more, after the last.
-    pub more: bool,
-}
-
-/// A message that is not delivered.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Unsent {
-    /// Its number.
-    pub id: u64,
-    /// The notifier.
-    pub to: String,
-    /// What it is about, in a few words.
-    pub title: String,
-    /// When it was written.
-    pub at: Wall,
-    /// From when on it is no longer worth sending.
-    pub expires: Wall,
-    /// It is no longer tried.
-    pub dead: bool,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why the latest attempt failed.
-    pub error: Option<String>,
-}
-
-/// What the dashboard asks of the store. All of it may block; errors are words for people.
+/// What the dashboard asks of the store, or, in a test, of an invented past. All of it may block; errors are words for people.
 pub trait History: Send + Sync {
     /// Events, the newest first.
     fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String>;

@@ -2,7 +2,7 @@
 
 use super::{Bar, EventFilter, History, Samples, Unsent};
 use crate::model::{Event, Incident, Wall};
-use crate::store::{self, IncidentFilter, MessageState, ReadError, Reader, Step};
+use crate::store::{ReadError, Reader, Step};
 
 /// Up to here, in milliseconds, samples are drawn; beyond, means of minutes.
 const SAMPLES_SPAN: i64 = 2 * 3_600_000;
@@ -15,32 +15,19 @@ fn words(e: ReadError) -> String {
 
 impl History for Reader {
     fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String> {
-        let filter = store::EventFilter {
-            service: filter.service.as_deref().map(str::to_owned),
-            kinds: filter.kind.iter().cloned().collect(),
-            incident: filter.incident,
-            before_id: filter.before,
-            since: filter.from,
-            limit: filter.limit,
-            ..store::EventFilter::default()
-        };
-        Reader::events(self, &filter).map_err(words)
+        Reader::events(self, filter).map_err(words)
     }
 
     fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String> {
-        let filter = IncidentFilter { service: service.map(str::to_owned), limit, ..IncidentFilter::default() };
-        Reader::incidents(self, &filter).map_err(words)
+        Reader::incidents(self, service, limit).map_err(words)
     }
 
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String> {
-        let bars = Reader::bars(self, service, check, from, to, buckets).map_err(words)?;
-        let bar = |b: store::Bar| Bar { start: b.start, samples: b.samples, bad: b.bad, unknown: b.unknown };
-        Ok(bars.into_iter().map(bar).collect())
+        Reader::bars(self, service, check, from, to, buckets).map_err(words)
     }
 
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String> {
-        let samples = Reader::samples(self, service, check, from, to, limit).map_err(words)?;
-        Ok(Samples { metrics: samples.metrics, rows: samples.rows, more: samples.more })
+        Reader::samples(self, service, check, from, to, limit).map_err(words)
     }
 
     fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String> {
@@ -69,17 +56,7 @@ impl History for Reader {
     }
 
     fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, String> {
-        let unsent = |row: store::OutboxRow| Unsent {
-            id: row.id,
-            to: row.to,
-            title: row.title,
-            at: row.at,
-            expires: row.expires,
-            dead: row.state == MessageState::Dead,
-            attempts: row.attempts,
-            error: row.error,
-        };
-        Ok(Reader::outbox(self, limit).map_err(words)?.into_iter().map(unsent).collect())
+        Reader::outbox(self, limit).map_err(words)
     }
 }
 
@@ -133,26 +110,5 @@ mod tests {
         assert_eq!(long.rows, [minute(0, 0.0, 1.0), minute(60_000, 1.0 / 3.0, 4.0)]);
         let bars = history.bars("web", "process", from, to, 60).unwrap();
         assert_eq!(bars[1], Bar { start: Wall(49 * HOUR + 60_000), samples: 3, bad: 1, unknown: 0 });
-    }
-
-    #[test]
-    fn events_are_filtered_by_the_store() {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(dir.path(), "boot", Arc::new(Still)).unwrap();
-        let event = |id, service: &str, kind| {
-            Record::Event(Event { id, at: Wall(id as i64), service: Some(service.into()), incident: Some(id), kind })
-        };
-        let paused = || EventKind::Paused { by: "root".into() };
-        let records = vec![event(1, "web", paused()), event(2, "db", paused()), event(3, "web", EventKind::Ended)];
-        assert!(store.commit(records, Vec::new()).wait(Duration::from_secs(20)));
-        let history: &dyn History = &store.reader();
-        let ids = |filter: EventFilter| -> Vec<u64> {
-            history.events(&EventFilter { limit: 10, ..filter }).unwrap().iter().map(|e| e.id).collect()
-        };
-        assert_eq!(ids(EventFilter::default()), [3, 2, 1]);
-        assert_eq!(ids(EventFilter { service: Some("web".into()), ..EventFilter::default() }), [3, 1]);
-        assert_eq!(ids(EventFilter { kind: Some("paused".into()), ..EventFilter::default() }), [2, 1]);
-        assert_eq!(ids(EventFilter { incident: Some(2), ..EventFilter::default() }), [2]);
-        assert_eq!(ids(EventFilter { from: Some(Wall(2)), before: Some(3), ..EventFilter::default() }), [2]);
     }
 }

@@ -12,27 +12,21 @@
 //! Every step has an upper bound, so that a report that never comes cannot wedge a service. Somebody who wants something else
 //! meanwhile waits for the control to report, never longer: two orders at once would race.
 
-use super::budget::Verdict;
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::controls::{ControlSpec, StopBy};
-use crate::model::{
-    Act, ActId, Aim, EventKind, Exit, Identity, Mono, Now, Report, RequestId, Rule, SavedAct, StoryAction,
-    show_duration,
-};
+use crate::model::controls::ControlSpec;
+use crate::model::{ActId, Aim, EventKind, Exit, Identity, Mono, Now, RequestId, SavedAct, StoryAction, show_duration};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a lost report may take beyond the deadline that the control keeps itself.
-const BEYOND: Duration = Duration::from_secs(10);
 /// A control that has spoken so recently need not be asked again.
 const FRESH: Duration = Duration::from_millis(100);
 /// When to look for the new process after a start.
 const LOOKS: [u64; 6] = [5, 10, 20, 50, 100, 200];
 
-const OVERTAKEN: &str = "something else was asked for meanwhile";
-const NO_CONTROL: &str = "the service has no control any more";
+pub(super) const OVERTAKEN: &str = "something else was asked for meanwhile";
+pub(super) const NO_CONTROL: &str = "the service has no control any more";
 
 /// What is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +54,7 @@ impl fmt::Display for Goal {
 
 /// Where the sequence is. See the head of this file.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Due(Mono),
     Confirming { since: Mono },
     Stopping { until: Mono },
@@ -79,13 +73,13 @@ pub(super) struct Work {
     pub person: bool,
     /// Who waits for its outcome.
     pub requests: Vec<RequestId>,
-    step: Step,
+    pub step: Step,
     /// It counts in the budget. A sequence that minder's own end interrupted was counted when it began.
-    charged: bool,
-    began: Now,
-    old: Option<Identity>,
-    act: Option<ActId>,
-    launch: Option<(Exit, Arc<str>)>,
+    pub charged: bool,
+    pub began: Now,
+    pub old: Option<Identity>,
+    pub act: Option<ActId>,
+    pub launch: Option<(Exit, Arc<str>)>,
 }
 
 impl Work {
@@ -103,7 +97,11 @@ impl Work {
             launch: None,
         }
     }
-    /// It waits for its time.
+    /// Nothing was done yet.
+    pub fn is_planned(&self) -> bool {
+        matches!(self.step, Step::Due(_) | Step::Confirming { .. })
+    }
+    /// When it begins, if it waits for that.
     pub fn due(&self) -> Option<Mono> {
         match self.step {
             Step::Due(at) => Some(at),
@@ -113,7 +111,7 @@ impl Work {
 }
 
 /// What came of it.
-enum Outcome {
+pub(super) enum Outcome {
     Ended {
         ok: bool,
         words: String,
@@ -122,17 +120,17 @@ enum Outcome {
     Dropped(String),
 }
 
-fn done(words: impl Into<String>) -> Option<Outcome> {
+pub(super) fn done(words: impl Into<String>) -> Option<Outcome> {
     Some(Outcome::Ended { ok: true, words: words.into() })
 }
-fn failed(words: impl Into<String>) -> Option<Outcome> {
+pub(super) fn failed(words: impl Into<String>) -> Option<Outcome> {
     Some(Outcome::Ended { ok: false, words: words.into() })
 }
 
 impl ServiceState {
     /// We start or stop it at this moment.
     pub fn is_acting(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| !matches!(work.step, Step::Due(_) | Step::Confirming { .. }))
+        self.work.as_ref().is_some_and(|work| !work.is_planned())
     }
 
     /// For the record that is committed before acting.
@@ -149,7 +147,7 @@ impl ServiceState {
         }
     }
 
-    fn verifying_check(&self) -> Option<usize> {
+    pub fn verifying_check(&self) -> Option<usize> {
         self.process_check.or(self.control_check)
     }
 
@@ -159,100 +157,6 @@ impl ServiceState {
         let identity = self.checks[c].life.as_ref()?.identity?;
         Some(Aim { identity, selector: Arc::clone(&self.plan.checks[c].kind) })
     }
-
-    // ---- wanting ----
-
-    /// A rule wants a restart or start. Whether there is now a sequence to wait for.
-    pub fn rule_wants(&mut self, cx: &mut Context, goal: Goal, rule: &Rule) -> bool {
-        let action = goal.to_string();
-        if self.plan.control.is_none() {
-            self.did(StoryAction { action, ok: Some(false), words: "the service has no control".to_owned() });
-            return false;
-        }
-        if cx.setting.no_act {
-            self.held(cx, &action, "minder runs with --no-act");
-            return false;
-        }
-        if self.unconfirmed {
-            if !std::mem::replace(&mut self.said_unconfirmed, true) {
-                let why = "the saved state was lost; waiting for a person to ask for a start, restart or resume";
-                self.held(cx, &action, why);
-            }
-            return false;
-        }
-        if !self.is_judged() {
-            return false;
-        }
-        if self.work.is_some() {
-            return true;
-        }
-        if goal == Goal::Start && self.process().is_some() {
-            return false;
-        }
-        self.dirty = true;
-        let was_given_up = self.used.given_up.is_some();
-        match self.used.next(&self.plan.restart, cx.now) {
-            Verdict::At(at) => {
-                self.work = Some(Work::new(goal, &*rule.name, false, at, cx.now));
-                !was_given_up
-            }
-            Verdict::Spent => {
-                self.give_up(cx);
-                if let Verdict::At(at) = self.used.next(&self.plan.restart, cx.now) {
-                    self.work = Some(Work::new(goal, &*rule.name, false, at, cx.now));
-                }
-                false
-            }
-        }
-    }
-
-    fn give_up(&mut self, cx: &mut Context) {
-        let limit = self.plan.restart.limit;
-        self.used.given_up = Some(cx.now.wall);
-        let restarts = self.used.spent(&self.plan.restart, cx.now.mono);
-        let within = u64::try_from(limit.within.as_millis()).unwrap_or(u64::MAX);
-        let incident = self.incident.as_ref().map(|i| i.id);
-        cx.event(Some(&self.plan.name), incident, EventKind::GaveUp { restarts, within });
-        let words = format!("given up after {restarts} restarts in {}", show_duration(limit.within));
-        self.did(StoryAction { action: "restart".to_owned(), ok: Some(false), words });
-        self.tell_at_once(cx);
-    }
-
-    /// The rule at `r` still fires: if it asks for a restart, it asks again.
-    pub fn still_firing(&mut self, cx: &mut Context, r: usize) {
-        let plan = Arc::clone(&self.plan);
-        let rule = &plan.rules[r];
-        let busy = self.work.is_some() || self.next.is_some() || self.interrupted.is_some();
-        let held = cx.setting.no_act || self.unconfirmed && self.said_unconfirmed || plan.control.is_none();
-        let in_script = self.scripts.iter().any(|script| script.rule == rule.name);
-        if busy || held || in_script || cx.now.mono < self.again_after || !super::service::asks_for_start(rule) {
-            return;
-        }
-        let restart = rule.actions.iter().any(|action| matches!(action, crate::model::Action::Restart));
-        self.rule_wants(cx, if restart { Goal::Restart } else { Goal::Start }, rule);
-    }
-
-    /// A person wants something, or a rule wants it down: it comes before anything that rules have arranged.
-    pub fn want(&mut self, cx: &mut Context, work: Work) {
-        match &mut self.work {
-            Some(current) if current.due().is_none() => {
-                if let Some(overtaken) = self.next.take() {
-                    answer(cx, &overtaken.requests, false, OVERTAKEN);
-                }
-                if joins(current.goal, work.goal) {
-                    if work.person {
-                        (current.person, current.by) = (true, work.by);
-                    }
-                    current.requests.extend(work.requests);
-                } else {
-                    self.next = Some(work);
-                }
-            }
-            _ => self.work = Some(work),
-        }
-    }
-
-    // ---- doing ----
 
     /// Carries on with scripts and sequences as far as they go now.
     pub fn act_on(&mut self, cx: &mut Context) {
@@ -269,7 +173,7 @@ impl ServiceState {
                 self.dirty = true;
             }
             self.used.rest(cx.now.mono);
-            if self.work.as_ref().is_some_and(|work| work.due().is_some() && !work.person && work.goal != Goal::Stop) {
+            if self.work.as_ref().is_some_and(|work| work.is_planned() && !work.person && work.goal != Goal::Stop) {
                 self.work = None;
                 self.release_scripts();
             }
@@ -283,7 +187,9 @@ impl ServiceState {
         });
         let Some(saved) = self.interrupted.take_if(|_| answered) else { return };
         self.dirty = true;
-        let Some(goal) = Goal::parse(&saved.action) else { return };
+        // A stop that waited for the end of what was under way is known by the intent.
+        let goal = if self.stopped { Some(Goal::Stop) } else { Goal::parse(&saved.action) };
+        let Some(goal) = goal else { return };
         let new = self.process().filter(|process| Some(*process) != saved.old);
         // Without anything to see it by, a second start might make two of it: its rules decide.
         let blind = self.verifying_check().is_none();
@@ -313,7 +219,7 @@ impl ServiceState {
         true
     }
 
-    fn end_work(&mut self, cx: &mut Context, work: Work, outcome: Outcome) {
+    pub fn end_work(&mut self, cx: &mut Context, work: Work, outcome: Outcome) {
         if let Some(act) = work.act {
             cx.acting.remove(&act);
         }
@@ -350,7 +256,7 @@ impl ServiceState {
                     work.old = self.process();
                     let automatic_start = !work.person && work.goal != Goal::Stop;
                     if automatic_start && (self.stopped || self.paused) {
-                        return Some(Outcome::Dropped("it was stopped on purpose".to_owned()));
+                        return Some(Outcome::Dropped("it is stopped on purpose, or paused".to_owned()));
                     }
                     if let Some(c) = self.control_check
                         && automatic_start
@@ -454,104 +360,6 @@ impl ServiceState {
         }
     }
 
-    /// The first order of a sequence.
-    fn begin(&mut self, cx: &mut Context, work: &mut Work, control: &ControlSpec) -> Option<Outcome> {
-        let now = cx.now.mono;
-        let nobody = self.process_check.is_some() && work.old.is_none();
-        if work.goal == Goal::Stop && nobody && !control.supervises() {
-            return done("already down");
-        }
-        self.dirty = true;
-        let kind = EventKind::Acting { action: work.goal.to_string(), by: work.by.clone() };
-        cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
-        if !work.person && work.goal != Goal::Stop {
-            if work.charged {
-                self.used.restamp(cx.now);
-            } else {
-                self.used.charge(&self.plan.restart, cx.now);
-                work.charged = true;
-            }
-        }
-        let service = Arc::clone(&self.plan.name);
-        let in_one = control.restarts_in_one() && (work.goal == Goal::Restart || !control.can_start());
-        if work.goal == Goal::Stop || work.goal == Goal::Restart && !in_one && !nobody {
-            let (control, process) = (control.clone(), self.aim());
-            work.step = Step::Stopping { until: now + stop_deadline(&control) + BEYOND };
-            let for_good = work.goal == Goal::Stop;
-            work.act = Some(cx.act(&service, Act::Stop { service: Arc::clone(&service), control, process, for_good }));
-        } else if in_one {
-            work.step = Step::Starting { until: now + stop_deadline(control) + control.start_deadline() + BEYOND };
-            let (control, by_hand) = (control.clone(), work.person);
-            work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control, by_hand }));
-        } else {
-            self.start(cx, work, control);
-        }
-        None
-    }
-
-    fn start(&mut self, cx: &mut Context, work: &mut Work, control: &ControlSpec) {
-        let service = Arc::clone(&self.plan.name);
-        let gone = self.process_check.and_then(|c| self.checks[c].life.as_ref()?.gone);
-        let after = gone.map(|death| death.identity).or(work.old);
-        work.step = Step::Starting { until: cx.now.mono + control.start_deadline() + BEYOND };
-        let act = Act::Start { service: Arc::clone(&service), control: control.clone(), after };
-        work.act = Some(cx.act(&service, act));
-    }
-
-    /// What came of an order. Reports of orders that are over are ignored.
-    pub fn reported(&mut self, cx: &mut Context, id: ActId, report: &Report) {
-        if !matches!(report, Report::Launched { .. }) {
-            cx.acting.remove(&id);
-        }
-        if self.work.as_ref().is_some_and(|work| work.act == Some(id)) {
-            self.work_reported(cx, report);
-        } else if self.tail == Some(id) {
-            self.log_was_read(report);
-        } else {
-            self.script_reported(cx, id, report);
-        }
-        self.after(cx);
-    }
-
-    fn work_reported(&mut self, cx: &mut Context, report: &Report) {
-        let Some(mut work) = self.work.take() else { return };
-        let deadline = self.plan.control.as_ref().map_or(Duration::ZERO, ControlSpec::start_deadline);
-        let now = cx.now.mono;
-        let appearing = Step::Appearing { until: now + deadline, look: now, looks: 0 };
-        let mut over = None;
-        match (report, work.step) {
-            (Report::Failed { why }, _) => over = failed(&**why),
-            (Report::Launched { .. }, Step::Starting { .. }) => work.step = appearing,
-            (Report::LaunchEnded { exit, output }, _) => {
-                work.launch = Some((*exit, Arc::clone(output)));
-                if matches!(work.step, Step::Starting { .. }) {
-                    work.step = appearing;
-                }
-            }
-            (Report::Done { words }, Step::Stopping { .. }) if work.goal == Goal::Stop => {
-                over = done(&**words);
-            }
-            (Report::Done { .. }, Step::Stopping { .. }) => match self.plan.control.clone() {
-                _ if self.next.is_some() => over = failed(OVERTAKEN),
-                Some(control) => {
-                    if !work.person {
-                        self.used.restamp(cx.now);
-                    }
-                    self.dirty = true;
-                    self.start(cx, &mut work, &control);
-                }
-                None => over = failed(NO_CONTROL),
-            },
-            (Report::Done { words }, _) if self.verifying_check().is_none() => over = done(&**words),
-            (Report::Done { .. }, Step::Starting { .. }) => work.step = appearing,
-            (Report::Launched { .. } | Report::Done { .. }, _) => {}
-        }
-        match over {
-            Some(outcome) => self.end_work(cx, work, outcome),
-            None => self.work = Some(work),
-        }
-    }
-
     /// When the sequence wants to be looked at next.
     pub fn work_wake(&self) -> Option<Mono> {
         Some(match self.work.as_ref()?.step {
@@ -574,12 +382,7 @@ impl ServiceState {
     }
 }
 
-/// One outcome for both: a start while it is restarted, a second stop.
-fn joins(current: Goal, wanted: Goal) -> bool {
-    (current == Goal::Stop) == (wanted == Goal::Stop)
-}
-
-fn answer(cx: &mut Context, requests: &[RequestId], ok: bool, words: &str) {
+pub(super) fn answer(cx: &mut Context, requests: &[RequestId], ok: bool, words: &str) {
     for request in requests {
         cx.reply(*request, ok, words);
     }
@@ -591,16 +394,5 @@ fn launch_words(exit: Exit, output: &str) -> String {
     match last {
         Some(line) => format!("the command {exit}: {}", line.trim()),
         None => format!("the command {exit}"),
-    }
-}
-
-/// How long the control may take to stop it.
-fn stop_deadline(control: &ControlSpec) -> Duration {
-    match control {
-        ControlSpec::Runit(runit) => runit.timeout.0,
-        ControlSpec::Command(command) => match &command.stop {
-            StopBy::Command(run) => run.timeout.0,
-            StopBy::Signals(steps) => steps.iter().map(|(_, wait)| *wait).sum(),
-        },
     }
 }

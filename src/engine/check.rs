@@ -4,7 +4,7 @@ use super::death::Life;
 use super::schedule::{Rhythm, phase};
 use super::window::Window;
 use crate::model::kinds::Process;
-use crate::model::{Check, CheckId, Exit, Kind, MetricId, Mono, Reading, Sample, Service, Signal, Term};
+use crate::model::{Check, CheckId, Exit, Found, Kind, MetricId, Mono, Reading, Sample, Service, Signal, Term};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl CheckState {
                 }
             }
         }
-        if sample.readings.iter().any(|(_, reading)| *reading != Reading::Unknown) {
+        if sample.found != Found::Unasked || sample.readings.iter().any(|(_, reading)| *reading != Reading::Unknown) {
             self.spoke = Some(at);
         }
         self.latest = Some(Arc::clone(sample));

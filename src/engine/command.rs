@@ -4,7 +4,7 @@ use super::Engine;
 use super::act::{Goal, Work};
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::{Command, EventKind, MessageKind, Name, RequestId, Story};
+use crate::model::{Command, EventKind, MessageKind, Name, RequestId, Story, clip, plain};
 use std::sync::Arc;
 
 impl Engine {
@@ -76,6 +76,7 @@ impl ServiceState {
         self.dirty = true;
         // What was under way when minder ended is overtaken by this.
         self.interrupted = None;
+        let mut was_down = false;
         if goal == Goal::Stop {
             self.stop_on_purpose(cx, who);
         } else {
@@ -84,13 +85,14 @@ impl ServiceState {
             }
             self.used.reset();
             self.again_after = cx.now.mono;
+            was_down = self.is_wanted_down();
             // What rules have arranged for later is overtaken by this.
-            if self.work.as_ref().is_some_and(|work| work.due().is_some()) {
+            if self.work.as_ref().is_some_and(|work| work.is_planned()) {
                 self.work = None;
                 self.release_scripts();
             }
         }
-        let up = self.process().filter(|_| goal == Goal::Start && self.work.is_none() && !self.is_wanted_down());
+        let up = self.process().filter(|_| goal == Goal::Start && self.work.is_none() && !was_down);
         if let Some(process) = up {
             return cx.reply(request, true, format!("{name} is already up as {process}"));
         }
@@ -136,7 +138,7 @@ fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a Name>) ->
         .map(|known| (strsim::damerau_levenshtein(known, name), known))
         .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)
         .min();
-    let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+    let name = clip(&plain(name), 100);
     match near {
         Some((_, meant)) => format!("there is no {what} `{name}`; did you mean `{meant}`?"),
         None => format!("there is no {what} `{name}`"),

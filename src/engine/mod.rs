@@ -9,10 +9,10 @@
 //! |---|---|---|
 //! | a check | due, in flight | `schedule.rs`, `check.rs` |
 //! | a process | alive, gone (waiting to settle), gone | `death.rs` |
-//! | a rule | inactive, pending, firing | `rule.rs`, `truth.rs`, `window.rs` |
+//! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | an incident | none, open | `tell.rs` |
 //! | a message | held back, sent | `tell.rs` |
-//! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `act.rs`, `budget.rs` |
+//! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | intent | up, stopped on purpose, paused | `command.rs` |
 //! | status | ok, warning, critical, unknown, paused, stopped, given up | `service.rs` |
@@ -32,6 +32,8 @@ mod check;
 mod command;
 mod context;
 mod death;
+mod judge;
+mod order;
 mod reload;
 mod rule;
 mod saved;
@@ -45,6 +47,7 @@ mod testing;
 mod tests;
 mod truth;
 mod view;
+mod want;
 mod window;
 
 use crate::model::{

@@ -18,6 +18,9 @@ pub(super) enum Timer {
     Service(usize),
 }
 
+/// How often a change of a file is answered by a question.
+const TOUCHED_EACH: Duration = Duration::from_millis(100);
+
 /// No time at all.
 pub(super) const NEVER: Mono = Mono(u64::MAX);
 
@@ -57,13 +60,15 @@ pub(super) struct Rhythm {
     /// The entry in the heap that is meant; [`NEVER`] if there is none.
     timer: Mono,
     in_flight: Option<Mono>,
-    /// Ask once more as soon as the answer is there: it may be older than what has happened.
-    again: bool,
+    /// Ask once more when the answer is there, not before this: it may be older than what has happened.
+    again: Option<Mono>,
     /// Someone waits for the answer.
     urgent: bool,
     /// Ask the selector, not the process.
     fresh: bool,
+    /// How often, and when last.
     asked: u32,
+    last: Mono,
 }
 
 /// How a question is to be asked.
@@ -85,7 +90,8 @@ impl Rhythm {
             due: now,
             timer: NEVER,
             in_flight: None,
-            again: false,
+            again: None,
+            last: Mono(0),
             urgent: false,
             fresh: false,
             asked: 0,
@@ -104,14 +110,19 @@ impl Rhythm {
         Mono(if tick > now.0 { tick } else { tick.saturating_add(self.every) })
     }
 
-    /// It shall be asked at `at` at the latest, and before others. If a question is in flight, right after its answer.
+    /// It shall be asked at `at` at the latest, and before others. If a question is in flight, after its answer.
     pub fn hurry(&mut self, at: Mono, fresh: bool) {
         self.urgent = true;
         self.fresh |= fresh;
         match self.in_flight {
-            Some(_) => self.again = true,
+            Some(_) => self.again = Some(self.again.map_or(at, |again| again.min(at))),
             None => self.due = self.due.min(at),
         }
+    }
+
+    /// What it looks at has changed: asked at once, but a file that changes all the time does not keep us busy.
+    pub fn touched(&mut self, now: Mono) {
+        self.hurry(now.max(self.last + TOUCHED_EACH), true);
     }
 
     /// If it is time to ask: how. The question is then in flight.
@@ -124,7 +135,8 @@ impl Rhythm {
         let manner = Manner { urgent: self.urgent, fresh: self.fresh || self.asked.is_multiple_of(10) };
         self.asked = self.asked.wrapping_add(1);
         self.in_flight = Some(now);
-        (self.again, self.urgent, self.fresh) = (false, false, false);
+        (self.again, self.urgent, self.fresh) = (None, false, false);
+        self.last = now;
         self.due = self.tick_after(now);
         Some(manner)
     }
@@ -132,7 +144,8 @@ impl Rhythm {
     /// Its answer is there.
     pub fn answered(&mut self, now: Mono) {
         self.in_flight = None;
-        self.due = if std::mem::take(&mut self.again) { now } else { self.tick_after(now) };
+        let tick = self.tick_after(now);
+        self.due = self.again.take().map_or(tick, |again| tick.min(again.max(now)));
     }
 
     /// When it wants to be looked at next, if the heap does not know that yet.
@@ -219,6 +232,18 @@ mod tests {
         r.answered(at(1_006));
         assert_eq!(r.ask(at(1_006)), None);
         assert_eq!(r.ask(at(10_000)), Some(Manner { urgent: false, fresh: false }));
+    }
+
+    #[test]
+    fn a_file_that_changes_all_the_time_is_not_asked_all_the_time() {
+        let mut r = rhythm(0);
+        let mut asked = 0;
+        for ms in 1_003..2_003 {
+            r.touched(at(ms));
+            asked += u32::from(r.ask(at(ms)).is_some());
+            r.answered(at(ms));
+        }
+        assert_eq!(asked, 10);
     }
 
     #[test]

@@ -204,7 +204,8 @@ impl ServiceState {
     /// itself: a process that crashes again while its restart is being verified is one incident, not two.
     pub fn close_incident(&mut self, cx: &mut Context) {
         let fires = self.worst_firing().is_some_and(|severity| severity > Severity::Info);
-        if fires || self.is_judged() && (self.is_acting() || self.is_unsettled()) {
+        let acting = self.is_acting() || self.interrupted.is_some();
+        if fires || self.is_judged() && (acting || self.is_unsettled()) {
             return;
         }
         self.end_incident(cx);

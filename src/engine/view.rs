@@ -33,7 +33,7 @@ impl ServiceState {
         let checks = plan.checks.iter().enumerate().map(|(c, check)| self.check_view(c, check, now));
         let rules = plan.rules.iter().zip(&self.rules).map(|(rule, track)| self.rule_view(rule, track, now));
         let limit = &plan.restart;
-        let restarts = plan.rules.iter().any(super::service::asks_for_start);
+        let restarts = plan.rules.iter().any(super::judge::asks_for_start);
         ServiceView {
             name: plan.name.clone(),
             description: plan.description.clone(),

@@ -1,4 +1,4 @@
-//! Words for people that the page and the command line share.
+//! Words for people, and what text from outside must not do to them: every layer that shows some cleans it here.
 
 use super::{ServiceView, Snapshot, Status, Wall, show_duration};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// Text from outside as it may be shown in a line: control characters become spaces, and the marks that turn the direction
-/// of writing around, with which a name can pose as another, are dropped.
+/// Text from outside as it may be shown in a line: whatever moves a cursor or ends a line becomes a space, and so do the marks
+/// that turn the direction of writing around, with which a name can pose as another.
 pub fn plain(text: &str) -> Cow<'_, str> {
     clean(text, false)
 }
@@ -18,12 +18,33 @@ pub fn plain_lines(text: &str) -> Cow<'_, str> {
 }
 
 fn clean(text: &str, lines: bool) -> Cow<'_, str> {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let bad = |c: char| (c.is_control() && !(lines && c == '\n')) || turns(c);
+    let marks =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let bad = |c: char| (c.is_control() && !(lines && c == '\n')) || marks(c);
     if !text.contains(bad) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().filter(|c| !turns(*c)).map(|c| if bad(c) { ' ' } else { c }).collect())
+    // Nothing is dropped: that could put together a word that was not there, such as a secret looked for before.
+    Cow::Owned(text.chars().map(|c| if bad(c) { ' ' } else { c }).collect())
+}
+
+/// At most so many characters of a text. An ellipsis, one of them, stands for what is cut off.
+pub fn clip(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// A secret shorter than this is not looked for in what is shown: it would be found everywhere.
+const SHORTEST_SECRET: usize = 4;
+
+/// The text without these secrets: programs and servers repeat what they were given.
+pub fn hide<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let mut secrets: Vec<&str> = secrets.into_iter().map(str::trim).filter(|s| s.len() >= SHORTEST_SECRET).collect();
+    // One may be a part of another.
+    secrets.sort_by_key(|secret| Reverse(secret.len()));
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
 }
 
 /// How long ago something was, without digits that change while one reads: `12 s`, `4 min`, `3 h 5 min`, `2 days 3 h`.
@@ -85,9 +106,20 @@ mod tests {
 
     #[test]
     fn shown_text_neither_moves_the_cursor_nor_turns_around() {
-        assert_eq!(plain("a\x1b[2Jb\nc\u{202e}d\u{9b}e"), "a [2Jb cd e");
+        assert_eq!(plain("a\x1b[2Jb\nc\u{202e}d\u{9b}e"), "a [2Jb c d e");
         assert_eq!(plain_lines("a\nb\rc"), "a\nb c");
         assert!(matches!(plain("größer"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!((clip("größe", 5), clip("größer", 5)), ("größe".to_owned(), "größ…".to_owned()));
+    }
+
+    #[test]
+    fn secrets_are_hidden_the_longest_first() {
+        let secrets = ["hunter22", "hunter22-and-more\r\n", "ab", ""];
+        assert_eq!(hide("you said hunter22-and-more, about hunter22", secrets), "you said [secret], about [secret]");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! The names are for receivers to rely on: they are added to, never changed.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 
-use super::render::{self, clean};
-use crate::model::{Message, MessageKind, Severity, Wall};
+use super::render;
+use crate::model::{Message, MessageKind, Severity, Wall, plain};
 use serde::Serialize;
 
 /// The attributes of the event.
@@ -80,7 +80,7 @@ struct Action {
 /// The event, as bytes of JSON.
 pub(super) fn json(message: &Message) -> Vec<u8> {
     let story = &message.story;
-    let opt = |text: &Option<String>| text.as_deref().map(clean);
+    let opt = |text: &Option<String>| text.as_deref().map(|n| plain(n).into_owned());
     let event = Event {
         specversion: "1.0",
         id: message.key.clone(),
@@ -93,34 +93,38 @@ pub(super) fn json(message: &Message) -> Vec<u8> {
             MessageKind::Test => "minder.test",
         },
         time: time(message.at),
-        subject: (!story.service.is_empty()).then(|| clean(&story.service)),
+        subject: (!story.service.is_empty()).then(|| plain(&story.service).into_owned()),
         datacontenttype: "application/json",
         data: Data {
             summary: render::subject(message),
             text: render::body(message, &jiff::tz::TimeZone::system()),
-            host: clean(&story.host),
-            service: clean(&story.service),
+            host: plain(&story.host).into_owned(),
+            service: plain(&story.service).into_owned(),
             description: opt(&story.description),
             incident: story.incident,
             severity: story.severity,
-            status: clean(&story.status),
-            title: clean(&story.title),
+            status: plain(&story.status).into_owned(),
+            title: plain(&story.title).into_owned(),
             since: story.since.and_then(time),
             ended: story.ended.and_then(time),
             rules: (story.rules.iter())
                 .map(|r| Rule {
-                    rule: clean(&r.rule),
-                    condition: clean(&r.condition),
-                    value: clean(&r.value),
+                    rule: plain(&r.rule).into_owned(),
+                    condition: plain(&r.condition).into_owned(),
+                    value: plain(&r.value).into_owned(),
                     note: opt(&r.note),
                     since: time(r.since),
                 })
                 .collect(),
             death: opt(&story.death),
             actions: (story.actions.iter())
-                .map(|a| Action { action: clean(&a.action), ok: a.ok, words: clean(&a.words) })
+                .map(|a| Action {
+                    action: plain(&a.action).into_owned(),
+                    ok: a.ok,
+                    words: plain(&a.words).into_owned(),
+                })
                 .collect(),
-            log: story.log.iter().map(|line| clean(line)).collect(),
+            log: story.log.iter().map(|line| plain(line).into_owned()).collect(),
         },
     };
     // Strings, numbers and structs only: serde_json cannot fail on these.

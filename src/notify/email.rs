@@ -227,7 +227,7 @@ mod tests {
         let secrets = secrets(&to("ops@example.org"), &mail);
         let answer = "500 unknown command: AUTH PLAIN AG1pbmRlcgBodW50ZXIy (hunter2, aHVudGVyMg==)";
         let shown = render::without(answer, secrets.iter().map(String::as_str));
-        assert_eq!(shown, "500 unknown command: AUTH PLAIN (secret) ((secret), (secret))");
+        assert_eq!(shown, "500 unknown command: AUTH PLAIN [secret] ([secret], [secret])");
     }
 
     #[tokio::test]

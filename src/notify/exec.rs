@@ -1,7 +1,7 @@
 //! Hands a message to a command, as the JSON event on its standard input.
 
 use super::{Failure, cloudevent, render};
-use crate::model::{ExecSpec, Exit, Given, Message};
+use crate::model::{ExecSpec, Exit, Given, Message, plain};
 use crate::sys::run::{self, Ran};
 use crate::sys::spawn::Program;
 use crate::sys::users::User;
@@ -24,24 +24,13 @@ pub(super) async fn deliver(spec: &ExecSpec, message: &Message) -> Result<(), Fa
 }
 
 fn run_to_end(spec: &ExecSpec, input: &[u8]) -> Result<(), Failure> {
-    let user = match &spec.user {
-        None => None,
-        Some(name) => match User::find(name) {
-            Ok(Some(user)) => Some(user),
-            Ok(None) => return Err(Failure::later(format!("there is no user `{name}`"))),
-            Err(e) => return Err(Failure::later(format!("user `{name}` cannot be looked up: {e}"))),
-        },
-    };
-    let mut environment = user.as_ref().map_or_else(|| User::current().environment(), User::environment);
-    for (name, value) in &spec.environment {
-        environment.retain(|(present, _)| present != name);
-        environment.push((name.clone(), value.expose().to_owned()));
-    }
+    let user = spec.user.as_deref().map(User::known).transpose().map_err(Failure::later)?;
+    let own = spec.environment.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    let environment = user.as_ref().unwrap_or(&User::current()).environment(own);
     let argv = spec.argv();
     let directory = spec.directory.as_ref().map_or(Path::new("/"), |d| d.as_path());
     let program = Program { argv: &argv, environment: &environment, user: user.as_ref(), directory, umask: 0o022 };
-    let ran =
-        run::run(&program, Some(input), spec.timeout.0).map_err(|e| Failure::later(render::clean(&e.to_string())))?;
+    let ran = run::run(&program, Some(input), spec.timeout.0).map_err(|e| Failure::later(plain(&e.to_string())))?;
     let secrets: Vec<&Given> = spec.environment.values().filter(|given| given.is_secret()).collect();
     judge(&ran, spec, &secrets)
 }
@@ -80,7 +69,7 @@ mod tests {
         assert_eq!(shell("grep -q '\"type\":\"minder.firing\"'").await, Ok(()));
         assert_eq!(shell("cat >/dev/null; echo busy; exit 3").await, Err("exited with code 3: busy".to_owned()));
         assert_eq!(shell("exit 0").await, Ok(()), "it need not read");
-        assert_eq!(shell("echo $TOKEN; exit 1").await, Err("exited with code 1: (secret)".to_owned()));
+        assert_eq!(shell("echo $TOKEN; exit 1").await, Err("exited with code 1: [secret]".to_owned()));
         assert_eq!(shell("sleep 100").await, Err("killed after 500ms".to_owned()));
     }
 }

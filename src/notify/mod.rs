@@ -16,7 +16,7 @@ mod render;
 mod webhook;
 
 use crate::model::{
-    Clock, Delivery, Input, Mail, Message, MessageId, MessageKind, Name, Notifier, NotifierPlace, Plan,
+    Clock, Delivery, Input, Mail, Message, MessageId, MessageKind, Name, Notifier, NotifierPlace, Plan, plain,
 };
 use queue::Order;
 use std::collections::BTreeMap;
@@ -44,11 +44,11 @@ pub struct Notifiers {
 /// A notifier's queue, and the hold on its task.
 struct Lane {
     queue: Arc<queue::Queue>,
-    orders: watch::Sender<Order<Target>>,
+    orders: watch::Sender<Order<Destination>>,
 }
 
 /// One notifier with all that it needs to deliver.
-struct Target {
+struct Destination {
     notifier: Arc<Notifier>,
     mail: Option<Mail>,
     http: webhook::Client,
@@ -82,7 +82,7 @@ impl Failure {
     }
 }
 
-impl queue::Place for Target {
+impl queue::Place for Destination {
     async fn deliver(&self, message: &Message, clock: &dyn Clock) -> Result<(), Failure> {
         match &self.notifier.place {
             NotifierPlace::Email(spec) => email::deliver(spec, self.mail.as_ref(), message).await,
@@ -176,8 +176,9 @@ impl Notifiers {
         });
         while self.deliveries.try_join_next().is_some() {}
         for (name, notifier) in &plan.notifiers {
-            let target = Target { notifier: notifier.clone(), mail: plan.mail.clone(), http: self.http.clone() };
-            let order = Order::Deliver(Arc::new(target));
+            let destination =
+                Destination { notifier: notifier.clone(), mail: plan.mail.clone(), http: self.http.clone() };
+            let order = Order::Deliver(Arc::new(destination));
             if let Some(lane) = self.lanes.get(name) {
                 lane.orders.send_replace(order);
                 continue;
@@ -205,5 +206,5 @@ impl Notifiers {
 }
 
 fn removed(name: &str) -> String {
-    format!("the plan has no notifier `{}` any more", render::clean(name))
+    format!("the plan has no notifier `{}` any more", plain(name))
 }

@@ -1,6 +1,6 @@
 //! A message in words: a subject that says it all in a line, and a body for someone who was woken by it.
 
-use crate::model::{Message, MessageKind, Story, StoryAction, Wall, show_duration};
+use crate::model::{Message, MessageKind, Story, StoryAction, Wall, clip, hide, plain, show_duration};
 use jiff::tz::TimeZone;
 use std::error::Error;
 use std::fmt::Write;
@@ -32,7 +32,7 @@ pub(super) fn subject(message: &Message) -> String {
         MessageKind::Notice => story.title.clone(),
         MessageKind::Test => "test message from minder".to_owned(),
     };
-    cut(&clean(&format!("[{}] {words}", story.host)), SUBJECT)
+    clip(&plain(&format!("[{}] {words}", story.host)), SUBJECT)
 }
 
 /// What came of the latest remedy, as the end of a subject: whether anybody has to get up.
@@ -156,7 +156,7 @@ impl Body<'_> {
 
     /// One line, whatever stands in the text.
     fn line(&mut self, text: &str) {
-        self.text.push_str(&cut(&clean(text), LINE));
+        self.text.push_str(&clip(&plain(text), LINE));
         self.text.push('\n');
     }
 
@@ -180,24 +180,6 @@ fn lasted(story: &Story) -> Option<String> {
     Some(show_duration(story.ended? - story.since?))
 }
 
-/// The text without what could move a cursor, break a line or turn the direction of reading: each becomes a space. Names of
-/// processes, output of commands and answers of servers are whatever somebody wanted them to be.
-pub(super) fn clean(text: &str) -> String {
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if harmful(c) { ' ' } else { c }).collect()
-}
-
-/// At most this many characters.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text.to_owned(),
-    }
-}
-
 /// The innermost error: the outer ones say that an error has happened, and may name an address that is secret.
 pub(super) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
@@ -210,11 +192,7 @@ pub(super) fn root_cause(error: &dyn Error) -> String {
 /// The words of an error that came from outside: clean, bounded, and without these secrets, should the other side have
 /// repeated them.
 pub(super) fn without<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.filter(|s| !s.is_empty()) {
-        text = text.replace(secret, "(secret)");
-    }
-    cut(&clean(&text), 300)
+    clip(&plain(&hide(text, secrets)), 300)
 }
 
 #[cfg(test)]
@@ -358,13 +336,13 @@ pub(super) mod tests {
         let body = body(&message, &zone());
         assert!(body.contains("a [2Jb c Subject: x\n"), "{body}");
         assert!(body.contains("  | one two\n"), "{body}");
-        assert!(body.lines().all(|line| line.chars().count() <= LINE + 1));
+        assert!(body.lines().all(|line| line.chars().count() <= LINE));
         assert!(!body.contains(|c: char| c.is_control() && c != '\n'));
     }
 
     #[test]
     fn secrets_that_come_back_are_not_repeated() {
         let text = without("bad token hunter2\r\n", ["hunter2", ""].into_iter());
-        assert_eq!(text, "bad token (secret)  ");
+        assert_eq!(text, "bad token [secret]  ");
     }
 }

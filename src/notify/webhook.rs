@@ -2,7 +2,7 @@
 
 use super::queue::LONGEST_PAUSE;
 use super::{Failure, cloudevent, render};
-use crate::model::{Clock, Given, Message, Wall, WebhookSpec};
+use crate::model::{Clock, Given, Message, Wall, WebhookSpec, plain};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, redirect};
 use std::sync::{Arc, OnceLock};
@@ -78,7 +78,7 @@ fn headers(spec: &WebhookSpec) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     for (name, given) in &spec.headers {
         // What is wrong with a value is not said in more detail: it may be secret.
-        let wrong = || Failure::refused(format!("the header `{}` cannot be sent", render::clean(name)));
+        let wrong = || Failure::refused(format!("the header `{}` cannot be sent", plain(name)));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
         let mut value = HeaderValue::from_str(given.expose()).map_err(|_| wrong())?;
         value.set_sensitive(given.is_secret());

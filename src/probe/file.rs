@@ -2,9 +2,10 @@
 
 use super::pool::{AllHang, Pool};
 use super::tail::Tail;
-use super::{Rate, careful, owners, place};
+use super::{Rate, place};
 use crate::model::kinds::{CheckKind, File};
 use crate::model::{CheckId, Clock, Found, MetricId, MetricSet, Now, Reading, Sample, Wall};
+use crate::sys::{accounts, careful};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -147,10 +148,10 @@ impl State {
                 readings.push((AGE, Reading::Number(age(metadata, began).as_secs_f64())));
                 readings.push((MODE, text(format!("{:04o}", metadata.mode() & 0o7777))));
                 if wanted.contains(OWNER) {
-                    readings.push((OWNER, text(owners::of_user(metadata.uid()))));
+                    readings.push((OWNER, text(accounts::name_of_user(metadata.uid()))));
                 }
                 if wanted.contains(GROUP) {
-                    readings.push((GROUP, text(owners::of_group(metadata.gid()))));
+                    readings.push((GROUP, text(accounts::name_of_group(metadata.gid()))));
                 }
                 if wanted.contains(CHECKSUM) {
                     readings.push((CHECKSUM, told(self.checksum(path, metadata, began).map(Reading::Text))));
@@ -216,12 +217,12 @@ fn sha256(path: &Path) -> io::Result<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::RealClock;
+    use crate::daemon::RealClock;
     use std::sync::mpsc;
 
     #[tokio::test]
     async fn what_hangs_takes_its_own_thread_only() {
-        let files = Files::new(Arc::new(RealClock::new()));
+        let files = Files::new(Arc::new(RealClock));
         let ask =
             |check| files.ask(CheckId(check), File { path: "/".parse().unwrap(), matches: None }, MetricSet::default());
         assert!(ask(1).await.reading(SIZE).number().is_some());

@@ -3,27 +3,25 @@
 //! Nothing here waits for anything else: processes and the machine are asked on a thread of their own, files on few threads
 //! that may hang, the network by tasks with deadlines. Each question is answered once, in time, whatever happens.
 
-mod careful;
 mod certificate;
 mod family;
 mod file;
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod fixtures;
 mod http;
 mod names;
 mod net;
-mod owners;
 mod pidfile;
 mod pool;
 mod process;
 mod rate;
 mod select;
+#[cfg(test)]
+mod servers;
 mod snapshot;
 mod system;
 mod tail;
 mod tcp;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;

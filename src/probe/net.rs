@@ -272,7 +272,7 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::*;
+    use super::super::servers::*;
     use super::*;
     use crate::model::MetricSet;
     use tokio::net::{TcpListener, TcpSocket};

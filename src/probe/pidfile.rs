@@ -1,10 +1,9 @@
 //! Finds the process that a pidfile names. On threads that may hang.
 
-use super::careful;
 use super::select::{Candidate, Hung, Selected, Wanted, identity};
 use crate::model::kinds::Process;
 use crate::model::{AbsPath, Clock, Now};
-use crate::sys::proc;
+use crate::sys::{careful, proc};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -130,13 +129,15 @@ fn is_hidden(pid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::{Program, RealClock, until};
+    use crate::daemon::RealClock;
+    use crate::probe::testing::Program;
+    use crate::sys::testing::until;
     use std::os::unix::fs::symlink;
 
     fn named_by(path: &Path, more: &str) -> Selected {
         let keys = format!("pidfile: {}\n{more}", path.display());
         let process: Process = serde_yaml::from_str(&keys).unwrap();
-        select(process.pidfile.as_ref().unwrap(), &process, &RealClock::new(), &Hung::default())
+        select(process.pidfile.as_ref().unwrap(), &process, &RealClock, &Hung::default())
     }
 
     fn why(selected: Selected) -> String {
@@ -206,7 +207,7 @@ mod tests {
         }
         std::fs::write(&path, "").unwrap();
         assert!(matches!(named_by(&path, ""), Selected::Forming(_)));
-        let hour_ago = RealClock::new().now().wall.0 / 1000 - 3600;
+        let hour_ago = RealClock.now().wall.0 / 1000 - 3600;
         set_time(&path, hour_ago);
         assert!(why(named_by(&path, "")).ends_with("holds no process id"));
     }
@@ -217,7 +218,7 @@ mod tests {
         let path = dir.path().join("pid");
         let sleep = Program::start("sleep", &["60"]);
         std::fs::write(&path, format!("{}\n", sleep.pid())).unwrap();
-        let now = RealClock::new().now().wall.0 / 1000;
+        let now = RealClock.now().wall.0 / 1000;
         set_time(&path, now - 3);
         assert_eq!(named_by(&path, ""), Selected::Processes(vec![sleep.identity()]), "clocks are not that exact");
         set_time(&path, now - 20);

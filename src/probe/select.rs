@@ -1,8 +1,8 @@
 //! Finds the processes that a check means. All of this runs on threads that may hang.
 
-use super::owners;
 use crate::model::kinds::Process;
 use crate::model::{AbsPath, Clock, Identity, Kind, Mono, Pattern};
+use crate::sys::accounts;
 use crate::sys::proc::{self, Stat};
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -138,7 +138,7 @@ pub(super) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     pub(super) fn of(process: &'a Process) -> Result<Wanted<'a>, String> {
         let user = match &process.user {
-            Some(name) => Some(owners::user(name).ok_or_else(|| {
+            Some(name) => Some(accounts::uid_of(name).ok_or_else(|| {
                 format!("/etc/passwd has no user `{}`: write the number instead", name.escape_debug())
             })?),
             None => None,
@@ -226,7 +226,9 @@ impl Hung {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::{Program, RealClock, until};
+    use crate::daemon::RealClock;
+    use crate::probe::testing::Program;
+    use crate::sys::testing::until;
     use std::os::unix::fs::symlink;
 
     fn check(keys: &str) -> Process {
@@ -235,7 +237,7 @@ mod tests {
 
     fn scan_for(keys: &str) -> Selected {
         let kinds = [Arc::new(Kind::Process(check(keys)))];
-        by_scan(&kinds, &RealClock::new(), &Hung::default()).pop().unwrap()
+        by_scan(&kinds, &RealClock, &Hung::default()).pop().unwrap()
     }
 
     fn why(selected: Selected) -> String {
@@ -275,7 +277,7 @@ mod tests {
         };
         let candidates = [stat(30, 20, 5), stat(20, 1, 9), stat(40, 1, 7), stat(50, 40, 8), stat(60, 1, 7)];
         let process = check("name: one of them");
-        let found = among(&candidates, &Wanted::of(&process).unwrap(), &RealClock::new(), &Hung::default());
+        let found = among(&candidates, &Wanted::of(&process).unwrap(), &RealClock, &Hung::default());
         let Selected::Processes(found) = found else { panic!("{found:?}") };
         assert_eq!(found.iter().map(|id| id.pid).collect::<Vec<_>>(), [40, 60, 20, 30, 50]);
     }
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn one_thread_at_most_hangs_with_a_process() {
-        let (hung, clock) = (Hung::default(), RealClock::new());
+        let (hung, clock) = (Hung::default(), RealClock);
         let who = Identity { pid: 7, start: 7 };
         assert_eq!(hung.unless_stuck(who, &clock, || 1), Some(1));
         hung.0.lock().unwrap().insert(who, Mono(0));

@@ -1,8 +1,8 @@
 //! Looks at a process closely before it is ended, so that people can see later what it was doing. Never its environment.
 
-use super::{careful, select};
-use crate::model::Identity;
-use crate::sys::proc;
+use super::select;
+use crate::model::{Identity, plain, plain_lines};
+use crate::sys::{careful, proc};
 use std::fmt::Write;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -49,7 +49,7 @@ pub fn snapshot(identity: Identity, log: Option<&Path>) -> String {
 fn section(text: &mut String, title: &str, content: io::Result<String>) {
     let content = content.unwrap_or_else(|e| format!("(cannot be read: {e})"));
     let room = MOST.saturating_sub(text.len() + title.len() + 4);
-    let content = content.trim_end();
+    let content = plain_lines(content.trim_end());
     let mut end = content.len().min(room);
     while !content.is_char_boundary(end) {
         end -= 1;
@@ -60,15 +60,15 @@ fn section(text: &mut String, title: &str, content: io::Result<String>) {
 }
 
 fn file(pid: u32, name: &str) -> io::Result<String> {
-    Ok(printable(&proc::read(pid, name, MOST_OF_FILE)?))
+    Ok(String::from_utf8_lossy(&proc::read(pid, name, MOST_OF_FILE)?).into_owned())
 }
 
 fn children(pid: u32) -> io::Result<String> {
     let children = select::scan()?.into_iter().filter(|stat| stat.ppid == pid).take(MOST_CHILDREN);
     let mut text = String::new();
     for child in children {
-        let name = printable(child.comm.as_bytes()).replace('\n', "?");
-        let _ = writeln!(text, "{} {name} ({})", child.pid, char::from(child.state).escape_default());
+        let name = String::from_utf8_lossy(child.comm.as_bytes());
+        let _ = writeln!(text, "{} {} ({})", child.pid, plain(&name), char::from(child.state).escape_default());
     }
     Ok(text)
 }
@@ -82,8 +82,7 @@ fn open_files(pid: u32) -> io::Result<String> {
         }
         let entry = entry?;
         if let Ok(target) = std::fs::read_link(entry.path()) {
-            let target = printable(target.as_os_str().as_encoded_bytes()).replace('\n', "?");
-            let _ = writeln!(text, "{} {target}", entry.file_name().to_string_lossy());
+            let _ = writeln!(text, "{} {}", entry.file_name().display(), plain(&target.to_string_lossy()));
         }
     }
     Ok(text)
@@ -110,21 +109,16 @@ fn last_lines(path: &Path, user: u32) -> io::Result<String> {
     opened.file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     opened.file.take(MOST_OF_LOG).read_to_end(&mut bytes)?;
-    let text = printable(&bytes);
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.trim_end().lines().collect();
     Ok(lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
-}
-
-/// Text without control characters but line ends and tabs.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::{Program, until};
+    use crate::probe::testing::Program;
+    use crate::sys::testing::until;
 
     #[test]
     fn a_process_is_seen_without_its_environment() {
@@ -139,7 +133,7 @@ mod tests {
         until("the child sleeps", || children().iter().any(|child| child.comm.as_bytes() == b"sleep"));
         let text = snapshot(parent.identity(), Some(&log));
         for part in
-            ["Status:\nName:\tsh\n", "Max open files", "sleep (S)", &format!("9 {}", log.display()), "line 30[31m\n"]
+            ["Status:\nName: sh\n", "Max open files", "sleep (S)", &format!("9 {}", log.display()), "line 30 [31m\n"]
         {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

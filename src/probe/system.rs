@@ -176,7 +176,7 @@ fn parse_file_nr(text: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::RealClock;
+    use crate::daemon::RealClock;
 
     #[test]
     fn lines_of_the_kernel_are_read() {
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn this_machine_tells_everything_in_order() {
         let mut state = State::default();
-        let sample = state.look(MetricSet::ALL, &RealClock::new());
+        let sample = state.look(MetricSet::ALL, &RealClock);
         assert!(sample.readings.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(sample.reading(CPU), &Reading::Unknown, "the first look has no interval");
         for id in [MEMORY, FDS, PROCESSES] {

@@ -1,7 +1,7 @@
 //! New lines at the end of a file, through rotation by renaming and through truncation.
 
-use super::careful;
 use crate::model::Pattern;
+use crate::sys::careful;
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io;

@@ -1,9 +1,9 @@
 //! `tcp`: a connection, and perhaps a question and its answer.
 
 use super::net::{Net, Place, Progress, Stage, Stream};
-use super::words::{TEXT, Trouble, clip, text, trouble};
+use super::words::{TEXT, Trouble, text, trouble};
 use crate::model::kinds::Tcp;
-use crate::model::{Given, MetricId, MetricSet, Mono, Reading, Sample};
+use crate::model::{Given, MetricId, MetricSet, Mono, Reading, Sample, clip};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -143,7 +143,7 @@ fn secrets(spec: &Tcp) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::*;
+    use super::super::servers::*;
     use super::*;
     use crate::model::Kind;
     use tokio::net::TcpStream;

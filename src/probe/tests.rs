@@ -1,8 +1,9 @@
 //! Questions about real processes and files, and their answers.
 
-use super::fixture::{Program, World, question, until};
+use super::testing::{Program, World, question};
 use crate::model::{CheckId, Found, Identity, Question, Reading, Sample};
 use crate::sys::proc;
+use crate::sys::testing::until;
 use std::path::Path;
 use std::time::Duration;
 
@@ -223,7 +224,7 @@ fn a_file_is_asked() {
     assert_eq!(reading(&ask, &sample, "size"), Reading::Number(5.0));
     assert_eq!(reading(&ask, &sample, "mode"), Reading::Text("4640".into()));
     assert_eq!(reading(&ask, &sample, "lines"), Reading::Number(1.0));
-    let owner = super::owners::of_user(rustix::process::geteuid().as_raw());
+    let owner = crate::sys::accounts::name_of_user(rustix::process::geteuid().as_raw());
     assert_eq!(reading(&ask, &sample, "owner"), Reading::Text(owner.into()));
     assert!(number(&ask, &sample, "age") < 60.0);
     // sha256sum of the same bytes.

@@ -1,9 +1,9 @@
 //! Whom TLS trusts, and its errors in words.
 
 use super::certificate::{Blind, Certificate, Listed, Recorder};
-use super::words::{Trouble, clip, trouble as system_trouble};
+use super::words::{Trouble, trouble as system_trouble};
 use crate::model::kinds::Tls;
-use crate::model::{Clock, Mono, show_duration};
+use crate::model::{Clock, Mono, clip, show_duration};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -246,7 +246,7 @@ impl TimeProvider for WallClock {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::*;
+    use super::super::servers::*;
     use super::*;
     use crate::model::{MetricSet, Reading};
 

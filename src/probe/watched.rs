@@ -361,14 +361,15 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::fixture::{Program, RealClock};
+    use crate::daemon::RealClock;
+    use crate::probe::testing::Program;
 
     #[test]
     fn no_more_files_are_kept_than_may_be() {
         let programs: Vec<Program> = (0..3).map(|_| Program::start("sleep", &["60"])).collect();
         let mut watched: Vec<Watched> = programs.iter().map(|one| Watched::new(one.identity())).collect();
         let (kept, machine) = (Kept(Rc::new((Cell::new(0), Cell::new(2)))), Machine::now());
-        let look = |one: &mut Watched| match one.look(MetricSet::default(), None, &RealClock::new(), &machine, &kept) {
+        let look = |one: &mut Watched| match one.look(MetricSet::default(), None, &RealClock, &machine, &kept) {
             Ok(Looked::Seen(sample)) => assert_eq!(sample.reading(DOWN), &Reading::Flag(false)),
             _ => panic!("it is not seen"),
         };

@@ -52,7 +52,7 @@ mod state;
 mod tests;
 
 pub use queue::Committed;
-pub use reader::{Bar, EventFilter, IncidentFilter, MessageState, OutboxRow, ReadError, Reader, Rollup, Samples};
+pub use reader::{Bar, EventFilter, ReadError, Reader, Rollup, Samples, Unsent};
 pub use rollup::{Step, Sum};
 
 use crate::model::{CheckId, Clock, HistoryLimits, Message, Record, Restored, Sample, Series, Wall};

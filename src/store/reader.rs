@@ -4,7 +4,7 @@ mod history;
 mod state;
 
 pub use history::{Bar, Rollup, Samples};
-pub use state::{EventFilter, IncidentFilter, MessageState, OutboxRow};
+pub use state::{EventFilter, Unsent};
 
 use super::buffers::Buffers;
 use super::database::open_read_only;

@@ -1,12 +1,16 @@
 //! The bare system calls that no library offers as we need them, and all unsafe code of minder. Imports nothing of ours.
 
+pub mod accounts;
+pub mod careful;
 pub mod deadline;
 pub mod limits;
+pub mod memory;
 pub mod pidfd;
 pub mod proc;
 pub mod reap;
 pub mod run;
 pub mod spawn;
+pub mod trust;
 pub mod users;
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl Script {
         let argv = ["/bin/sh", "-c", text].map(str::to_owned);
         let (out, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let null = open_null().unwrap();
-        let environment = User::current().environment();
+        let environment = User::current().environment([]);
         let program =
             Program { argv: &argv, environment: &environment, user: None, directory: Path::new("/"), umask: 0o022 };
         let child = program.start(null.as_fd(), theirs.as_fd(), null.as_fd()).unwrap();

@@ -61,9 +61,19 @@ impl User {
         })
     }
 
-    /// What every program that minder starts finds in its environment. Nothing of minder's own is handed on.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        [
+    /// The user with this name or number, or why there is none, in words.
+    pub fn known(name_or_number: &str) -> Result<User, String> {
+        match User::find(name_or_number) {
+            Ok(Some(user)) => Ok(user),
+            Ok(None) => Err(format!("there is no user `{name_or_number}`")),
+            Err(e) => Err(format!("user `{name_or_number}` cannot be looked up: {e}")),
+        }
+    }
+
+    /// The environment of a program that minder starts: these variables, and before them what every program finds. Nothing
+    /// of minder's own is handed on.
+    pub fn environment(&self, own: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+        let mut environment = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             ("HOME", &self.home),
             ("USER", &self.name),
@@ -71,26 +81,12 @@ impl User {
             ("SHELL", &self.shell),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
-    }
-
-    /// Whether this group is the user's own: named as the user, and without other members.
-    pub fn owns_group(&self, gid: u32) -> bool {
-        gid == self.gid && group_has_only(gid, &self.name)
-    }
-}
-
-/// Calls an entry of the `getpwnam_r` family with buffers of growing size.
-fn with_growing_buffer(mut call: impl FnMut(&mut [libc::c_char]) -> i32) -> io::Result<Vec<libc::c_char>> {
-    let mut buffer = vec![0; 1024];
-    loop {
-        match call(&mut buffer) {
-            0 => return Ok(buffer),
-            libc::ERANGE if buffer.len() < MOST => buffer.resize(buffer.len() * 4, 0),
-            // "Not found" has several names.
-            libc::ENOENT | libc::ESRCH => return Ok(buffer),
-            error => return Err(io::Error::from_raw_os_error(error)),
+        .to_vec();
+        for (name, value) in own {
+            environment.retain(|(there, _)| *there != name);
+            environment.push((name, value));
         }
+        environment
     }
 }
 
@@ -98,21 +94,28 @@ fn with_growing_buffer(mut call: impl FnMut(&mut [libc::c_char]) -> i32) -> io::
 fn look_up(key: &Key) -> io::Result<Option<User>> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut found: *mut libc::passwd = ptr::null_mut();
-    // The entry points into this buffer.
-    let _buffer = with_growing_buffer(|buffer| {
+    // The entry points into it.
+    let mut buffer: Vec<libc::c_char> = vec![0; 1024];
+    loop {
         let (to, length) = (buffer.as_mut_ptr(), buffer.len());
         // SAFETY: all pointers are valid for the call, and `length` is the size of what `to` points to.
-        unsafe {
+        let result = unsafe {
             match key {
                 Key::Name(name) => libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), to, length, &raw mut found),
                 Key::Number(uid) => libc::getpwuid_r(*uid, entry.as_mut_ptr(), to, length, &raw mut found),
             }
+        };
+        match result {
+            // "Not found" has several names.
+            0 | libc::ENOENT | libc::ESRCH => break,
+            libc::ERANGE if length < MOST => buffer.resize(length * 4, 0),
+            error => return Err(io::Error::from_raw_os_error(error)),
         }
-    })?;
+    }
     if found.is_null() {
         return Ok(None);
     }
-    // SAFETY: `found` is not null, so `entry` has been written, and its strings live in `_buffer`, end with NUL and are
+    // SAFETY: `found` is not null, so `entry` has been written, and its strings live in `buffer`, end with NUL and are
     // copied here.
     let (entry, name, home, shell) = unsafe {
         let entry = entry.assume_init_ref();
@@ -142,34 +145,6 @@ fn groups_of(name: &CStr, gid: u32) -> Vec<u32> {
     vec![gid]
 }
 
-#[allow(unsafe_code)]
-fn group_has_only(gid: u32, user: &str) -> bool {
-    let mut entry = MaybeUninit::<libc::group>::uninit();
-    let mut found: *mut libc::group = ptr::null_mut();
-    let buffer = with_growing_buffer(|buffer| {
-        let (to, length) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: all pointers are valid for the call, and `length` is the size of what `to` points to.
-        unsafe { libc::getgrgid_r(gid, entry.as_mut_ptr(), to, length, &raw mut found) }
-    });
-    if buffer.is_err() || found.is_null() {
-        return false;
-    }
-    // SAFETY: `found` is not null, so `entry` has been written; its name and its null-terminated list of members live in
-    // `buffer`.
-    unsafe {
-        let entry = entry.assume_init_ref();
-        let is_user = |p: *const libc::c_char| CStr::from_ptr(p).to_bytes() == user.as_bytes();
-        let mut member = entry.gr_mem;
-        while !(*member).is_null() {
-            if !is_user(*member) {
-                return false;
-            }
-            member = member.add(1);
-        }
-        is_user(entry.gr_name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +157,6 @@ mod tests {
         assert_eq!(User::find("0").unwrap(), Some(root.clone()));
         assert_eq!(User::find("no-such-user-here").unwrap(), None);
         assert_eq!(User::find("nul\0inside").unwrap(), None);
-        assert!(root.owns_group(0));
-        assert!(!User::find("daemon").unwrap().unwrap().owns_group(0));
+        assert_eq!(User::known("no-such-user-here").unwrap_err(), "there is no user `no-such-user-here`");
     }
 }

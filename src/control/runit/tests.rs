@@ -1,5 +1,6 @@
 use super::*;
-use crate::control::tests::{Bench, TestClock, path, why};
+use crate::control::tests::{Bench, path, why};
+use crate::daemon::RealClock;
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, CheckId, Found, Input, Kind, MetricSet, Question, Report, Span};
 use crate::sys::testing::{Script, kill, lives, until};
@@ -57,13 +58,13 @@ impl Service {
     }
 
     fn start(&self) -> Result<String, String> {
-        start(&self.control(), &TestClock)
+        start(&self.control(), &RealClock)
     }
     fn stop(&self) -> Result<String, String> {
-        stop(&self.control(), &TestClock)
+        stop(&self.control(), &RealClock)
     }
     fn restart(&self) -> Result<String, String> {
-        restart(&self.control(), false, &TestClock)
+        restart(&self.control(), false, &RealClock)
     }
 }
 
@@ -127,7 +128,7 @@ fn what_its_operator_took_down_is_not_restarted() {
 #[test]
 fn a_person_restarts_what_was_taken_down() {
     let service = Service::new(SLEEP, None);
-    let by_hand = || restart(&service.control(), true, &TestClock).unwrap();
+    let by_hand = || restart(&service.control(), true, &RealClock).unwrap();
     let first = service.until("run");
     // Not a moment between the two: runsv may not have read the first letter yet.
     service.sv(b'd');

@@ -56,7 +56,7 @@ fn a_pidfile_that_others_could_write_needs_confirmation() {
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     let why = refused(&aim(identity, check.clone()));
-    assert!(why.contains("web.pid (its mode has the bit o+w)"), "{why}");
+    assert!(why.contains("web.pid may be written by everybody (mode 0666)"), "{why}");
 
     let exe = fs::read_link(format!("/proc/{}/exe", identity.pid)).unwrap();
     let right = Process { exe: Some(path(&exe)), ..check.clone() };

@@ -285,3 +285,107 @@ fn what_is_given_up_paused_or_stopped_is_so_after_a_kill() {
     world.pass(3_600_000);
     assert_eq!((world.status("web"), starts(&world).len()), (Status::Paused, tries));
 }
+
+#[test]
+fn a_person_overrules_what_the_operator_took_down() {
+    let mut world = quiet(web(runit()));
+    world.web().wanted = false;
+    world.kill("web", Some(Exit::Signal { number: 15, core: false }));
+    world.pass(1_000);
+    world.news();
+    world.ask(1, Command::Start { service: named("web") });
+    world.pass(60_000);
+    assert_eq!(
+        world.news(),
+        [
+            "wanted up by root",
+            "start, because of root",
+            "> start",
+            "up as pid 102",
+            "start done in 5.01 s: up as pid 102",
+            "= true up as pid 102",
+        ]
+    );
+    assert_eq!(world.status("web"), Status::Ok);
+}
+
+#[test]
+fn a_process_that_goes_to_the_background_is_followed() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(1_000_000);
+    world.kill("web", KILL);
+    world.pass(200);
+    world.kill("web", Some(Exit::Code(0)));
+    world.pass(100);
+    world.bring_up("web");
+    world.pass(5_000);
+    let news = world.news();
+    assert!(news.iter().any(|line| line.starts_with("restart done") && line.ends_with("up as pid 103")), "{news:#?}");
+}
+
+#[test]
+fn actions_run_in_order_and_a_signal_needs_a_process() {
+    let mut service = web(command());
+    service.rules[0].actions = vec![
+        Action::Signal(Signal(10)),
+        exec(),
+        Action::Restart,
+        Action::Notify(Some("chat".into())),
+        Action::Snapshot,
+    ];
+    let mut world = quiet(service);
+    world.kill("web", KILL);
+    world.pass(5_000);
+    let acted: Vec<_> =
+        world.news().into_iter().filter(|line| line.contains("done") || line.contains("failed")).collect();
+    assert_eq!(
+        acted,
+        [
+            "signal USR1 failed: there is no process",
+            "exec /bin/true done in 1 ms: done",
+            "restart done in 2.01 s: up as pid 102",
+        ]
+    );
+}
+
+#[test]
+fn the_supervisor_is_asked_before_an_automatic_restart() {
+    let mut service = service("web").checks(vec![process(10), file(10)]).control(runit());
+    let when = service.is(1, "missing", Test::Truth);
+    service = service.rule(rule("missing", when, Hold::None, vec![Action::Restart]));
+    let mut world = quiet(service);
+    // Taken down just now: the process still runs, and what the supervisor last said is old.
+    world.web().wanted = false;
+    world.web().trouble = true;
+    world.input(Input::Touched(CheckId(1)));
+    world.pass(60_000);
+    assert!(starts(&world).is_empty());
+    assert!(world.news().iter().any(|line| line.starts_with("no restart: its operator")));
+}
+
+#[test]
+fn an_interrupted_stop_does_not_undo_a_later_start() {
+    let mut world = quiet(web(command()));
+    world.ask(1, Command::Stop { service: named("web") });
+    world.bring_up("web");
+    world.kill_and_restore();
+    world.news();
+    world.ask(2, Command::Start { service: named("web") });
+    world.pass(60_000);
+    assert!(!world.news().iter().any(|line| line.starts_with('>')));
+    assert_eq!(world.status("web"), Status::Ok);
+}
+
+#[test]
+fn a_deadline_that_has_passed_keeps_nobody_awake() {
+    let mut world = quiet(web(command()));
+    world.kill("web", KILL);
+    world.pass(100);
+    world.news();
+    // Nobody answers any more, and just before its proving time is over it dies, the cause unknown.
+    world.web().answers = false;
+    world.pass(2_906);
+    world.kill("web", None);
+    world.pass(5_000);
+    assert_eq!(world.news(), ["pid 102 ended, exit code not available"]);
+}

@@ -200,3 +200,16 @@ fn another_boot_voids_identities() {
     world.pass(1_000);
     assert!(world.news().iter().any(|line| line.contains("up as")));
 }
+
+#[test]
+fn a_stop_that_waited_for_a_start_is_not_forgotten() {
+    let mut world = quiet(vec![web(command())]);
+    world.kill("web", KILL);
+    world.pass(1);
+    world.ask(1, Command::Stop { service: "web".into() });
+    assert!(world.web().process.is_some(), "the start is under way");
+    world.kill_and_restore();
+    world.pass(60_000);
+    assert_eq!(world.web().process, None);
+    assert_eq!(world.status("web"), Status::Stopped);
+}

@@ -1,8 +1,9 @@
 //! Holds an answer against what a check expects.
 
 use super::Answer;
+use crate::model::clip;
 use crate::model::kinds::Expect;
-use crate::probe::words::{Trouble, clip};
+use crate::probe::words::Trouble;
 use serde_json::Value;
 
 /// Whether the answer is as expected.

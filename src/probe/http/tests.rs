@@ -1,4 +1,4 @@
-use super::super::fixtures::*;
+use super::super::servers::*;
 use super::*;
 use crate::model::Kind;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@ use crate::store::codec::unpack;
 use crate::store::history::unrolled;
 use crate::store::rollup::{Step, Sum, Sums};
 use rusqlite::Connection;
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ const MOST: usize = 50_000;
 const MOST_SUMS: usize = 200_000;
 
 /// Samples of a check.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Samples {
     /// The names of the metrics.
     pub metrics: Vec<String>,
@@ -39,7 +40,7 @@ pub struct Rollup {
 }
 
 /// How often a check was bad in a part of the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bar {
     /// When the part begins.
     pub start: Wall,

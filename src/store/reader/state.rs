@@ -1,59 +1,34 @@
 //! Events, incidents and the outbox.
 
 use super::{ReadError, Reader};
-use crate::model::{Event, EventKind, Incident, Wall};
+use crate::model::{Event, EventKind, Incident, Name, Wall};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
+use serde::Serialize;
 
 /// No query gives more rows than this.
 const MOST: usize = 10_000;
 
-/// Which events to show. Those that match all of what is given.
+/// Which events to show. Those that match all of what is given, the newest first.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
     /// Of this service.
-    pub service: Option<String>,
-    /// Of one of these kinds ([`EventKind::word`]); of any if empty.
-    pub kinds: Vec<String>,
+    pub service: Option<Name>,
+    /// Of this kind ([`EventKind::word`]).
+    pub kind: Option<String>,
     /// Of this incident.
     pub incident: Option<u64>,
-    /// Older than this number: the next page.
-    pub before_id: Option<u64>,
-    /// Newer than this number; then the oldest come first.
-    pub after_id: Option<u64>,
     /// From then on.
-    pub since: Option<Wall>,
-    /// Before then.
-    pub until: Option<Wall>,
+    pub from: Option<Wall>,
+    /// With a smaller number than this: the next page.
+    pub before: Option<u64>,
     /// At most so many, and never more than 10,000.
     pub limit: usize,
-}
-
-/// Which incidents to show.
-#[derive(Debug, Clone, Default)]
-pub struct IncidentFilter {
-    /// Of this service.
-    pub service: Option<String>,
-    /// Only those that have not ended.
-    pub open: bool,
-    /// Older than this number: the next page.
-    pub before_id: Option<u64>,
-    /// At most so many, and never more than 10,000.
-    pub limit: usize,
-}
-
-/// What has become of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageState {
-    /// It is not delivered yet.
-    Waiting,
-    /// It was not delivered, and is no longer tried.
-    Dead,
 }
 
 /// A message that was not delivered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OutboxRow {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unsent {
     /// Its number.
     pub id: u64,
     /// The notifier.
@@ -64,8 +39,8 @@ pub struct OutboxRow {
     pub at: Wall,
     /// From when on it is no longer worth sending.
     pub expires: Wall,
-    /// What has become of it.
-    pub state: MessageState,
+    /// It is no longer tried.
+    pub dead: bool,
     /// How often it was tried.
     pub attempts: u32,
     /// Why the latest attempt failed.
@@ -90,65 +65,50 @@ impl Where {
 }
 
 impl Reader {
-    /// Events, the newest first; after a number, the oldest first.
+    /// Events, the newest first.
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, ReadError> {
         let mut which = Where::default();
-        which.and("service = ?", filter.service.clone());
+        which.and("service = ?", filter.service.as_deref().map(str::to_owned));
+        which.and("kind = ?", filter.kind.clone());
         which.and("incident = ?", filter.incident.map(|id| id as i64));
-        which.and("id < ?", filter.before_id.map(|id| id as i64));
-        which.and("id > ?", filter.after_id.map(|id| id as i64));
-        which.and("at >= ?", filter.since.map(|at| at.0));
-        which.and("at < ?", filter.until.map(|at| at.0));
-        let kinds = (!filter.kinds.is_empty()).then(|| serde_json::Value::from(filter.kinds.clone()).to_string());
-        which.and("kind IN (SELECT value FROM json_each(?))", kinds);
-        let order = if filter.after_id.is_some() { "ASC" } else { "DESC" };
+        which.and("at >= ?", filter.from.map(|at| at.0));
+        which.and("id < ?", filter.before.map(|id| id as i64));
         let limit = filter.limit.min(MOST);
         let sql = format!(
-            "SELECT id, at, service, incident, data, words FROM event{} ORDER BY id {order} LIMIT {limit}",
+            "SELECT id, at, service, incident, data, words FROM event{} ORDER BY id DESC LIMIT {limit}",
             which.sql
         );
         self.state.read(|connection| select(connection, &sql, which.values, event))
     }
 
-    /// Incidents, the newest first.
-    pub fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, ReadError> {
+    /// Incidents, of one service or all, the newest first; never more than 10,000.
+    pub fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, ReadError> {
         let mut which = Where::default();
-        which.and("service = ?", filter.service.clone());
-        which.and("id < ?", filter.before_id.map(|id| id as i64));
-        which.and("closed IS NULL AND ?", filter.open.then_some(1));
-        let limit = filter.limit.min(MOST);
+        which.and("service = ?", service.map(str::to_owned));
+        let limit = limit.min(MOST);
         let sql = format!("SELECT data FROM incident{} ORDER BY id DESC LIMIT {limit}", which.sql);
         let rows = self.state.read(|connection| select(connection, &sql, which.values, incident))?;
         Ok(rows.into_iter().flatten().collect())
     }
 
-    /// The incident with this number.
-    pub fn incident(&self, id: u64) -> Result<Option<Incident>, ReadError> {
-        let sql = "SELECT data FROM incident WHERE id = ?";
-        let found = self.state.read(|connection| connection.query_row(sql, [id as i64], incident).optional())?;
-        Ok(found.flatten())
-    }
-
     /// Messages that wait, the oldest first, and those that are dead, the latest first; of each at most `limit`.
-    pub fn outbox(&self, limit: usize) -> Result<Vec<OutboxRow>, ReadError> {
+    pub fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, ReadError> {
         let limit = limit.min(MOST);
         self.state.read(|connection| {
             let mut rows = Vec::new();
-            for (word, state, order) in
-                [("waiting", MessageState::Waiting, "ASC"), ("dead", MessageState::Dead, "DESC")]
-            {
+            for (state, dead, order) in [("waiting", false, "ASC"), ("dead", true, "DESC")] {
                 let sql = format!(
                     "SELECT id, notifier, title, at, expires, attempts, error FROM outbox
                      WHERE state = ? ORDER BY id {order} LIMIT {limit}"
                 );
-                rows.extend(select(connection, &sql, vec![word.to_owned().into()], |row| {
-                    Ok(OutboxRow {
+                rows.extend(select(connection, &sql, vec![state.to_owned().into()], |row| {
+                    Ok(Unsent {
                         id: row.get::<_, i64>(0)? as u64,
                         to: row.get(1)?,
                         title: row.get(2)?,
                         at: Wall(row.get(3)?),
                         expires: Wall(row.get(4)?),
-                        state,
+                        dead,
                         attempts: row.get(5)?,
                         error: row.get(6)?,
                     })

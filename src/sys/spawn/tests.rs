@@ -94,7 +94,7 @@ fn becomes_another_user_with_all_groups() {
         return;
     }
     let user = User { groups: vec![1, 12], ..User::find("daemon").unwrap().unwrap() };
-    let environment = user.environment();
+    let environment = user.environment([]);
     let argv = words(&["/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME; grep ^Uid /proc/$$/status"]);
     let text = output(&Program { user: Some(&user), ..program(&argv, &environment) });
     assert_eq!(text.lines().collect::<Vec<_>>(), ["1", "1", "1 12", user.home.as_str(), "Uid:\t1\t1\t1\t1"]);

@@ -1,33 +1,17 @@
-//! Real processes and the real clock, for tests.
-#![allow(clippy::disallowed_methods, reason = "tests start programs and read clocks themselves")]
+//! For tests: real processes, and all probes with their answers.
+#![allow(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
 use super::Probes;
-use crate::model::{CheckId, Clock, Identity, Input, Kind, MetricSet, Mono, Now, Question, Sample, Wall};
+use crate::daemon::RealClock;
+use crate::model::{CheckId, Identity, Input, Kind, MetricSet, Question, Sample};
 use crate::sys::proc;
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
-
-pub(super) struct RealClock(Instant);
-
-impl RealClock {
-    pub(super) fn new() -> RealClock {
-        RealClock(Instant::now())
-    }
-}
-
-impl Clock for RealClock {
-    fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        // Some time after zero, as on a machine that has been up.
-        let mono = self.0.elapsed() + Duration::from_secs(1000);
-        Now { mono: Mono(mono.as_nanos() as u64), wall: Wall(wall.as_millis() as i64) }
-    }
-}
 
 /// A process that ends with the test, and all that it started, whatever becomes of the test.
 pub(super) struct Program(pub(super) Child);
@@ -74,15 +58,6 @@ impl Drop for Program {
     }
 }
 
-/// Waits for a condition, within a bound.
-pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < end, "not so within 10 s: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 /// All probes, and what they answer.
 pub(super) struct World {
     pub(super) probes: Probes,
@@ -96,7 +71,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (sender, inputs) = tokio::sync::mpsc::unbounded_channel();
         let entered = runtime.enter();
-        let probes = Probes::new(sender, Arc::new(RealClock::new())).unwrap();
+        let probes = Probes::new(sender, Arc::new(RealClock)).unwrap();
         drop(entered);
         World { probes, inputs, answers: HashMap::new(), runtime }
     }

@@ -1,61 +1,112 @@
 //! Opens files that others may have prepared for us: pidfiles, logs. Never blocks, opens nothing but regular files, and tells
 //! whose symbolic links it followed.
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
 
 /// A regular file, opened for reading.
-pub(super) struct Opened {
+pub struct Opened {
     /// The file.
-    pub(super) file: File,
+    pub file: File,
     /// Who owns the symbolic links on the way.
-    pub(super) link_owners: Vec<u32>,
+    pub link_owners: Vec<u32>,
 }
 
 impl Opened {
     /// Whether every link on the way belongs to root or to this user. Someone else's link says nothing of this user's files.
-    pub(super) fn is_the_way_of(&self, user: u32) -> bool {
+    pub fn is_the_way_of(&self, user: u32) -> bool {
         self.link_owners.iter().all(|owner| *owner == 0 || *owner == user)
     }
 }
 
 /// Opens a file by an absolute path, one step after the other.
-pub(super) fn open(path: &Path) -> io::Result<Opened> {
-    let root = || openat(rustix::fs::CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let mut here = root()?;
-    let mut steps: VecDeque<OsString> = steps_of(path).collect();
+pub fn open(path: &Path) -> io::Result<Opened> {
     let mut link_owners = Vec::new();
+    let found = walk(path, |step| {
+        if step.is_link() {
+            link_owners.push(step.stat.st_uid);
+        }
+        Ok(())
+    });
+    Ok(Opened { file: reopen(&found.map_err(|lost: Lost| lost.error)?)?, link_owners })
+}
+
+/// One step on the way along a path.
+pub(super) struct Step<'a> {
+    /// Where it leads, with no link before it.
+    pub(super) path: &'a Path,
+    /// What is there, and whose it is.
+    pub(super) stat: &'a Stat,
+    /// The way ends here.
+    pub(super) last: bool,
+}
+
+impl Step<'_> {
+    /// Whether it is a symbolic link.
+    pub(super) fn is_link(&self) -> bool {
+        FileType::from_raw_mode(self.stat.st_mode) == FileType::Symlink
+    }
+}
+
+/// Where a path cannot be followed, and why.
+pub(super) struct Lost {
+    pub(super) path: PathBuf,
+    pub(super) error: io::Error,
+}
+
+/// Goes along a path, from the root on and through every link; shows each step, and returns what the path leads to.
+/// Each step begins at the very thing where the one before it ended: nobody can exchange what has been shown.
+pub(super) fn walk<E: From<Lost>>(path: &Path, mut show: impl FnMut(&Step<'_>) -> Result<(), E>) -> Result<OwnedFd, E> {
+    let whole = std::path::absolute(path).map_err(|error| Lost { path: path.to_owned(), error })?;
+    let mut steps: VecDeque<OsString> = steps_of(&whole).collect();
+    let (mut at, mut here) = (PathBuf::new(), None::<OwnedFd>);
+    let mut links = 0;
     while let Some(step) = steps.pop_front() {
-        if step == "/" {
-            here = root()?;
+        let next = if step == ".." { at.parent().unwrap_or(&at).to_owned() } else { at.join(&step) };
+        let lost = |error: Errno| E::from(Lost { path: next.clone(), error: error.into() });
+        let from = here.as_ref().map_or(rustix::fs::CWD, |here| here.as_fd());
+        let entry = find(from, &step, !steps.is_empty()).map_err(lost)?;
+        let stat = fstat(&entry).map_err(lost)?;
+        let shown = Step { path: &next, stat: &stat, last: steps.is_empty() };
+        show(&shown)?;
+        if !shown.is_link() {
+            (at, here) = (next, Some(entry));
             continue;
         }
-        let next = openat(&here, &step, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        let stat = fstat(&next)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-            here = next;
-            continue;
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(lost(Errno::LOOP));
         }
-        if link_owners.len() >= MOST_LINKS {
-            return Err(Errno::LOOP.into());
-        }
-        link_owners.push(stat.st_uid);
-        let target = readlinkat(&next, "", Vec::new())?;
+        let target = readlinkat(&entry, "", Vec::new()).map_err(lost)?;
         for step in steps_of(Path::new(OsStr::from_bytes(target.to_bytes()))).collect::<Vec<_>>().into_iter().rev() {
             steps.push_front(step);
         }
     }
-    Ok(Opened { file: reopen(&here)?, link_owners })
+    // An absolute path has a step at least.
+    here.ok_or_else(|| Lost { path: at, error: Errno::NOENT.into() }.into())
+}
+
+/// Finds an entry of a directory without opening it. One in which the way goes on is first taken for a directory: only then
+/// does the kernel mount there what it mounts on demand.
+fn find(from: BorrowedFd<'_>, name: &OsStr, goes_on: bool) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if goes_on {
+        match openat(from, name, flags | OFlags::DIRECTORY, Mode::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) => {}
+            other => return other,
+        }
+    }
+    openat(from, name, flags, Mode::empty())
 }
 
 fn steps_of(path: &Path) -> impl Iterator<Item = OsString> + '_ {
@@ -63,7 +114,7 @@ fn steps_of(path: &Path) -> impl Iterator<Item = OsString> + '_ {
 }
 
 /// Opens a file by a path, whoever made the links on the way.
-pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+pub fn open_regular(path: &Path) -> io::Result<File> {
     reopen(&openat(rustix::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 

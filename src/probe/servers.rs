@@ -1,10 +1,10 @@
-//! What the tests of probes share: a clock, servers of our own that behave oddly, nginx, and certificates.
+//! For tests of the network's probes: servers of our own that behave oddly, nginx, and certificates.
 
 use super::Net;
+use crate::daemon::RealClock;
 use crate::model::kinds::{Http, Tcp};
-use crate::model::{Clock, Kind, Metric, MetricSet, Mono, Now, Reading, Sample, Wall};
+use crate::model::{Kind, Metric, MetricSet, Reading, Sample};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustix::time::{ClockId, clock_gettime};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
@@ -19,18 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// More than any test that passes needs.
 pub(super) const AMPLE: Duration = Duration::from_secs(20);
 
-struct Real;
-
-impl Clock for Real {
-    fn now(&self) -> Now {
-        let (mono, wall) = (clock_gettime(ClockId::Monotonic), clock_gettime(ClockId::Realtime));
-        let mono = Mono(mono.tv_sec as u64 * 1_000_000_000 + mono.tv_nsec as u64);
-        Now { mono, wall: Wall(wall.tv_sec * 1000 + wall.tv_nsec / 1_000_000) }
-    }
-}
-
 pub(super) fn net() -> Net {
-    Net::new(Arc::new(Real))
+    Net::new(Arc::new(RealClock))
 }
 
 /// The keys of a check; a text from elsewhere is what `secret` is.

@@ -1,0 +1,187 @@
+//! Where messages go, and how mail leaves.
+
+use super::plan::{address_mistake, header_mistake, mail_mistake, url_mistake};
+use super::{ExecSpec, Given, Mistake, Name, Secret};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A named place where messages go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notifier {
+    /// Its name.
+    pub name: Name,
+    /// Where.
+    pub place: NotifierPlace,
+}
+
+/// Where a notifier sends.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifierPlace {
+    /// By mail.
+    Email(EmailSpec),
+    /// By HTTP.
+    Webhook(WebhookSpec),
+    /// To a command's standard input, as the same JSON that a webhook gets.
+    Exec(ExecSpec),
+}
+
+impl NotifierPlace {
+    /// The word in the rule language.
+    pub fn name(&self) -> &'static str {
+        match self {
+            NotifierPlace::Email(_) => "email",
+            NotifierPlace::Webhook(_) => "webhook",
+            NotifierPlace::Exec(_) => "exec",
+        }
+    }
+    /// Every word.
+    pub const NAMES: &'static [&'static str] = &["email", "webhook", "exec"];
+
+    /// Reads the keys of the notifier with this word; nothing if there is no such word.
+    pub fn read<'de, D: Deserializer<'de>>(name: &str, keys: D) -> Option<Result<NotifierPlace, D::Error>> {
+        match name {
+            "email" => Some(EmailSpec::deserialize(keys).map(NotifierPlace::Email)),
+            "webhook" => Some(WebhookSpec::deserialize(keys).map(NotifierPlace::Webhook)),
+            "exec" => Some(ExecSpec::deserialize(keys).map(NotifierPlace::Exec)),
+            _ => None,
+        }
+    }
+    /// Calls `f` with every text in it that may come from elsewhere.
+    pub fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
+        match self {
+            NotifierPlace::Email(email) => email.to.iter_mut().for_each(f),
+            NotifierPlace::Webhook(webhook) => {
+                f(&mut webhook.url);
+                webhook.headers.values_mut().for_each(f);
+            }
+            NotifierPlace::Exec(exec) => exec.environment.values_mut().for_each(f),
+        }
+    }
+    /// What is wrong with it beyond the types of its keys. Called when its texts are there.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        match self {
+            NotifierPlace::Email(email) if email.to.is_empty() => {
+                vec![Mistake::new(&["to"], "nobody to mail to").help("write `to: [ops@example.org]`")]
+            }
+            NotifierPlace::Email(email) => email.to.iter().filter_map(|to| mail_mistake(to, &["to"])).collect(),
+            NotifierPlace::Webhook(webhook) => {
+                let mut mistakes: Vec<Mistake> = url_mistake(&webhook.url, &["url"]).into_iter().collect();
+                for name in webhook.headers.keys() {
+                    mistakes.extend(header_mistake(name, &["headers"]));
+                }
+                mistakes
+            }
+            NotifierPlace::Exec(exec) => exec.mistakes(),
+        }
+    }
+}
+
+/// `email: { to: [ops@example.org] }`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailSpec {
+    /// To whom.
+    pub to: Vec<Given>,
+}
+
+/// `webhook: { url: .., headers: {..} }`: a CloudEvents 1.0 JSON event is posted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSpec {
+    /// Where to.
+    pub url: Given,
+    /// Headers of one's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Given>,
+}
+
+/// How mail leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `host:port`, or a list of these, tried in order.
+    #[serde(deserialize_with = "one_or_many_givens")]
+    pub server: Vec<Given>,
+    /// How the connection is secured.
+    #[serde(default)]
+    pub tls: MailTls,
+    /// The name to log in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The sender: `minder@example.org`, or `Minder <minder@example.org>`.
+    pub from: Given,
+}
+
+impl Mail {
+    /// Calls `f` with every text in it that may come from elsewhere.
+    pub fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
+        self.server.iter_mut().for_each(&mut *f);
+        self.password.iter_mut().for_each(|p| f(&mut p.0));
+        f(&mut self.from);
+    }
+    /// What is wrong with it beyond the types of its keys. Called when its texts are there.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes: Vec<Mistake> = self.server.iter().filter_map(|s| address_mistake(s, &["server"])).collect();
+        if self.server.is_empty() {
+            mistakes.push(Mistake::new(&["server"], "no server").help("write `server: mail.example.org:587`"));
+        }
+        mistakes.extend(mail_mistake(&self.from, &["from"]));
+        match (&self.user, &self.password) {
+            (Some(_), None) => mistakes.push(
+                Mistake::new(&["user"], "a `user` without a `password`").help("add `password: { env: MAIL_PASSWORD }`"),
+            ),
+            (None, Some(_)) => mistakes.push(Mistake::new(&["password"], "a `password` without a `user`")),
+            (Some(_), Some(_)) if self.tls == MailTls::None => {
+                mistakes.push(
+                    Mistake::new(&["tls"], "a password would cross the network in the clear")
+                        .help("use `starttls` or `tls`, or leave `user` and `password` away"),
+                );
+            }
+            _ => {}
+        }
+        mistakes
+    }
+}
+
+/// How a connection to a mail server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// In the clear first, then secured; refused if the server cannot.
+    #[default]
+    Starttls,
+    /// From the start.
+    Tls,
+    /// Never.
+    None,
+}
+
+fn one_or_many_givens<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Given>, D::Error> {
+    struct ManyVisitor;
+    impl<'de> Visitor<'de> for ManyVisitor {
+        type Value = Vec<Given>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "`host:port`, or a list of these")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<Given>, E> {
+            Ok(vec![Given::literal(text)])
+        }
+        fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Vec<Given>, A::Error> {
+            Given::deserialize(de::value::MapAccessDeserializer::new(map)).map(|g| vec![g])
+        }
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Given>, A::Error> {
+            let mut many = Vec::new();
+            while let Some(one) = seq.next_element()? {
+                many.push(one);
+            }
+            Ok(many)
+        }
+    }
+    deserializer.deserialize_any(ManyVisitor)
+}
