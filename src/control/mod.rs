@@ -105,12 +105,14 @@ impl Shared {
             Act::Start { service, control: ControlSpec::Command(control), after } => {
                 return self.start(id, &service, &control, after);
             }
-            Act::Restart { service, control: ControlSpec::Command(control) } => {
+            Act::Restart { service, control: ControlSpec::Command(control), .. } => {
                 return self.restart(id, &service, &control);
             }
             Act::Stop { control: ControlSpec::Command(control), process, .. } => self.stop(&control, process.as_ref()),
             Act::Start { control: ControlSpec::Runit(control), .. } => runit::start(&control, &*self.clock),
-            Act::Restart { control: ControlSpec::Runit(control), .. } => runit::restart(&control, &*self.clock),
+            Act::Restart { control: ControlSpec::Runit(control), by_hand, .. } => {
+                runit::restart(&control, by_hand, &*self.clock)
+            }
             Act::Stop { control: ControlSpec::Runit(control), .. } => runit::stop(&control, &*self.clock),
             Act::Signal { process, signal } => signal::send(&process, signal).map_err(|e| e.to_string()),
             Act::Exec { spec, mut facts, process } => {

@@ -125,10 +125,11 @@ pub(super) fn start(control: &RunitControl, clock: &dyn Clock) -> Result<String,
 }
 
 /// Has it restarted: `t` ends it, and runsv, which wants it up, starts it again. The `u` that `sv restart` sends as well would
-/// start what an operator has taken down; without it that cannot happen, even if it is taken down this very moment.
-pub(super) fn restart(control: &RunitControl, clock: &dyn Clock) -> Result<String, String> {
+/// start what an operator has taken down; without it that cannot happen, even if it is taken down this very moment. A person
+/// who asks `by_hand` means it up, and runsv has the last word from this `u`, even if it has a `d` from just before.
+pub(super) fn restart(control: &RunitControl, by_hand: bool, clock: &dyn Clock) -> Result<String, String> {
     let mut at = Watch::begin(control, clock)?;
-    if !at.status.wanted {
+    if !at.status.wanted && !by_hand {
         return Err("not restarted: its operator has taken it down, or has it run only once".to_owned());
     }
     let old = at.status;
@@ -136,6 +137,9 @@ pub(super) fn restart(control: &RunitControl, clock: &dyn Clock) -> Result<Strin
         at.send(b't')?;
         // A paused one takes the signal only when it goes on.
         at.send(b'c')?;
+    }
+    if by_hand {
+        at.send(b'u')?;
     }
     at.until_up(old.runs().is_some().then_some(old.stamp))
 }

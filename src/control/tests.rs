@@ -302,7 +302,7 @@ fn a_pidfile_of_others_chooses_nobody() {
 fn a_restart_command_is_launched() {
     let mut bench = Bench::new();
     let control = CommandControl { restart: Some(run(&["/bin/sh", "-c", "echo again"])), ..shell("exit 1") };
-    let act = |control| Act::Restart { service: "web".into(), control: ControlSpec::Command(control) };
+    let act = |control| Act::Restart { service: "web".into(), control: ControlSpec::Command(control), by_hand: false };
     assert!(matches!(bench.act(act(control)), Report::Launched { process: Some(_), leftovers: 0 }));
     assert_eq!(bench.launched(), (Exit::Code(0), "again".to_owned()));
     assert_eq!(why(bench.act(act(shell("exit 1")))), "this control has no `restart`");

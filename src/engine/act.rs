@@ -3,7 +3,7 @@
 //! | step | until | then |
 //! |---|---|---|
 //! | due | the budget's delay has passed | confirming; dropped if no rule asks for it any more |
-//! | confirming | its supervisor has said whether it is wanted up; an automatic start ends here if not | stopping or starting |
+//! | confirming | its supervisor has said that it is wanted up (automatic starts only) | stopping or starting |
 //! | stopping | the control reports | starting; done, if it was to be stopped |
 //! | starting | the control reports that the start is on its way | appearing |
 //! | appearing | a process is found that is not the old one | settling; failed at the control's deadline |
@@ -100,11 +100,6 @@ impl Work {
     /// Nothing was done yet.
     pub fn is_planned(&self) -> bool {
         matches!(self.step, Step::Due(_) | Step::Confirming { .. })
-    }
-    /// How old an answer of the control may be. A person may have taken the service down just before; automatic orders are
-    /// such that this cannot start it.
-    fn fresh(&self) -> Duration {
-        if self.person { Duration::ZERO } else { FRESH }
     }
     /// When it begins, if it waits for that.
     pub fn due(&self) -> Option<Mono> {
@@ -301,9 +296,9 @@ impl ServiceState {
                         return Some(Outcome::Dropped("it is stopped on purpose, or paused".to_owned()));
                     }
                     if let Some(c) = self.control_check
-                        && work.goal != Goal::Stop
+                        && automatic_start
                     {
-                        if !(self.control_known && self.control_at.is_some_and(|at| at + work.fresh() >= now)) {
+                        if !(self.control_known && self.control_at.is_some_and(|at| now - at <= FRESH)) {
                             self.checks[c].rhythm.hurry(now, false);
                         }
                         work.step = Step::Confirming { since: now };
@@ -313,18 +308,16 @@ impl ServiceState {
                 }
                 Step::Confirming { since } => {
                     let timeout = self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout);
-                    let heard = self.control_at.is_some_and(|at| at + work.fresh() >= since) && self.control_known;
-                    // A person's word overrules what was asked of the supervisor. How it is done depends on it all the same.
-                    if self.is_wanted_down() && !work.person {
+                    let heard = self.control_at.is_some_and(|at| at + FRESH >= since) && self.control_known;
+                    if self.is_wanted_down() {
                         self.held(cx, &work.goal.to_string(), "its operator has taken it down");
                         return Some(Outcome::Dropped("its operator has taken it down".to_owned()));
                     }
-                    let silent = now >= since + timeout || self.control_at.is_some_and(|at| at >= since);
-                    if heard || silent && work.person {
+                    if heard {
                         if let Some(outcome) = self.begin(cx, work, &control) {
                             return Some(outcome);
                         }
-                    } else if silent {
+                    } else if now >= since + timeout || self.control_at.is_some_and(|at| at >= since) {
                         self.held(cx, &work.goal.to_string(), "its supervisor could not be asked");
                         self.again_after = now + self.plan.restart.delay.longest;
                         return Some(Outcome::Dropped("its supervisor could not be asked".to_owned()));

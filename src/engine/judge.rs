@@ -6,10 +6,6 @@ use super::service::ServiceState;
 use super::truth::{View, value_words};
 use crate::model::{Action, EventKind, Mono, Rule, SavedReading, Severity, StoryRule, Term, Truth, Wall};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How much longer a hold has become when it is saved again: what a `kill -9` of minder may cost it.
-const SAVE_HOLD_EVERY: Duration = Duration::from_secs(10);
 
 impl ServiceState {
     /// Evaluates the rules that look at the check at `c`. `counts` if because of a new sample of it.
@@ -52,10 +48,7 @@ impl ServiceState {
         let (rule, track) = (&self.plan.rules[r], &mut self.rules[r]);
         let counts = counts && track.looks_at(c);
         let turn = track.step(rule, when, until, cx.now, counts);
-        if track.hold.held >= track.saved + SAVE_HOLD_EVERY || track.hold.held < track.saved {
-            track.saved = track.hold.held;
-            self.dirty = true;
-        }
+        self.dirty |= track.has_come_far(cx.now.mono);
         match turn {
             Turn::Fired => self.fire(cx, r),
             Turn::Resolved(since) => self.resolved(cx, self.plan.rules[r].name.to_string(), since, None),

@@ -31,10 +31,7 @@ impl ServiceState {
             }
         }
         let service = Arc::clone(&self.plan.name);
-        // A supervisor restarts only what it wants up: what was taken down needs the order to be up.
-        let in_one = control.restarts_in_one()
-            && (work.goal == Goal::Restart || !control.can_start())
-            && !(work.person && self.is_wanted_down());
+        let in_one = control.restarts_in_one() && (work.goal == Goal::Restart || !control.can_start());
         if work.goal == Goal::Stop || work.goal == Goal::Restart && !in_one && !nobody {
             let (control, process) = (control.clone(), self.aim());
             work.step = Step::Stopping { until: now + stop_deadline(&control) + BEYOND };
@@ -42,7 +39,8 @@ impl ServiceState {
             work.act = Some(cx.act(&service, Act::Stop { service: Arc::clone(&service), control, process, for_good }));
         } else if in_one {
             work.step = Step::Starting { until: now + stop_deadline(control) + control.start_deadline() + BEYOND };
-            work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control: control.clone() }));
+            let (control, by_hand) = (control.clone(), work.person);
+            work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control, by_hand }));
         } else {
             self.start(cx, work, control);
         }

@@ -10,6 +10,9 @@ use crate::model::{Check, Condition, Hold, Mono, Now, Rule, SavedReading, SavedR
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// How much longer a hold has become when it is saved again: what a `kill -9` of minder may cost it.
+const SAVE_HOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// How far a hold has come.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress {
@@ -24,8 +27,10 @@ pub(super) struct Progress {
 
 impl Progress {
     /// What was held so far.
-    pub fn resumed(held: Duration) -> Progress {
-        Progress { held, ..Progress::default() }
+    pub fn resumed(held: Duration, samples: &[bool]) -> Progress {
+        let bad = samples.iter().filter(|bad| **bad).count();
+        let bad = u16::try_from(bad).unwrap_or(u16::MAX);
+        Progress { held, last: None, ring: samples.iter().copied().collect(), bad }
     }
 
     /// Forgets everything.
@@ -120,8 +125,8 @@ pub(super) struct RuleTrack {
     pub value: String,
     /// For each `changed(..)`, what it was when last looked at.
     pub baselines: Vec<Option<SavedReading>>,
-    /// How far the hold had come when it was last saved.
-    pub saved: Duration,
+    /// How far the hold under way had come when it was last saved, and when that was.
+    saved: (Duration, Mono),
     /// The places of the checks in `when` and `until`.
     when: Vec<usize>,
     until: Vec<usize>,
@@ -155,7 +160,7 @@ impl RuleTrack {
             recovery: Progress::default(),
             value: String::new(),
             baselines: Vec::new(),
-            saved: Duration::ZERO,
+            saved: (Duration::ZERO, Mono(0)),
             when: Vec::new(),
             until: Vec::new(),
             gap: Duration::ZERO,
@@ -187,10 +192,13 @@ impl RuleTrack {
 
     /// Goes on as it was before minder ended.
     pub fn restore(&mut self, saved: &SavedRule) {
-        self.phase =
-            if saved.firing { Phase::Firing { since: saved.since } } else { Phase::Pending { since: saved.since } };
-        self.hold = Progress::resumed(Duration::from_millis(saved.held));
-        self.saved = self.hold.held;
+        let progress = Progress::resumed(Duration::from_millis(saved.held), &saved.samples);
+        self.saved.0 = progress.held;
+        if saved.firing {
+            (self.phase, self.recovery) = (Phase::Firing { since: saved.since }, progress);
+        } else {
+            (self.phase, self.hold) = (Phase::Pending { since: saved.since }, progress);
+        }
         self.value.clone_from(&saved.value);
     }
 
@@ -200,8 +208,27 @@ impl RuleTrack {
             Phase::Pending { since } => (false, since),
             Phase::Firing { since } => (true, since),
         };
-        let held = u64::try_from(self.hold.held.as_millis()).unwrap_or(u64::MAX);
-        Some(SavedRule { text: self.text.clone(), firing, since, held, value: self.value.clone() })
+        let progress = self.under_way();
+        let held = u64::try_from(progress.held.as_millis()).unwrap_or(u64::MAX);
+        let samples = progress.ring.iter().copied().collect();
+        Some(SavedRule { text: self.text.clone(), firing, since, held, samples, value: self.value.clone() })
+    }
+
+    /// The hold that decides next.
+    fn under_way(&self) -> &Progress {
+        if self.is_firing() { &self.recovery } else { &self.hold }
+    }
+
+    /// Whether the hold under way has come so far since it was last saved that it is to be saved again.
+    pub fn has_come_far(&mut self, now: Mono) -> bool {
+        let progress = self.under_way();
+        let (held, counts) = (progress.held, progress.bad > 0);
+        let (saved, at) = self.saved;
+        let far = held >= saved + SAVE_HOLD_EVERY || held < saved || counts && now >= at + SAVE_HOLD_EVERY;
+        if far {
+            self.saved = (held, now);
+        }
+        far
     }
 
     pub fn is_firing(&self) -> bool {

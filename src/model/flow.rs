@@ -299,6 +299,8 @@ pub enum Act {
         service: Name,
         /// How.
         control: ControlSpec,
+        /// A person wants it up, even if it was taken down; a rule's restart never starts that.
+        by_hand: bool,
     },
     /// Stop it, and wait until its process has ended.
     Stop {

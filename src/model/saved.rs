@@ -93,8 +93,11 @@ pub struct SavedRule {
     pub firing: bool,
     /// Since when it is in this state.
     pub since: Wall,
-    /// How long the condition has been true, in milliseconds, of a duration hold.
+    /// How far the hold has come that is under way, that of the recovery if the rule fires: of a duration, in milliseconds.
     pub held: u64,
+    /// The same of a count: its last samples, and whether each was such as it counts.
+    #[serde(default)]
+    pub samples: Vec<bool>,
     /// The values at its firing.
     pub value: String,
 }

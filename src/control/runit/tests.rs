@@ -64,7 +64,7 @@ impl Service {
         stop(&self.control(), &RealClock)
     }
     fn restart(&self) -> Result<String, String> {
-        restart(&self.control(), &RealClock)
+        restart(&self.control(), false, &RealClock)
     }
 }
 
@@ -123,6 +123,27 @@ fn what_its_operator_took_down_is_not_restarted() {
     assert_eq!(once.wanted, Some(false));
     assert!(service.restart().unwrap_err().contains("only once"));
     assert_eq!(service.state().process, once.process);
+}
+
+#[test]
+fn a_person_restarts_what_was_taken_down() {
+    let service = Service::new(SLEEP, None);
+    let by_hand = || restart(&service.control(), true, &RealClock).unwrap();
+    let first = service.until("run");
+    // Not a moment between the two: runsv may not have read the first letter yet.
+    service.sv(b'd');
+    by_hand();
+    let second = service.state();
+    assert!(second.wanted == Some(true) && second.process != first.process);
+    service.sv(b'd');
+    service.until("down");
+    by_hand();
+    service.sv(b'd');
+    service.until("down");
+    service.sv(b'o');
+    let once = service.until("run");
+    by_hand();
+    assert!(service.state().wanted == Some(true) && service.state().process != once.process);
 }
 
 #[test]
@@ -218,7 +239,7 @@ fn acts_go_through_the_controls() {
     service.until("run");
     let control = ControlSpec::Runit(service.control());
     for act in [
-        Act::Restart { service: "web".into(), control: control.clone() },
+        Act::Restart { service: "web".into(), control: control.clone(), by_hand: false },
         Act::Stop { service: "web".into(), control: control.clone(), process: None, for_good: true },
         Act::Start { service: "web".into(), control, after: None },
     ] {

@@ -307,7 +307,7 @@ impl World {
                 self.kill(service, Some(Exit::Signal { number: 15, core: false }));
             }
             // As runit does: a restart is no start of what was taken down.
-            Act::Restart { service, control: crate::model::controls::ControlSpec::Runit(_) }
+            Act::Restart { service, control: crate::model::controls::ControlSpec::Runit(_), by_hand: false }
                 if self.real.get(service).is_some_and(|real| !real.wanted) =>
             {
                 report(1, Report::Failed { why: "not restarted: its operator has taken it down".into() });

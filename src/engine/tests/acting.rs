@@ -145,27 +145,17 @@ fn people_stop_and_start() {
 
 #[test]
 fn a_person_restarts_what_its_operator_has_taken_down() {
-    // Whether minder has heard of it before, or hears of it only now.
-    for heard in [20_000, 0] {
-        let mut world = quiet(web(runit()));
-        world.web().wanted = false;
-        if heard > 0 {
-            world.kill("web", Some(Exit::Signal { number: 15, core: false }));
-            world.pass(heard);
-            assert_eq!(world.status("web"), Status::Stopped);
-        } else {
-            // It runs on, as after `sv once`.
-            world.pass(0);
-        }
-        world.news();
-        world.ask(1, Command::Restart { service: named("web") });
-        world.pass(12_000);
-        let news = world.news();
-        let orders: Vec<&String> = news.iter().filter(|line| line.starts_with('>')).collect();
-        assert_eq!(orders, if heard > 0 { vec!["> start"] } else { vec!["> stop", "> start"] }, "{news:#?}");
-        assert!(news.contains(&"= true up as pid 102".to_owned()), "{news:#?}");
-        assert_eq!(world.status("web"), Status::Ok);
-    }
+    let mut world = quiet(web(runit()));
+    world.web().wanted = false;
+    world.kill("web", Some(Exit::Signal { number: 15, core: false }));
+    world.pass(20_000);
+    assert_eq!(world.status("web"), Status::Stopped);
+    world.news();
+    world.ask(1, Command::Restart { service: named("web") });
+    world.pass(12_000);
+    let news = world.news();
+    assert!(news.contains(&"> restart".to_owned()) && news.contains(&"= true up as pid 102".to_owned()), "{news:#?}");
+    assert_eq!(world.status("web"), Status::Ok);
 }
 
 #[test]
@@ -236,6 +226,64 @@ fn a_notifier_is_tested() {
             "message to ops not delivered: expired"
         ]
     );
+}
+
+#[test]
+fn a_rule_that_stops_beats_one_that_restarts() {
+    for restart_first in [true, false] {
+        let mut service = service("web").checks(vec![process(10)]).control(command());
+        let when = service.is(0, "memory", above(5e8));
+        let mut rules = vec![
+            rule("again", when.clone(), Hold::None, vec![Action::Restart]),
+            rule("off", when, Hold::None, vec![Action::Stop]),
+        ];
+        if !restart_first {
+            rules.reverse();
+        }
+        for rule in rules {
+            service = service.rule(rule);
+        }
+        let mut world = quiet(service);
+        world.web().memory = 6e8;
+        world.pass(60_000);
+        assert!(starts(&world).is_empty(), "{:?}", world.news());
+        assert_eq!(world.status("web"), Status::Stopped);
+        assert_eq!(world.web().process, None);
+    }
+}
+
+#[test]
+fn a_person_who_restarts_gives_a_fresh_budget() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(500);
+    world.kill("web", KILL);
+    world.pass(120_000);
+    assert_eq!(world.status("web"), Status::GivenUp);
+    world.web().start = Start::Up;
+    world.ask(1, Command::Restart { service: named("web") });
+    world.pass(3_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    assert_eq!((world.saved["web"].restarts.len(), world.saved["web"].given_up), (0, None));
+    let before = starts(&world).len();
+    world.kill("web", KILL);
+    world.pass(100);
+    assert_eq!(starts(&world).len(), before + 1, "at once, as the first of five");
+}
+
+#[test]
+fn what_is_given_up_paused_or_stopped_is_so_after_a_kill() {
+    let mut world = quiet(web(command()));
+    world.web().start = Start::Dies(500);
+    world.kill("web", KILL);
+    world.pass(120_000);
+    let tries = starts(&world).len();
+    world.kill_and_restore();
+    world.pass(60_000);
+    assert_eq!((world.status("web"), starts(&world).len()), (Status::GivenUp, tries));
+    world.ask(1, Command::Pause { service: named("web") });
+    world.kill_and_restore();
+    world.pass(3_600_000);
+    assert_eq!((world.status("web"), starts(&world).len()), (Status::Paused, tries));
 }
 
 #[test]

@@ -159,3 +159,41 @@ fn a_control_that_answers_is_well() {
         world.view("web").checks.iter().map(|check| (check.kind.clone(), check.status)).collect();
     assert_eq!(checks, [("process".to_owned(), Status::Ok), ("control".to_owned(), Status::Ok)]);
 }
+
+#[test]
+fn two_services_may_watch_one_process() {
+    let other = || {
+        let service = service("other").checks(vec![process(10)]);
+        let when = service.down();
+        service.rule(rule("down", when, Hold::None, vec![]))
+    };
+    let mut world = World::new(plan(vec![web(command()), other()]));
+    let shared = world.web().process;
+    world.real.get_mut("other").unwrap().process = shared;
+    world.pass(12_000);
+    world.reload(plan(vec![web(command())]));
+    assert!(!world.log.iter().any(|(_, e)| matches!(e, Effect::Unwatch(id) if Some(*id) == shared)));
+    world.reload(plan(vec![web(command()), other()]));
+    world.real.get_mut("other").unwrap().process = shared;
+    world.pass(1_000);
+    world.news();
+    world.real.get_mut("other").unwrap().process = None;
+    world.kill("web", SEGV);
+    world.pass(5);
+    let news = world.news();
+    assert_eq!(news.iter().filter(|line| line.contains("killed by SIGSEGV")).count(), 2, "both are told: {news:?}");
+    assert!(news.contains(&"> start".to_owned()));
+}
+
+#[test]
+fn nothing_is_known_of_what_may_not_be_looked_at() {
+    let mut world = quiet(command());
+    world.web().answers = false;
+    let unknown = Sample::unknown(now(world.ms), "permission denied");
+    for _ in 0..10 {
+        world.input(Input::Sampled(vec![(CheckId(0), std::sync::Arc::new(unknown.clone()))]));
+        world.pass(30_000);
+    }
+    assert_eq!(world.news(), [""; 0]);
+    assert_eq!(world.status("web"), Status::Unknown);
+}

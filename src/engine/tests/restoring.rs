@@ -49,6 +49,31 @@ fn a_hold_goes_on_where_it_was_saved() {
 }
 
 #[test]
+fn a_count_goes_on_where_it_was_saved() {
+    let mut world = quiet(vec![big(Hold::Count { bad: 3, of: 5 })]);
+    grow(&mut world, 9.0);
+    world.pass(20_000);
+    world.kill_and_restore();
+    world.pass(9_000);
+    assert!(world.news().iter().any(|line| line.contains("fires")), "the third of the samples");
+}
+
+#[test]
+fn a_recovery_goes_on_where_it_was_saved() {
+    let mut service = big(Hold::None);
+    let small = service.is(0, "size", Test::Compare(Op::Less, Limit::Number(2.0)));
+    service.rules[0].until = Some((small, Hold::For(seconds(60))));
+    let mut world = quiet(vec![service]);
+    grow(&mut world, 9.0);
+    world.pass(10_000);
+    grow(&mut world, 1.0);
+    world.pass(50_000);
+    world.kill_and_restore();
+    world.pass(35_000);
+    assert!(world.news().iter().any(|line| line.contains("resolved")));
+}
+
+#[test]
 fn a_known_process_is_confirmed_in_silence() {
     let mut world = quiet(vec![web(command())]);
     world.kill_and_restore();
