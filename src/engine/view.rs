@@ -47,7 +47,8 @@ impl ServiceState {
             control: plan.control.as_ref().map(|control| control.name().to_owned()),
             control_state: self.control_words(),
             last_exit: self.last_exit.map(|exit| exit.to_string()),
-            budget: (restarts && plan.control.is_some())
+            // What has aged out of a spent budget changes nothing until the next try.
+            budget: (restarts && plan.control.is_some() && self.used.given_up.is_none())
                 .then(|| format!("{} of {}", self.used.spent(limit, now), limit.limit)),
             incident: self.incident.clone(),
             checks: checks.collect(),
@@ -109,7 +110,10 @@ impl ServiceState {
             every: u64::try_from(check.every.as_millis()).unwrap_or(u64::MAX),
             at: sample.map(|sample| sample.at.wall),
             took: sample.map(|sample| sample.took.as_secs_f64() * 1e3),
-            note: sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
+            note: match *check.kind {
+                Kind::Control(_) if status == Status::Ok => self.control_words(),
+                _ => sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
+            },
             status,
             metrics,
         }
