@@ -234,6 +234,9 @@ impl Engine {
     fn delivered(&mut self, message: MessageId, outcome: Delivery) {
         let cx = &mut self.context;
         if let Some(sent) = cx.sent.get_mut(&message) {
+            if let Delivery::Deferred { why } = &outcome {
+                sent.late = Some(Arc::from(why.as_ref()));
+            }
             if let Some(request) = sent.request.take() {
                 let to = Arc::clone(&sent.to);
                 match &outcome {
@@ -241,7 +244,9 @@ impl Engine {
                     Delivery::Deferred { why } => {
                         cx.reply(request, false, format!("{to} has not taken the message, it is tried again: {why}"));
                     }
-                    Delivery::Dead { why } => cx.reply(request, false, format!("{to} has refused the message: {why}")),
+                    Delivery::Dead { why } => {
+                        cx.reply(request, false, format!("the message has not reached {to}: {why}"));
+                    }
                 }
             }
             if !matches!(outcome, Delivery::Deferred { .. })

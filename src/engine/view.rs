@@ -8,6 +8,7 @@ use crate::model::{
     Check, CheckView, Comparison, Dimension, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
     RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show_duration, unit_word,
 };
+use std::collections::BTreeMap;
 
 impl Engine {
     /// How everything stands now.
@@ -21,9 +22,26 @@ impl Engine {
             no_act: cx.setting.no_act,
             files: cx.plan.files.iter().map(|file| file.display().to_string()).collect(),
             refused: self.refused.as_ref().map(|report| report.to_string()),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().cloned().chain(self.late_words()).collect(),
             services: self.services.iter().map(|service| service.view(now.mono)).collect(),
         }
+    }
+}
+
+impl Engine {
+    /// Who has not got messages, so that a mail server that is out of order is seen before one needs it.
+    fn late_words(&self) -> Vec<String> {
+        let mut late: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
+        for sent in self.context.sent.values() {
+            let (waiting, why) = late.entry(&sent.to).or_default();
+            *waiting += 1;
+            *why = why.or(sent.late.as_deref());
+        }
+        let words = |(to, (waiting, why)): (&str, (usize, Option<&str>))| {
+            let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
+            Some(format!("{messages} for {to}, and will be tried again: {}", why?))
+        };
+        late.into_iter().filter_map(words).collect()
     }
 }
 

@@ -212,3 +212,18 @@ fn a_notifier_is_tested() {
         ]
     );
 }
+
+#[test]
+fn messages_that_wait_are_noted_until_they_are_delivered() {
+    let mut world = quiet(web(command()));
+    world.kill("web", Some(Exit::Signal { number: 11, core: true }));
+    world.pass(30_000);
+    let notes = |world: &World| world.engine.snapshot(now(world.ms)).notes;
+    assert_eq!(notes(&world), [""; 0]);
+    let messages = world.messages();
+    let late = |why: &str| Delivery::Deferred { why: why.into() };
+    world.input(Input::Delivered { message: messages[0].id, outcome: late("connection refused") });
+    assert_eq!(notes(&world), ["1 message waits for ops, and will be tried again: connection refused"]);
+    world.input(Input::Delivered { message: messages[0].id, outcome: Delivery::Delivered });
+    assert_eq!(notes(&world), [""; 0]);
+}
