@@ -72,6 +72,8 @@ pub struct Engine {
     touched: Vec<usize>,
     refused: Option<Arc<str>>,
     notes: Vec<String>,
+    /// Messages from before this run of minder that were tried in vain, and why.
+    late: BTreeMap<MessageId, Arc<str>>,
 }
 
 impl Engine {
@@ -86,6 +88,7 @@ impl Engine {
             touched: Vec::new(),
             refused: None,
             notes: Vec::new(),
+            late: BTreeMap::new(),
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         engine.context.event(None, None, EventKind::Started { version });
@@ -256,10 +259,19 @@ impl Engine {
                 let kind = EventKind::Undelivered { to: sent.to.to_string(), why: why.to_string() };
                 cx.event(sent.service.as_ref(), sent.incident, kind);
             }
-        } else if let Delivery::Dead { why } = &outcome {
+        } else {
             // From before this run of minder.
-            let kind = EventKind::Undelivered { to: format!("message {}", message.0), why: why.to_string() };
-            cx.event(None, None, kind);
+            self.late.remove(&message);
+            match &outcome {
+                Delivery::Delivered => {}
+                Delivery::Deferred { why } => {
+                    self.late.insert(message, Arc::from(why.as_ref()));
+                }
+                Delivery::Dead { why } => {
+                    let kind = EventKind::Undelivered { to: format!("message {}", message.0), why: why.to_string() };
+                    cx.event(None, None, kind);
+                }
+            }
         }
         let at = cx.now.wall;
         cx.emit(Effect::Record(Record::Message(message, outcome, at)));

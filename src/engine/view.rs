@@ -9,6 +9,7 @@ use crate::model::{
     RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show_duration, unit_word,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Engine {
     /// How everything stands now.
@@ -41,7 +42,9 @@ impl Engine {
             let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
             Some(format!("{messages} for {to}, and will be tried again: {}", why?))
         };
-        late.into_iter().filter_map(words).collect()
+        let before =
+            |why: &Arc<str>| format!("messages from before minder was started wait, and will be tried again: {why}");
+        late.into_iter().filter_map(words).chain(self.late.values().next().map(before)).collect()
     }
 }
 

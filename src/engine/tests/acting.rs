@@ -226,4 +226,9 @@ fn messages_that_wait_are_noted_until_they_are_delivered() {
     assert_eq!(notes(&world), ["1 message waits for ops, and will be tried again: connection refused"]);
     world.input(Input::Delivered { message: messages[0].id, outcome: Delivery::Delivered });
     assert_eq!(notes(&world), [""; 0]);
+    let before = MessageId(u64::MAX);
+    world.input(Input::Delivered { message: before, outcome: late("busy") });
+    assert_eq!(notes(&world), ["messages from before minder was started wait, and will be tried again: busy"]);
+    world.input(Input::Delivered { message: before, outcome: Delivery::Delivered });
+    assert_eq!(notes(&world), [""; 0]);
 }
