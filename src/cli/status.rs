@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::screen::{Screen, mark};
 use super::{Failure, Outcome, code, print};
-use crate::model::{RuleState, ServiceView, Snapshot, plain, plain_lines, show_age};
+use crate::model::{RuleState, ServiceView, Snapshot, plain, show_age};
 use jiff::tz::TimeZone;
 use std::fmt::Write;
 use std::time::Duration;
@@ -142,7 +142,8 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
     ];
     for (name, value) in facts {
         if let Some(value) = value {
-            let _ = writeln!(out, "  {}{}", screen.dim(&format!("{name:10}")), plain_lines(value));
+            let lines: Vec<String> = value.lines().map(|line| screen.wrap(line, 12)).collect();
+            let _ = writeln!(out, "  {}{}", screen.dim(&format!("{name:10}")), lines.join(&format!("\n{:12}", "")));
         }
     }
     out.push_str("\nrules\n");

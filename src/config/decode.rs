@@ -94,7 +94,7 @@ impl de::Error for Error {
 
 /// "did you mean", and what else may stand there.
 fn unknown_help<'a>(word: &str, allowed: &[&'a str]) -> (Option<&'a str>, String) {
-    if allowed.contains(&"expect") && matches!(word, "status" | "header" | "json") {
+    if allowed.contains(&"expect") && matches!(word, "status" | "json" | "match") {
         return (None, format!("what an answer must be stands under `expect`: `expect: {{ {word}: .. }}`"));
     }
     let meant = nearest(word, allowed.iter().copied());

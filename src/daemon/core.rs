@@ -223,7 +223,10 @@ impl Core {
         let words = event.kind.to_string();
         let service = event.service.as_deref().unwrap_or("minder");
         match event.kind {
-            EventKind::Fired { .. } | EventKind::GaveUp { .. } | EventKind::Acted { ok: false, .. } => {
+            EventKind::Fired { .. }
+            | EventKind::GaveUp { .. }
+            | EventKind::Acted { ok: false, .. }
+            | EventKind::Undelivered { .. } => {
                 tracing::warn!(service, "{words}");
             }
             _ => tracing::info!(service, "{words}"),

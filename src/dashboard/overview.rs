@@ -4,7 +4,9 @@ use super::problem::{ProblemPage, render};
 use super::strip::{self, Strip, Strips};
 use super::words::{Moment, Page, class, filters};
 use super::{EventFilter, Front, History, assets};
-use crate::model::{CheckView, Event, EventKind, RuleState, RuleView, ServiceView, Snapshot, ValueView, show_age};
+use crate::model::{
+    CheckView, Event, EventKind, RuleState, RuleView, ServiceView, Snapshot, Status, ValueView, show_age,
+};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -105,7 +107,9 @@ fn groups<'a>(snapshot: &'a Snapshot, strips: &Strips, moment: &Moment) -> Vec<G
             let strip = bars.map(|bars| Strip::hour(bars, moment));
             CheckRow { check, strip, values: beside_limits(service, check) }
         };
-        let row = Row { service, checks: service.checks.iter().map(check).collect() };
+        // What a control says is kept as events, not as samples: while it is well, there is nothing to draw beside it.
+        let silent = |c: &&CheckView| c.kind == "control" && c.status == Status::Ok && service.checks.len() > 1;
+        let row = Row { service, checks: service.checks.iter().filter(|c| !silent(c)).map(check).collect() };
         if let Some(group) = order.get(&service.group.as_deref()).and_then(|i| groups.get_mut(*i)) {
             group.services.push(row);
         }

@@ -22,6 +22,8 @@ pub(super) struct Sent {
     pub incident: Option<u64>,
     /// A person waits to hear whether it arrives.
     pub request: Option<RequestId>,
+    /// Why it has not arrived at once.
+    pub late: Option<Arc<str>>,
 }
 
 /// See the head of this file.
@@ -116,7 +118,8 @@ impl Context {
         }
         self.last_message += 1;
         let id = MessageId(self.last_message);
-        let sent = Sent { to: Arc::clone(to), service: service.cloned(), incident: story.incident, request: by };
+        let sent =
+            Sent { to: Arc::clone(to), service: service.cloned(), incident: story.incident, request: by, late: None };
         self.sent.insert(id, sent);
         if self.sent.len() > SENT_AT_MOST {
             self.sent.pop_first();

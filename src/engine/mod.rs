@@ -75,6 +75,8 @@ pub struct Engine {
     touched: Vec<usize>,
     refused: Option<Arc<str>>,
     notes: Vec<String>,
+    /// Messages from before this run of minder that were tried in vain, and why.
+    late: BTreeMap<MessageId, Arc<str>>,
 }
 
 impl Engine {
@@ -89,6 +91,7 @@ impl Engine {
             touched: Vec::new(),
             refused: None,
             notes: Vec::new(),
+            late: BTreeMap::new(),
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         engine.context.event(None, None, EventKind::Started { version });
@@ -237,6 +240,9 @@ impl Engine {
     fn delivered(&mut self, message: MessageId, outcome: Delivery) {
         let cx = &mut self.context;
         if let Some(sent) = cx.sent.get_mut(&message) {
+            if let Delivery::Deferred { why } = &outcome {
+                sent.late = Some(Arc::from(why.as_ref()));
+            }
             if let Some(request) = sent.request.take() {
                 let to = Arc::clone(&sent.to);
                 match &outcome {
@@ -244,7 +250,9 @@ impl Engine {
                     Delivery::Deferred { why } => {
                         cx.reply(request, false, format!("{to} has not taken the message, it is tried again: {why}"));
                     }
-                    Delivery::Dead { why } => cx.reply(request, false, format!("{to} has refused the message: {why}")),
+                    Delivery::Dead { why } => {
+                        cx.reply(request, false, format!("the message has not reached {to}: {why}"));
+                    }
                 }
             }
             if !matches!(outcome, Delivery::Deferred { .. })
@@ -254,10 +262,19 @@ impl Engine {
                 let kind = EventKind::Undelivered { to: sent.to.to_string(), why: why.to_string() };
                 cx.event(sent.service.as_ref(), sent.incident, kind);
             }
-        } else if let Delivery::Dead { why } = &outcome {
+        } else {
             // From before this run of minder.
-            let kind = EventKind::Undelivered { to: format!("message {}", message.0), why: why.to_string() };
-            cx.event(None, None, kind);
+            self.late.remove(&message);
+            match &outcome {
+                Delivery::Delivered => {}
+                Delivery::Deferred { why } => {
+                    self.late.insert(message, Arc::from(why.as_ref()));
+                }
+                Delivery::Dead { why } => {
+                    let kind = EventKind::Undelivered { to: format!("message {}", message.0), why: why.to_string() };
+                    cx.event(None, None, kind);
+                }
+            }
         }
         let at = cx.now.wall;
         cx.emit(Effect::Record(Record::Message(message, outcome, at)));

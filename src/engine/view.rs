@@ -8,6 +8,8 @@ use crate::model::{
     Check, CheckView, Comparison, Dimension, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
     RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show_duration, unit_word,
 };
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Engine {
     /// How everything stands now.
@@ -21,9 +23,28 @@ impl Engine {
             no_act: cx.setting.no_act,
             files: cx.plan.files.iter().map(|file| file.display().to_string()).collect(),
             refused: self.refused.as_ref().map(|report| report.to_string()),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().cloned().chain(self.late_words()).collect(),
             services: self.services.iter().map(|service| service.view(now.mono)).collect(),
         }
+    }
+}
+
+impl Engine {
+    /// Who has not got messages, so that a mail server that is out of order is seen before one needs it.
+    fn late_words(&self) -> Vec<String> {
+        let mut late: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
+        for sent in self.context.sent.values() {
+            let (waiting, why) = late.entry(&sent.to).or_default();
+            *waiting += 1;
+            *why = why.or(sent.late.as_deref());
+        }
+        let words = |(to, (waiting, why)): (&str, (usize, Option<&str>))| {
+            let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
+            Some(format!("{messages} for {to}, and will be tried again: {}", why?))
+        };
+        let before =
+            |why: &Arc<str>| format!("messages from before minder was started wait, and will be tried again: {why}");
+        late.into_iter().filter_map(words).chain(self.late.values().next().map(before)).collect()
     }
 }
 
@@ -47,7 +68,8 @@ impl ServiceState {
             control: plan.control.as_ref().map(|control| control.name().to_owned()),
             control_state: self.control_words(),
             last_exit: self.last_exit.map(|exit| exit.to_string()),
-            budget: (restarts && plan.control.is_some())
+            // What has aged out of a spent budget changes nothing until the next try.
+            budget: (restarts && plan.control.is_some() && self.used.given_up.is_none())
                 .then(|| format!("{} of {}", self.used.spent(limit, now), limit.limit)),
             incident: self.incident.clone(),
             checks: checks.collect(),
@@ -109,7 +131,10 @@ impl ServiceState {
             every: u64::try_from(check.every.as_millis()).unwrap_or(u64::MAX),
             at: sample.map(|sample| sample.at.wall),
             took: sample.map(|sample| sample.took.as_secs_f64() * 1e3),
-            note: sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
+            note: match *check.kind {
+                Kind::Control(_) if status == Status::Ok => self.control_words(),
+                _ => sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
+            },
             status,
             metrics,
         }

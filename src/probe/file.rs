@@ -31,6 +31,9 @@ const LINES: MetricId = metric("lines");
 const THREADS: usize = 8;
 /// Larger files have no checksum.
 const MOST_SUMMED: u64 = 64 << 20;
+/// Growth is measured over no shorter time. A file is also looked at when it has been written to: between that look and the
+/// next regular one, a log that gets some lines each second would seem to stand still, and no hold would ever last.
+const GROWTH: Duration = Duration::from_secs(1);
 /// A file written so lately may be written again without its times changing.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -156,7 +159,7 @@ impl State {
                 if wanted.contains(CHECKSUM) {
                     readings.push((CHECKSUM, told(self.checksum(path, metadata, began).map(Reading::Text))));
                 }
-                let grew = self.grew.take(began.mono, metadata.len());
+                let grew = self.grew.take_over(GROWTH, began.mono, metadata.len());
                 readings.extend(grew.map(|rate| (GREW, Reading::Number(rate))));
             }
         }

@@ -17,8 +17,13 @@ impl Rate {
     /// Takes the counter's value, and gives its growth a second: nothing the first time, 0 if it went back, and the same as
     /// before if it was looked at just now.
     pub(super) fn take(&mut self, at: Mono, value: u64) -> Option<f64> {
+        self.take_over(SHORTEST, at, value)
+    }
+
+    /// The same, where a shorter time than this is just now.
+    pub(super) fn take_over(&mut self, shortest: Duration, at: Mono, value: u64) -> Option<f64> {
         match self.last {
-            Some((then, _)) if at - then < SHORTEST => {}
+            Some((then, _)) if at - then < shortest => {}
             Some((then, before)) => {
                 self.rate = Some(value.saturating_sub(before) as f64 / (at - then).as_secs_f64());
                 self.last = Some((at, value));
@@ -49,5 +54,14 @@ mod tests {
         for (ms, value, expected) in table {
             assert_eq!(rate.take(at(ms), value), expected, "at {ms} ms");
         }
+    }
+
+    #[test]
+    fn looks_in_between_are_bridged() {
+        let at = |ms: u64| Mono(ms * 1_000_000);
+        let mut rate = Rate::default();
+        // Written to once a second, looked at then, and half a second later.
+        let rates: Vec<_> = (0..6).map(|i| rate.take_over(Duration::from_secs(1), at(i * 500), i / 2 * 4000)).collect();
+        assert_eq!(rates, [None, None, Some(4000.0), Some(4000.0), Some(4000.0), Some(4000.0)]);
     }
 }

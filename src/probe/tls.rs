@@ -210,6 +210,11 @@ pub(super) fn trouble(e: &rustls::Error) -> Trouble {
             CertificateError::ApplicationVerificationFailure => {
                 return Trouble::ours("this machine has no root certificates");
             }
+            // The checker of certificates has no type of its own for this in its words.
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                "the certificate is self-signed; `tls: { ca: .. }` names a file of it, if it is to be trusted"
+                    .to_owned()
+            }
             other => format!("the certificate is refused: {other}"),
         },
         Error::AlertReceived(alert) => format!("the server broke TLS off: {alert:?}"),
@@ -290,6 +295,9 @@ mod tests {
         let seen = ask(&url(good, &format!("ca: {strangers}"))).await;
         seen.failed("the certificate is not signed by anyone who is trusted");
         assert!(expires(&seen) > 3e10);
+
+        let seen = ask(&url(own, &format!("ca: {strangers}"))).await;
+        seen.failed("the certificate is self-signed; `tls: { ca: .. }` names a file of it, if it is to be trusted");
 
         // The certificate itself is named as the one to trust; its name still counts.
         ask(&url(own, &format!("ca: {itself}"))).await.well();

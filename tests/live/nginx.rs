@@ -1,7 +1,7 @@
 //! What the README promises: rules for one's nginx, and nginx comes back, with everybody told.
 
 use super::SOON;
-use super::support::{Mailbox, Minder, Nginx, Receiver, process_exists, signal};
+use super::support::{Mailbox, Minder, Nginx, Receiver, process_exists, readme, signal};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -10,40 +10,13 @@ fn a_killed_nginx_is_back_at_once_and_everybody_is_told() {
     let mut minder = Minder::new();
     let nginx = Nginx::new(minder.dir());
     nginx.start(&minder.init);
-    minder.write(&format!(
-        r#"
-mail: {{ server: "{mail}", tls: none, from: minder@example.org }}
-notifiers:
-  ops: {{ email: {{ to: [ops@example.org] }} }}
-  chat: {{ webhook: {{ url: "{hook}" }} }}
-defaults:
-  notify: [ops, chat]
-services:
-  web:
-    description: nginx in front of the shop
-    control:
-      command:
-        start: {start}
-    checks:
-      - process: {{ pidfile: {pidfile} }}
-        every: 1s
-      - http: {{ url: "http://127.0.0.1:{port}/" }}
-        every: 1s
-    rules:
-      - process.down -> restart
-      - http.failed for 3 times -> restart
-"#,
-        mail = mailbox.address(),
-        hook = receiver.url(),
-        start = nginx.start_command(),
-        pidfile = nginx.pidfile().display(),
-        port = nginx.port,
-    ));
+    minder.write(&readme::nginx_rules(&nginx, &mailbox.address()));
+    minder.env = vec![("CHAT_URL", receiver.url())];
     minder.ok(&["validate", minder.rules().to_str().unwrap()]);
     minder.start();
-    minder.wait_status("web", "ok", SOON);
+    minder.wait_status("nginx", "ok", SOON);
     let old = nginx.pid().unwrap();
-    assert_eq!(minder.watched("web"), Some(old));
+    assert_eq!(minder.watched("nginx"), Some(old));
 
     let killed = Instant::now();
     signal(old, "KILL");
@@ -51,21 +24,21 @@ services:
     let took = killed.elapsed();
     assert!(
         took < Duration::from_secs(1),
-        "back after {took:?}: a poll is every second, and this must not wait for one"
+        "back after {took:?}: a poll is every ten seconds, and this must not wait for one"
     );
-    let new = minder.wait_replaced("web", old, SOON);
+    let new = minder.wait_replaced("nginx", old, SOON);
 
     // It was over before anybody was told: one message tells all of it.
     let event = receiver.wait(SOON, &["minder.resolved"]).json();
-    assert_eq!(event["subject"], "web");
+    assert_eq!(event["subject"], "nginx");
     assert_eq!(event["data"]["severity"], "critical");
     assert!(event["data"]["death"].as_str().unwrap().contains("killed by SIGKILL"), "{event:#}");
     assert_eq!(event["data"]["actions"][0]["action"], "restart");
     assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
-    mailbox.wait(SOON, &["Subject: [", "web is well again", "process.down", "killed by SIGKILL", "restart done"]);
+    mailbox.wait(SOON, &["Subject: [", "nginx is well again", "process.down", "killed by SIGKILL", "restart done"]);
 
-    minder.wait_status("web", "ok", SOON);
-    let service = minder.service("web").unwrap();
+    minder.wait_status("nginx", "ok", SOON);
+    let service = minder.service("nginx").unwrap();
     assert!(service["incident"].is_null(), "the incident is closed: {service:#}");
 
     let history = minder.history();
@@ -73,6 +46,6 @@ services:
         assert!(history.contains(&text), "{text}\n{history}");
     }
     let page = minder.page("/");
-    assert!(page.starts_with("HTTP/1.1 200") && page.contains("nginx in front of the shop"), "{page}");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("The web server"), "{page}");
     assert_eq!(receiver.requests().len(), 1, "the whole story, once");
 }

@@ -79,6 +79,20 @@ impl Minder {
         out.into_owned()
     }
 
+    /// Runs a line in a shell that finds minder by its name, as in a terminal; whether it succeeds.
+    pub fn ok_in_shell(&self, line: &str) -> bool {
+        let program = Path::new(env!("CARGO_BIN_EXE_minder")).parent().unwrap().display().to_string();
+        let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(line).env("PATH", path).stdin(Stdio::null());
+        command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", self.socket()).env("NO_COLOR", "1");
+        command.envs(self.env.iter().map(|(name, value)| (*name, value)));
+        let output = command.output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        println!("$ {line}\n{shown}");
+        output.status.success()
+    }
+
     /// Starts the daemon, and waits until it answers.
     #[track_caller]
     pub fn start(&mut self) {

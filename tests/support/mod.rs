@@ -9,6 +9,7 @@ mod init;
 mod mailbox;
 mod minder;
 mod programs;
+pub mod readme;
 mod receiver;
 
 pub use init::Init;

@@ -405,3 +405,23 @@ fn facts_have_bare_names() {
     let names: Vec<&str> = facts.unwrap().iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["SERVICE", "RULE", "CONDITION", "VALUE", "SEVERITY", "EVENT", "INCIDENT"]);
 }
+
+#[test]
+fn messages_that_wait_are_noted_until_they_are_delivered() {
+    let mut world = quiet(web(command()));
+    world.kill("web", Some(Exit::Signal { number: 11, core: true }));
+    world.pass(30_000);
+    let notes = |world: &World| world.engine.snapshot(now(world.ms)).notes;
+    assert_eq!(notes(&world), [""; 0]);
+    let messages = world.messages();
+    let late = |why: &str| Delivery::Deferred { why: why.into() };
+    world.input(Input::Delivered { message: messages[0].id, outcome: late("connection refused") });
+    assert_eq!(notes(&world), ["1 message waits for ops, and will be tried again: connection refused"]);
+    world.input(Input::Delivered { message: messages[0].id, outcome: Delivery::Delivered });
+    assert_eq!(notes(&world), [""; 0]);
+    let before = MessageId(u64::MAX);
+    world.input(Input::Delivered { message: before, outcome: late("busy") });
+    assert_eq!(notes(&world), ["messages from before minder was started wait, and will be tried again: busy"]);
+    world.input(Input::Delivered { message: before, outcome: Delivery::Delivered });
+    assert_eq!(notes(&world), [""; 0]);
+}
