@@ -26,10 +26,11 @@ pub(super) struct CheckState {
 impl CheckState {
     pub fn new(service: &Service, place: usize, check: &Check, id: CheckId, now: Mono) -> CheckState {
         // Process checks are asked in one pass, on the common grid.
-        let spread = if matches!(*check.kind, Kind::Process(_)) { 0 } else { phase(&service.name, &check.name) };
+        let turn = phase(&service.name, &check.name);
+        let spread = if matches!(*check.kind, Kind::Process(_)) { 0 } else { turn };
         let mut state = CheckState {
             id,
-            rhythm: Rhythm::new(check.every, check.timeout, spread, now),
+            rhythm: Rhythm::new(check.every, check.timeout, spread, turn, now),
             latest: None,
             spoke: None,
             windows: Vec::new(),

@@ -21,6 +21,10 @@ pub(super) enum Timer {
 /// How often a change of a file is answered by a question.
 const TOUCHED_EACH: Duration = Duration::from_millis(100);
 
+/// Each time that it was asked so often, the selector is asked, not the process that is known. A death and a change of the
+/// pidfile are told, and lead to the selector at once: this is for what was not told, and costs twenty times as much.
+const SELECTOR_EVERY: u32 = 32;
+
 /// No time at all.
 pub(super) const NEVER: Mono = Mono(u64::MAX);
 
@@ -75,13 +79,14 @@ pub(super) struct Rhythm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Manner {
     pub urgent: bool,
-    /// Ask the selector, not the process that is known: after a death, after a change of the pidfile, and every tenth time.
+    /// Ask the selector, not the process that is known: after a death, after a change of the pidfile, and every so often.
     pub fresh: bool,
 }
 
 impl Rhythm {
     /// Due at once. `phase` spreads checks over their interval; 0 puts them on the common grid.
-    pub fn new(every: Duration, timeout: Duration, phase: u64, now: Mono) -> Rhythm {
+    /// `turn` spreads the looks at selectors: checks on the grid do not all have theirs at the same tick.
+    pub fn new(every: Duration, timeout: Duration, phase: u64, turn: u64, now: Mono) -> Rhythm {
         let nanos = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1_000_000);
         Rhythm {
             every: nanos,
@@ -94,7 +99,7 @@ impl Rhythm {
             last: Mono(0),
             urgent: false,
             fresh: false,
-            asked: 0,
+            asked: (turn % u64::from(SELECTOR_EVERY)) as u32,
         }
     }
 
@@ -132,7 +137,7 @@ impl Rhythm {
             None if now < self.due => return None,
             _ => {}
         }
-        let manner = Manner { urgent: self.urgent, fresh: self.fresh || self.asked.is_multiple_of(10) };
+        let manner = Manner { urgent: self.urgent, fresh: self.fresh || self.asked.is_multiple_of(SELECTOR_EVERY) };
         self.asked = self.asked.wrapping_add(1);
         self.in_flight = Some(now);
         (self.again, self.urgent, self.fresh) = (None, false, false);
@@ -192,7 +197,7 @@ mod tests {
         Mono(ms * 1_000_000)
     }
     fn rhythm(phase: u64) -> Rhythm {
-        Rhythm::new(Duration::from_secs(10), Duration::from_secs(5), phase, at(1_003))
+        Rhythm::new(Duration::from_secs(10), Duration::from_secs(5), phase, 0, at(1_003))
     }
 
     #[test]
