@@ -1,473 +1,322 @@
-//! What minder costs and how quickly it reacts, each figure beside its floor: the bare system calls, in a few lines of
-//! Rust, in the same run. `cargo bench` runs all of them; `cargo bench -- NAME` those whose name holds NAME.
-//!
-//! Here the real program is measured from outside, with real processes; `engine`, `store` and `probe` measure parts of it.
-#![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot run has no result")]
+//! What minder costs and how quickly it reacts, each figure beside its floor: the bare system calls, in a few lines of Rust,
+//! in the same run. The real program is measured from outside, with real processes; `engine`, `store` and `probe` measure
+//! parts of it. `cargo bench` runs all; `cargo bench --bench figures -- restart` those whose name holds the word.
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks, and starts what minder watches")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot run has no result")]
 #![allow(missing_docs, reason = "not a library")]
-#![allow(clippy::zombie_processes, reason = "a daemon leaves its child, that is what is measured")]
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
-use rustix::time::{ClockId, clock_gettime};
-use std::fs;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
-    match (arguments.next().as_deref(), arguments.next()) {
-        (Some("--daemon"), Some(directory)) => daemon(Path::new(&directory)),
-        (wanted, _) => {
-            let wanted = wanted.unwrap_or("").to_owned();
-            let all: &[(&str, fn())] =
-                &[("restart", restart), ("hung", hung), ("cost-1000", || cost(1000)), ("cost-5000", || cost(5000))];
-            println!("{:44} {:>14} {:>14} {:>8}", "figure", "minder", "floor", "ratio");
-            for (name, run) in all.iter().filter(|(name, _)| name.contains(&wanted)) {
-                let _ = name;
-                run();
-            }
-        }
-    }
+    let wanted = std::env::args().skip(1).find(|a| a != "--bench").unwrap_or_default();
+    let all: &[(&str, fn())] =
+        &[("restart", restart), ("hung", hung), ("cost-1000", || cost(1000)), ("cost-5000", || cost(5000))];
+    println!("{:60} {:>12} {:>12} {:>6}", "figure", "minder", "floor", "ratio");
+    all.iter().filter(|(name, _)| name.contains(&wanted)).for_each(|(_, run)| run());
 }
 
 fn row(figure: &str, ours: f64, floor: Option<f64>, unit: &str) {
-    match floor {
-        Some(floor) => println!(
-            "{figure:44} {:>14} {:>14} {:>8.2}",
-            format!("{ours:.2} {unit}"),
-            format!("{floor:.2} {unit}"),
-            ours / floor
-        ),
-        None => println!("{figure:44} {:>14} {:>14} {:>8}", format!("{ours:.2} {unit}"), "", ""),
-    }
+    let words = |value: f64| format!("{value:.2} {unit}");
+    let ratio = floor.map(|floor| format!("{:.2}", ours / floor)).unwrap_or_default();
+    println!("{figure:60} {:>12} {:>12} {ratio:>6}", words(ours), floor.map(words).unwrap_or_default());
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Nanoseconds of the monotonic clock, the same in every process.
-fn nanos() -> u64 {
-    let t = clock_gettime(ClockId::Monotonic);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
-
-/// What is started as the daemon: says when its first line ran, goes to the background as daemons do, and sleeps.
-fn daemon(directory: &Path) {
-    let began = nanos();
-    if std::env::args().nth(3).is_none() {
-        let socket = UnixDatagram::unbound().unwrap();
-        let _ = socket.send_to(&began.to_le_bytes(), directory.join("began"));
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--daemon", directory.to_str().unwrap(), "background"])
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        return;
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
-    let pidfile = directory.join("pid.new");
-    fs::write(&pidfile, format!("{}\n", std::process::id())).unwrap();
-    fs::rename(&pidfile, directory.join("pid")).unwrap();
-    std::thread::sleep(Duration::from_secs(600));
 }
 
-/// A directory that is removed at the end, with everything that was started in it.
-struct Place(PathBuf);
+// ---- a daemon, and minder ----
+
+/// Says that its first line runs, goes to the background as daemons do, writes its pidfile, and sleeps.
+const DAEMON: &str = r#"#!/bin/sh
+echo > "$1/began"
+setsid sh -c 'echo $$ > "$1/new"; mv "$1/new" "$1/pid"; exec sleep 600' sh "$1" > /dev/null 2>&1 &
+"#;
+
+/// A directory with a daemon in it. Both go with it.
+struct Place {
+    path: PathBuf,
+    began: File,
+}
 
 impl Place {
     fn new() -> Place {
-        let path = std::env::temp_dir().join(format!("minder-bench-{}-{}", std::process::id(), nanos()));
+        let path = std::env::temp_dir().join(format!("minder-bench-{}", std::process::id()));
         fs::create_dir_all(path.join("rules")).unwrap();
-        Place(path)
+        fs::write(path.join("daemon"), DAEMON).unwrap();
+        fs::set_permissions(path.join("daemon"), fs::Permissions::from_mode(0o755)).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path.join("began"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        // Open for both, so that neither side waits for the other.
+        let began = rustix::fs::open(path.join("began"), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        Place { path, began: began.into() }
     }
-    fn rules(&self, text: &str) {
-        fs::write(self.0.join("rules/bench.yaml"), text).unwrap();
+
+    fn launch(path: &Path) {
+        let mut child = Command::new(path.join("daemon")).arg(path).stdin(Stdio::null()).spawn().unwrap();
+        std::thread::spawn(move || child.wait());
     }
+
+    /// Waits for the first line of a daemon.
+    fn has_begun(&self) {
+        let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(&self.began, PollFlags::IN)], Some(&timeout)).unwrap();
+        assert_eq!(ready, 1, "no daemon was started");
+        let _ = (&self.began).read(&mut [0; 16]).unwrap();
+    }
+
     fn pid(&self) -> Option<i32> {
-        fs::read_to_string(self.0.join("pid")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.path.join("pid")).ok()?.trim().parse().ok()
+    }
+
+    fn rules(&self, services: &str) -> String {
+        format!(
+            "version: 1\nservices:\n  web:\n    settle: 10ms\n    restart: {{ limit: 1000 in 1h, delay: 0s..0s }}\n    \
+             control: {{ command: {{ start: [{:?}, {:?}] }} }}\n    checks: [{{ process: {:?} }}]\n    \
+             rules: [process.down -> restart]\n{services}",
+            self.path.join("daemon"),
+            self.path,
+            self.path.join("pid"),
+        )
+    }
+
+    /// Kills it again and again: milliseconds from the signal to the first line of its replacement.
+    fn kill(&self, rounds: usize, settled: impl Fn()) -> Vec<f64> {
+        let round = |_| {
+            settled();
+            std::thread::sleep(Duration::from_millis(50));
+            let pid = self.pid().unwrap();
+            let killed = Instant::now();
+            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+            self.has_begun();
+            let took = killed.elapsed();
+            wait_until("it has a pidfile", || self.pid().is_some_and(|new| new != pid));
+            took.as_secs_f64() * 1e3
+        };
+        (0..rounds).map(round).collect()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(pid) = self.pid().and_then(Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            let _ = kill_process(pid, Signal::KILL);
         }
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// A minder under measurement; ended with its owner.
+/// A minder under measurement.
 struct Minder {
     child: Child,
-    socket: PathBuf,
     port: u16,
 }
 
 impl Minder {
-    fn start(place: &Place) -> Minder {
-        let socket = place.0.join("minder.sock");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let rules = place.0.join("rules/bench.yaml");
-        let text = fs::read_to_string(&rules).unwrap();
-        fs::write(&rules, format!("{text}dashboard: {{ listen: \"127.0.0.1:{port}\" }}\n")).unwrap();
+    fn start(place: &Place, rules: &str) -> Minder {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let rules = format!("{rules}dashboard: {{ listen: \"127.0.0.1:{port}\" }}\n");
+        fs::write(place.path.join("rules/bench.yaml"), rules).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_minder"))
             .arg("run")
-            .arg(place.0.join("rules"))
+            .arg(place.path.join("rules"))
             .arg("--state")
-            .arg(place.0.join("state"))
+            .arg(place.path.join("state"))
             .arg("--socket")
-            .arg(&socket)
+            .arg(place.path.join("minder.sock"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Minder { child, socket, port }
+        Minder { child, port }
     }
 
-    /// The status as JSON, from its page.
-    fn status(&self) -> Option<serde_json::Value> {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        let host = self.port;
-        write!(stream, "GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        let text = String::from_utf8_lossy(&answer);
-        let body = text.split_once("\r\n\r\n")?.1;
-        let (from, to) = (body.find('{')?, body.rfind('}')?);
-        // A chunked answer has lengths between its parts; a parser that is told so is not worth having here.
-        serde_json::from_str(&dechunk(&text, &body[from..=to])).ok()
+    fn service(&self, name: &str) -> Option<serde_json::Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let port = self.port;
+        write!(stream, "GET /api/v1/services/{name} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
-    /// How many services are judged, if it answers.
-    fn judged(&self) -> Option<usize> {
-        let status = self.status()?;
-        let services = status["services"].as_array()?;
-        Some(services.iter().filter(|s| s["status"] != "unknown").count())
+    /// It is well, and nothing is under way.
+    fn is_settled(&self, name: &str) -> bool {
+        self.service(name).is_some_and(|s| s["status"] == "ok" && s["summary"] == "" && s["next"].is_null())
     }
 
-    fn wait_judged(&self, count: usize) {
-        while self.judged() != Some(count) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Processor seconds so far.
+    /// Processor time of all its threads so far, in nanoseconds.
     fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / rustix::param::clock_ticks_per_second() as f64
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let spent = |task: std::io::Result<fs::DirEntry>| {
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<f64>().ok()
+        };
+        tasks.filter_map(spent).sum()
     }
 
     /// Resident megabytes.
     fn resident(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1000.0
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6
     }
-}
-
-fn dechunk(whole: &str, body: &str) -> String {
-    if !whole.to_ascii_lowercase().contains("transfer-encoding: chunked") {
-        return body.to_owned();
-    }
-    let mut rest = whole.split_once("\r\n\r\n").map_or("", |(_, b)| b);
-    let mut out = String::new();
-    while let Some((length, after)) = rest.split_once("\r\n") {
-        let Ok(length) = usize::from_str_radix(length.trim(), 16) else { break };
-        if length == 0 || length > after.len() {
-            break;
-        }
-        out.push_str(&after[..length]);
-        rest = after[length..].trim_start_matches("\r\n");
-    }
-    out
 }
 
 impl Drop for Minder {
     fn drop(&mut self) {
         if let Some(pid) = Pid::from_raw(self.child.id() as i32) {
-            let _ = rustix::process::kill_process(pid, Signal::TERM);
+            let _ = kill_process(pid, Signal::TERM);
         }
         let _ = self.child.wait();
-        let _ = fs::remove_file(&self.socket);
     }
 }
 
-/// `kill -9` of a daemon that is not our child, until the first line of its replacement runs.
+// ---- the figures ----
+
 fn restart() {
-    let rounds = 30;
-    let mut ours = {
-        let place = Place::new();
-        let began = UnixDatagram::bind(place.0.join("began")).unwrap();
-        began.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        launch(&place.0);
-        receive(&began);
-        wait_pid(&place, None);
-        place.rules(&format!(
-            "version: 1\nservices:\n  web:\n    settle: 10ms\n    restart: {{ limit: 1000 in 1h, delay: 0s..0s }}\n    \
-             control: {{ command: {{ start: [{:?}, --daemon, {:?}] }} }}\n    checks:\n      - process: {:?}\n    \
-             rules:\n      - process.down -> restart\n",
-            std::env::current_exe().unwrap(),
-            place.0,
-            place.0.join("pid"),
-        ));
-        let minder = Minder::start(&place);
-        minder.wait_judged(1);
-        kill_rounds(&place, &began, rounds, || {
-            // The next death must not fall into the restart of this one.
-            while minder
-                .status()
-                .is_none_or(|s| s["services"][0]["status"] != "ok" || !s["services"][0]["next"].is_null())
-            {
-                std::thread::sleep(Duration::from_millis(5));
+    let ours = restart_beside("");
+    let place = Place::new();
+    Place::launch(&place.path);
+    place.has_begun();
+    wait_until("it has a pidfile", || place.pid().is_some());
+    let (path, over) = (place.path.clone(), Arc::new(AtomicBool::new(false)));
+    let ended = Arc::clone(&over);
+    // The floor: a pidfd, poll, and posix_spawn, which is what the standard library uses here.
+    let watcher = std::thread::spawn(move || {
+        let mut last = None;
+        while !ended.load(Ordering::Relaxed) {
+            let pid = fs::read_to_string(path.join("pid")).ok().and_then(|text| text.trim().parse().ok());
+            let pidfd = pid.filter(|pid| Some(*pid) != last).and_then(Pid::from_raw);
+            let Some(pidfd) = pidfd.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            };
+            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+            if poll(&mut [PollFd::new(&pidfd.as_fd(), PollFlags::IN)], Some(&second)) == Ok(1) {
+                last = pid;
+                Place::launch(&path);
             }
-            std::thread::sleep(Duration::from_millis(100));
-        })
-    };
-    let mut floor = {
-        let place = Place::new();
-        let began = UnixDatagram::bind(place.0.join("began")).unwrap();
-        began.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        launch(&place.0);
-        receive(&began);
-        wait_pid(&place, None);
-        let directory = place.0.clone();
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let stopped = stop.clone();
-        let watcher = std::thread::spawn(move || {
-            // The floor: a pidfd, poll, and posix_spawn (what std's Command uses here).
-            let mut last = None;
-            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
-                let pid: Option<i32> =
-                    fs::read_to_string(directory.join("pid")).ok().and_then(|t| t.trim().parse().ok());
-                let Some(pid) = pid.filter(|p| Some(*p) != last) else {
-                    std::thread::sleep(Duration::from_millis(1));
-                    continue;
-                };
-                let Ok(fd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { continue };
-                wait_end(&fd, 2000);
-                if !stopped.load(std::sync::atomic::Ordering::Relaxed) {
-                    last = Some(pid);
-                    launch(&directory);
-                }
-            }
-        });
-        let times = kill_rounds(&place, &began, rounds, || std::thread::sleep(Duration::from_millis(100)));
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        drop(place);
-        watcher.join().unwrap();
-        times
-    };
-    row("kill -9 until the replacement runs, median", median(&mut ours), Some(median(&mut floor)), "ms");
-}
-
-fn launch(directory: &Path) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--daemon", directory.to_str().unwrap()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::spawn(move || child.wait());
-}
-
-fn wait_end(fd: &OwnedFd, ms: i64) {
-    let mut fds = [rustix::event::PollFd::new(fd, rustix::event::PollFlags::IN)];
-    let timeout = rustix::time::Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000) * 1_000_000 };
-    let _ = rustix::event::poll(&mut fds, Some(&timeout));
-}
-
-fn receive(began: &UnixDatagram) -> u64 {
-    let mut stamp = [0; 8];
-    began.recv(&mut stamp).expect("the replacement began");
-    u64::from_le_bytes(stamp)
-}
-
-fn wait_pid(place: &Place, other_than: Option<i32>) -> i32 {
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(pid) = place.pid().filter(|p| Some(*p) != other_than) {
-            return pid;
         }
-        assert!(Instant::now() < until, "no new pid");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    });
+    let floor = place.kill(50, || ());
+    over.store(true, Ordering::Relaxed);
+    watcher.join().unwrap();
+    row("kill -9 until the first line of the replacement, median", ours, Some(median(floor)), "ms");
 }
 
-fn kill_rounds(place: &Place, began: &UnixDatagram, rounds: usize, settle: impl Fn()) -> Vec<f64> {
-    let mut times = Vec::new();
-    let mut pid = wait_pid(place, None);
-    settle();
-    for _ in 0..rounds {
-        let killed = nanos();
-        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-        times.push((receive(began) - killed) as f64 / 1e6);
-        pid = wait_pid(place, Some(pid));
-        settle();
-    }
-    times
-}
-
-/// What 500 hung HTTP probes add to noticing a death.
 fn hung() {
-    let measure = |probes: usize| {
-        let place = Place::new();
-        let began = UnixDatagram::bind(place.0.join("began")).unwrap();
-        began.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        launch(&place.0);
-        receive(&began);
-        wait_pid(&place, None);
-        // Accepted by the kernel, answered by nobody.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = silent.local_addr().unwrap().port();
-        let mut rules = format!(
-            "version: 1\nservices:\n  web:\n    settle: 10ms\n    restart: {{ limit: 1000 in 1h, delay: 0s..0s }}\n    \
-             control: {{ command: {{ start: [{:?}, --daemon, {:?}] }} }}\n    checks:\n      - process: {:?}\n    \
-             rules:\n      - process.down -> restart\n",
-            std::env::current_exe().unwrap(),
-            place.0,
-            place.0.join("pid"),
-        );
-        for i in 0..probes {
-            rules.push_str(&format!(
-                "  hung-{i}:\n    checks:\n      - http: \"http://127.0.0.1:{port}/\"\n        every: 2s\n        timeout: 20s\n"
-            ));
-        }
-        place.rules(&rules);
-        let minder = Minder::start(&place);
-        let accepted = std::thread::spawn(move || {
-            let mut held = Vec::new();
-            silent.set_nonblocking(true).unwrap();
-            let until = Instant::now() + Duration::from_secs(40);
-            while Instant::now() < until && held.len() < 2000 {
-                match silent.accept() {
-                    Ok((stream, _)) => held.push(stream),
-                    Err(_) => std::thread::sleep(Duration::from_millis(20)),
-                }
-                if held.len() >= probes && Instant::now() > until - Duration::from_secs(1) {
-                    break;
-                }
-            }
-        });
-        while minder.status().is_none_or(|s| s["services"][0]["status"] != "ok") {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        std::thread::sleep(Duration::from_secs(3));
-        let mut times = kill_rounds(&place, &began, 15, || {
-            while minder
-                .status()
-                .is_none_or(|s| s["services"][0]["status"] != "ok" || !s["services"][0]["next"].is_null())
-            {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        });
-        drop(minder);
-        drop(accepted);
-        median(&mut times)
-    };
-    let alone = measure(0);
-    row("the same, beside 500 hung HTTP probes", measure(500), Some(alone), "ms");
+    let alone = restart_beside("");
+    // Connections are accepted by the kernel, and answered by nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    std::thread::spawn(move || silent.incoming().collect::<Vec<_>>());
+    let service = |i| format!("  hung-{i}:\n    checks: [{{ http: \"http://127.0.0.1:{port}/\", timeout: 15s }}]\n");
+    let beside: String = (0..500).map(service).collect();
+    row("the same beside 500 hung HTTP probes; floor: without them", restart_beside(&beside), Some(alone), "ms");
 }
 
-/// Processor time of one process check a second, resident memory, and the start, with so many services.
+/// The median of minder's restarts, beside other services.
+fn restart_beside(services: &str) -> f64 {
+    let place = Place::new();
+    Place::launch(&place.path);
+    place.has_begun();
+    wait_until("it has a pidfile", || place.pid().is_some());
+    let minder = Minder::start(&place, &place.rules(services));
+    median(place.kill(50, || wait_until("it is well", || minder.is_settled("web"))))
+}
+
+/// A process check a second for each of so many services, with a cpu and a memory rule, and history.
 fn cost(count: usize) {
     let place = Place::new();
     let mut sleepers = Vec::new();
     let mut rules = "version: 1\ndefaults: { every: 1s }\nservices:\n".to_owned();
     for i in 0..count {
-        let child = Command::new("/bin/sleep").arg("600").stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let pidfile = place.0.join(format!("{i}.pid"));
-        fs::write(&pidfile, format!("{}\n", child.id())).unwrap();
+        let sleeper = Command::new("/bin/sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let pidfile = place.path.join(format!("{i}.pid"));
+        fs::write(&pidfile, format!("{}\n", sleeper.id())).unwrap();
         rules.push_str(&format!(
-            "  s{i}:\n    checks:\n      - process: {pidfile:?}\n    rules:\n      \
-             - process.cpu > 80% for 5m -> notify\n      - process.memory > 500MB -> notify\n",
+            "  s{i}:\n    checks: [{{ process: {pidfile:?} }}]\n    rules:\n      - process.cpu > 80% for 5m -> notify\n      \
+             - process.memory > 500MB -> notify\n",
         ));
-        sleepers.push(child);
+        sleepers.push(sleeper);
     }
-    place.rules(&rules);
     let began = Instant::now();
-    let minder = Minder::start(&place);
-    minder.wait_judged(count);
-    if count == 1000 {
-        row("start with 1000 services until all are judged", began.elapsed().as_secs_f64() * 1e3, None, "ms");
-    }
+    let minder = Minder::start(&place, &rules);
+    // They are asked in their order.
+    wait_until("the last one is judged", || minder.is_settled(&format!("s{}", count - 1)));
+    let started = began.elapsed().as_secs_f64() * 1e3;
+    assert!((0..count).all(|i| minder.is_settled(&format!("s{i}"))), "not all were judged");
+    row(&format!("start with {count} services until all are judged"), started, None, "ms");
+    drop(minder);
+
+    let minder = Minder::start(&place, &rules);
     std::thread::sleep(Duration::from_secs(5));
-    let (cpu, at) = (minder.cpu(), Instant::now());
-    let seconds = 60.0;
-    std::thread::sleep(Duration::from_secs_f64(seconds));
-    let spent = minder.cpu() - cpu;
-    let each = spent * 1e6 / (count as f64 * at.elapsed().as_secs_f64());
+    let (cpu, since) = (minder.cpu(), Instant::now());
+    std::thread::sleep(Duration::from_secs(60));
+    let each = (minder.cpu() - cpu) / 1e3 / (count as f64 * since.elapsed().as_secs_f64());
 
     // The floors: open, read and close of each /proc/PID/stat; and a read of one that is kept open.
-    let mut buffer = [0; 1024];
-    let paths: Vec<PathBuf> = sleepers.iter().map(|c| PathBuf::from(format!("/proc/{}/stat", c.id()))).collect();
-    let own = || {
-        let usage = clock_gettime(ClockId::ProcessCPUTime);
-        usage.tv_sec as f64 * 1e6 + usage.tv_nsec as f64 / 1e3
-    };
-    let passes = 20;
-    let start = own();
-    for _ in 0..passes {
-        for path in &paths {
-            fs::File::open(path).unwrap().read_exact_at_most(&mut buffer);
-        }
-    }
-    let opened = (own() - start) / (passes * count) as f64;
-    let files: Vec<fs::File> = paths.iter().map(|p| fs::File::open(p).unwrap()).collect();
-    let start = own();
-    for _ in 0..passes {
-        for file in &files {
-            let _ = file.read_at(&mut buffer, 0).unwrap();
-        }
-    }
-    let kept = (own() - start) / (passes * count) as f64;
-    row(&format!("processor time a check, {count} services; open+read"), each, Some(opened), "µs");
-    row(&format!("processor time a check, {count} services; pread"), each, Some(kept), "µs");
+    let paths: Vec<PathBuf> = sleepers.iter().map(|s| PathBuf::from(format!("/proc/{}/stat", s.id()))).collect();
+    let files: Vec<File> = paths.iter().map(|path| File::open(path).unwrap()).collect();
+    let mut line = [0; 1024];
+    let opened = own_cpu(count, || paths.iter().for_each(|path| drop(File::open(path).unwrap().read(&mut line))));
+    let kept = own_cpu(count, || files.iter().for_each(|file| drop(file.read_at(&mut line, 0))));
+    row(&format!("processor time a check, {count} services; floor: open, read"), each, Some(opened), "µs");
+    row(&format!("processor time a check, {count} services; floor: pread"), each, Some(kept), "µs");
     row(&format!("resident with {count} services"), minder.resident(), None, "MB");
 
-    let (rows, bytes) = kept_rows(&place.0.join("state/history.db"), minder);
-    println!(
-        "{:44} {rows:>14} {:>14}",
-        format!("rows kept of {count} x seconds, bytes a row"),
-        format!("{bytes:.1} B")
-    );
-    for mut child in sleepers {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
-trait ReadSome {
-    fn read_exact_at_most(&self, buffer: &mut [u8]);
-}
-
-impl ReadSome for fs::File {
-    fn read_exact_at_most(&self, buffer: &mut [u8]) {
-        let _ = self.read_at(buffer, 0).unwrap();
-    }
-}
-
-/// Ends minder, so that all is on disk, and counts what is there.
-fn kept_rows(database: &Path, minder: Minder) -> (u64, f64) {
+    let seconds = since.elapsed().as_secs_f64() + 5.0;
     drop(minder);
-    let db = rusqlite::Connection::open(database).unwrap();
-    db.query_row("SELECT coalesce(sum(count), 0), coalesce(sum(length(data)), 0) FROM block", [], |row| {
-        let (rows, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-        Ok((rows as u64, bytes as f64 / rows.max(1) as f64))
-    })
-    .unwrap()
+    let database = rusqlite::Connection::open(place.path.join("state/history.db")).unwrap();
+    let (rows, bytes): (f64, f64) = database
+        .query_row("SELECT total(count), total(length(data)) FROM block", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    row(&format!("samples kept of one a second, {count} services"), rows / count as f64 / seconds, None, "");
+    row(&format!("packed size of a sample, {count} services"), bytes / rows, None, "B");
+    for mut sleeper in sleepers {
+        let _ = sleeper.kill();
+        let _ = sleeper.wait();
+    }
+}
+
+/// Microseconds of this thread's processor time for each of so many, over 20 passes.
+fn own_cpu(count: usize, mut pass: impl FnMut()) -> f64 {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+    };
+    let began = now();
+    (0..20).for_each(|_| pass());
+    (now() - began) / (20 * count) as f64
 }

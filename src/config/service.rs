@@ -98,7 +98,7 @@ impl<'a> Builder<'a> {
 
         let control = control.and_then(|(_, spec)| spec);
         let mut checks: Vec<Check> = checks.into_iter().filter_map(|read| read.check).collect();
-        let rules = complete(rules, &mut checks, &asked);
+        let mut rules = complete(rules, &mut checks, &asked);
         if let Some(spec) = control.as_ref().filter(|spec| spec.supervises()) {
             checks.push(Check {
                 name: "control".into(),
@@ -108,6 +108,9 @@ impl<'a> Builder<'a> {
                 keep: MetricSet::default(),
             });
         }
+        // They stay as they are for as long as the plan is in effect, a thousand times over.
+        checks.shrink_to_fit();
+        rules.shrink_to_fit();
         let own = control.as_ref().map_or(SETTLE, ControlSpec::settle);
         Some(Service {
             name: key.text.as_str().into(),

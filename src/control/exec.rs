@@ -44,29 +44,44 @@ impl Surroundings {
     }
 }
 
-/// The `exec` action.
+/// The `exec` action: how it ended in the first line, and then, if there is more than one, the last lines that it wrote.
 pub(super) fn exec(us: &User, spec: &ExecSpec, facts: Facts) -> Result<String, String> {
     let surroundings = Surroundings::new(us, spec.user.as_deref(), facts, &spec.environment)?;
     let argv = spec.argv();
     let program = surroundings.program(&argv, spec.directory.as_ref().map(|d| d.as_path()), 0o022);
-    run_to_end(&program, spec.timeout.0, &surroundings.secrets)
+    let (outcome, output) = ended(&program, spec.timeout.0, &surroundings.secrets)?;
+    let output = last_lines(&output, LINES, &surroundings.secrets);
+    let with_output = |words: String| if output.contains('\n') { format!("{words}\n{output}") } else { words };
+    outcome.map(with_output).map_err(with_output)
 }
 
 /// Runs it, and says how it ended, with the last line that it wrote. An error unless it exited with code 0.
 pub(super) fn run_to_end(program: &Program<'_>, timeout: Duration, secrets: &[String]) -> Result<String, String> {
+    ended(program, timeout, secrets)?.0
+}
+
+/// What came of it, in a line, and the end of what it wrote. An error if it could not be run.
+fn ended(
+    program: &Program<'_>,
+    timeout: Duration,
+    secrets: &[String],
+) -> Result<(Result<String, String>, Vec<u8>), String> {
     let Ran { status, output } = run(program, None, timeout).map_err(|e| e.to_string())?;
     let last = last_lines(&output, 1, secrets);
     let with_last = |words: String| if last.is_empty() { words } else { format!("{words}: {last}") };
-    match status.map(Exit::from_wait_status) {
+    let outcome = match status.map(Exit::from_wait_status) {
         Some(Exit::Code(0)) => Ok(with_last("exit code 0".to_owned())),
         Some(Exit::Code(code)) => Err(with_last(format!("exit code {code}"))),
         Some(exit) => Err(with_last(exit.to_string())),
         None => Err(with_last(format!("killed, because it had not ended after {}", show_duration(timeout)))),
-    }
+    };
+    Ok((outcome, output))
 }
 
 /// The longest line that is shown, in characters.
 const LINE: usize = 300;
+/// So many lines of what an `exec` wrote are kept.
+const LINES: usize = 20;
 
 /// The last lines of an output that are not blank, for people: plain, without secrets, long lines cut.
 pub(super) fn last_lines(output: &[u8], most: usize, secrets: &[String]) -> String {

@@ -327,7 +327,7 @@ fn exec(spec: &str) -> Act {
 fn exec_tells_what_came_of_it() {
     let mut bench = Bench::new();
     let done = bench.act(exec("{shell: 'echo first; echo $MINDER_SERVICE $MINDER_RULE $X', environment: {X: y}}"));
-    assert_eq!(words(done), "exit code 0: web ab y");
+    assert_eq!(words(done), "exit code 0: web ab y\nfirst\nweb ab y", "the output after the line that says it all");
     assert_eq!(why(bench.act(exec("{shell: 'echo oh; exit 3'}"))), "exit code 3: oh");
     assert_eq!(why(bench.act(exec("{shell: 'kill -ABRT $$'}"))).split(',').next(), Some("killed by SIGABRT"));
     let late = why(bench.act(exec("{shell: 'echo so far; sleep 4711', timeout: 200ms}")));

@@ -69,7 +69,7 @@ fn read_plan(rules: &std::path::Path) -> Result<Plan, String> {
 
 /// Runs minder until it is told to end.
 pub fn run(options: Options) -> Result<(), Error> {
-    sys::memory::share_one_arena();
+    sys::memory::be_sparing();
     // Children get the limit that minder was given; minder itself keeps two descriptors for each watched process.
     sys::limits::raise_open_files();
     let clock: Arc<dyn Clock> = Arc::new(RealClock);

@@ -100,6 +100,7 @@ fn long(event: &Event) -> Option<&str> {
     match &event.kind {
         EventKind::Snapshot { text } => Some(text),
         EventKind::Refused { report } => Some(report),
+        EventKind::Acted { output: Some(output), .. } => Some(output),
         _ => None,
     }
 }

@@ -413,7 +413,7 @@ impl ServiceState {
 
     fn acted(&mut self, cx: &mut Context, action: &str, ok: bool, words: &str, since: crate::model::Wall) {
         let took = u64::try_from((cx.now.wall - since).as_millis()).unwrap_or(u64::MAX);
-        let kind = EventKind::Acted { action: action.to_owned(), ok, words: words.to_owned(), took };
+        let kind = EventKind::Acted { action: action.to_owned(), ok, words: words.to_owned(), took, output: None };
         cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         self.did(StoryAction { action: action.to_owned(), ok: Some(ok), words: words.to_owned() });
     }

@@ -164,7 +164,11 @@ impl ServiceState {
 
     fn script_acted(&mut self, cx: &mut Context, action: String, ok: bool, words: String, took: Duration) {
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let kind = EventKind::Acted { action: action.clone(), ok, words: words.clone(), took };
+        let (words, output) = match words.split_once('\n') {
+            Some((words, output)) => (words.to_owned(), Some(output.to_owned())),
+            None => (words, None),
+        };
+        let kind = EventKind::Acted { action: action.clone(), ok, words: words.clone(), took, output };
         cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         self.did(StoryAction { action, ok: Some(ok), words });
     }

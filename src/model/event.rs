@@ -115,6 +115,9 @@ pub enum EventKind {
         words: String,
         /// How long it took, in milliseconds.
         took: u64,
+        /// The last lines that a command wrote, if there was more than one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<String>,
     },
     /// An action was due and was not taken.
     Held {
@@ -200,7 +203,9 @@ impl fmt::Display for EventKind {
             EventKind::Appeared { process } => write!(f, "up as {process}"),
             EventKind::Replaced { old, new } => write!(f, "{old} was replaced by {new}"),
             EventKind::Acting { action, by } => write!(f, "{action}, because of {by}"),
-            EventKind::Acted { action, ok: true, words, took } => write!(f, "{action} done in {}: {words}", span(took)),
+            EventKind::Acted { action, ok: true, words, took, .. } => {
+                write!(f, "{action} done in {}: {words}", span(took))
+            }
             EventKind::Acted { action, ok: false, words, .. } => write!(f, "{action} failed: {words}"),
             EventKind::Held { action, why } => write!(f, "no {action}: {why}"),
             EventKind::GaveUp { restarts, within } => {

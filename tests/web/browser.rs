@@ -38,7 +38,13 @@ fn serve(runtime: &Runtime, world: &World, address: SocketAddr) -> (JoinHandle<(
 }
 
 fn get_worse(world: &World) {
-    let kind = EventKind::Acted { action: "restart".into(), ok: true, words: "up as pid 4711".into(), took: 900 };
+    let kind = EventKind::Acted {
+        action: "restart".into(),
+        ok: true,
+        words: "up as pid 4711".into(),
+        took: 900,
+        output: None,
+    };
     world.happen(kind, |now| {
         let nginx = &mut now.services[0];
         nginx.status = Status::Warning;

@@ -425,3 +425,25 @@ fn messages_that_wait_are_noted_until_they_are_delivered() {
     world.input(Input::Delivered { message: before, outcome: Delivery::Delivered });
     assert_eq!(notes(&world), [""; 0]);
 }
+
+#[test]
+fn what_a_command_wrote_is_kept_with_its_event() {
+    let service = service("data").checks(vec![file(10)]);
+    let when = service.is(0, "size", above(5.0));
+    let mut world = World::new(plan(vec![service.rule(rule("big", when, Hold::None, vec![exec()]))]));
+    world.swallow_reports = true;
+    world.real.get_mut("data").unwrap().size = 9.0;
+    world.pass(12_000);
+    let id =
+        world.log.iter().find_map(|(_, e)| if let Effect::Act(id, Act::Exec { .. }) = e { Some(*id) } else { None });
+    let words = "exit code 3: two\none\ntwo".into();
+    world.input(Input::Acted { id: id.unwrap(), report: Report::Failed { why: words } });
+    let acted = world.log.iter().find_map(|(_, effect)| match effect {
+        Effect::Record(Record::Event(Event { kind: EventKind::Acted { words, output, .. }, .. })) => {
+            Some((words, output))
+        }
+        _ => None,
+    });
+    assert_eq!(acted, Some((&"exit code 3: two".to_owned(), &Some("one\ntwo".to_owned()))));
+    assert_eq!(world.messages()[0].story.actions[0].words, "exit code 3: two");
+}
