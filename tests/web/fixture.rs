@@ -283,7 +283,11 @@ pub fn events() -> Vec<Event> {
     let identity = |pid| Identity { pid, start: 77 };
     let mut events = vec![
         web(109, 52 * SECOND, Died { process: identity(812), how: Some(Exit::Signal { number: 11, core: true }) }),
-        web(108, 55 * SECOND, Acted { action: "restart".into(), ok: true, words: "up as pid 812".into(), took: 1240 }),
+        web(
+            108,
+            55 * SECOND,
+            Acted { action: "restart".into(), ok: true, words: "up as pid 812".into(), took: 1240, output: None },
+        ),
         web(107, 57 * SECOND, Acting { action: "restart".into(), by: "process.down".into() }),
         web(106, 60 * SECOND, Snapshot { text: "limits: 1024 files\nchildren: none\n".repeat(4) }),
         web(
@@ -294,6 +298,7 @@ pub fn events() -> Vec<Event> {
                 ok: false,
                 words: "ended at once, exited with code 139".into(),
                 took: 2100,
+                output: None,
             },
         ),
         web(104, 4 * MINUTE, Opened { severity: Severity::Critical }),
