@@ -280,11 +280,23 @@ fn never_above_the_budget(world: &World) -> Result<(), TestCaseError> {
 /// Nothing starts automatically what its operator has stopped, by minder or by the supervisor's own means.
 fn operators_are_respected(world: &World) -> Result<(), TestCaseError> {
     let mut stopped = BTreeSet::new();
+    let mut by_supervisor = BTreeSet::new();
     let mut by_person = BTreeSet::new();
     for (at, effect) in &world.log {
         match effect {
+            // What a supervisor wanted may have changed while minder was away; it is asked before anything is started.
+            Effect::Record(Record::Event(Event { kind: EventKind::Started { .. }, .. })) => {
+                stopped.retain(|name| !by_supervisor.contains(name));
+            }
             Effect::Record(Record::Event(Event { service: Some(name), kind, .. })) => match kind {
-                EventKind::Intended { up: false, .. } => drop(stopped.insert(name.clone())),
+                EventKind::Intended { up: false, by } => {
+                    stopped.insert(name.clone());
+                    if by.contains("operator") {
+                        by_supervisor.insert(name.clone())
+                    } else {
+                        by_supervisor.remove(name)
+                    };
+                }
                 EventKind::Intended { up: true, .. } => drop(stopped.remove(name)),
                 EventKind::Acting { by, .. } if by == "root" => drop(by_person.insert(name.clone())),
                 EventKind::Acting { action, .. } if is_sequence(action) => drop(by_person.remove(name)),

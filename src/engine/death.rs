@@ -11,6 +11,7 @@
 //! | | it died, its supervisor lives and wants it up | unknown until `settle` has passed, then true |
 //! | | it was killed by other than TERM, INT, HUP, QUIT, or exited non-zero | true |
 //! | | it ended cleanly, or nobody knows how | unknown until `settle` has passed, then true |
+//! | | it was never seen, its supervisor lives and wants it up | unknown until minder has looked for `settle` |
 //! | | it was never seen, soon after the machine's boot | unknown |
 //! | | it was never seen | true |
 
@@ -271,6 +272,8 @@ impl ServiceState {
                 },
                 // Before the supervisor has been heard, its record may be that it is down on purpose.
                 None if self.awaits_control(now) => Truth::Unknown,
+                // It may be about to start it: minder has only just begun to look.
+                None if self.supervisors_turn() && now < self.began + self.plan.settle => Truth::Unknown,
                 None if !self.seen_up && now < self.boot_grace_until => Truth::Unknown,
                 None => Truth::True,
             },

@@ -197,3 +197,13 @@ fn nothing_is_known_of_what_may_not_be_looked_at() {
     assert_eq!(world.news(), [""; 0]);
     assert_eq!(world.status("web"), Status::Unknown);
 }
+
+#[test]
+fn a_supervisor_that_wants_it_up_has_its_turn_at_the_first_look_too() {
+    let mut world = World::new(plan(vec![web(runit())]));
+    world.real.get_mut("web").unwrap().process = None;
+    world.pass(4_900);
+    assert!(!world.news().iter().any(|line| line.starts_with('>')), "runsv may be about to start it");
+    world.pass(20_000);
+    assert!(world.news().iter().any(|line| line.starts_with('>')));
+}
