@@ -169,7 +169,8 @@ impl Shared {
 fn end_leftovers(aim: &Aim) -> u32 {
     let dead = aim.identity;
     let Some(group) = i32::try_from(dead.pid).ok().and_then(Pid::from_raw) else { return 0 };
-    // The usual case: nothing is left, or the dead one led no group. One system call, a microsecond.
+    // The usual case: nothing is left, or the dead one led no group. One system call, a microsecond. A zombie counts as a
+    // member, so where the parent is slow all processes are looked through.
     if test_kill_process_group(group).is_err() || group == rustix::process::getpgrp() {
         return 0;
     }
@@ -177,7 +178,10 @@ fn end_leftovers(aim: &Aim) -> u32 {
     if proc::stat(dead.pid).is_ok_and(|stat| stat.start != dead.start) {
         return 0;
     }
-    let found = proc::find(|stat| stat.pgrp == dead.pid && stat.pid != dead.pid && stat.start >= dead.start);
+    let found = proc::in_group(group).map(|mut found| {
+        found.retain(|stat| stat.pid != dead.pid && stat.start >= dead.start);
+        found
+    });
     let open: Vec<OwnedFd> = found
         .unwrap_or_default()
         .into_iter()

@@ -2,6 +2,7 @@
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::OsStr;
 use std::fmt;
@@ -151,6 +152,22 @@ pub fn stat(pid: u32) -> io::Result<Stat> {
 /// Every process that now lives and that is like this. Those that end meanwhile are passed over.
 pub fn find(like: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
     Ok(pids()?.filter_map(|pid| stat(pid).ok()).filter(|stat| stat.is_alive() && like(stat)).collect())
+}
+
+/// Every process of this group that now lives. A system call for each process of the machine, a look into `/proc` only for
+/// those of the group: a fiftieth of the time.
+pub fn in_group(group: Pid) -> io::Result<Vec<Stat>> {
+    let is_in = |pid: &u32| group_of(*pid) == Some(group.as_raw_nonzero().get());
+    Ok(pids()?.filter(is_in).filter_map(|pid| stat(pid).ok()).filter(Stat::is_alive).collect())
+}
+
+/// The process group of a process; 0 for the kernel's own threads, which rustix takes for impossible.
+#[allow(unsafe_code)]
+fn group_of(pid: u32) -> Option<i32> {
+    let pid = i32::try_from(pid).ok()?;
+    // SAFETY: it takes a number and returns one.
+    let group = unsafe { libc::getpgid(pid) };
+    (group >= 0).then_some(group)
 }
 
 /// How a zombie ended, as `waitpid` would say it: the last field of its `stat`, there from the death on, where a pidfd knows
