@@ -1,6 +1,6 @@
 //! Where messages go, and how mail leaves.
 
-use super::plan::{address_mistake, header_mistake, mail_mistake, url_mistake};
+use super::mistake::{address_mistake, header_mistake, mail_mistake, url_mistake};
 use super::{ExecSpec, Given, Mistake, Name, Secret};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};

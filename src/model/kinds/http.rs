@@ -251,7 +251,7 @@ impl CheckKind for Http {
 
     fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = self.tls.mistakes();
-        mistakes.extend(super::super::url_mistake(&self.url, &["url"]));
+        mistakes.extend(crate::model::mistake::url_mistake(&self.url, &["url"]));
         if self.method.is_empty() || !self.method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-') {
             mistakes.push(
                 Mistake::new(&["method"], format!("`{}` is not an HTTP method", self.method.escape_debug()))
@@ -259,7 +259,7 @@ impl CheckKind for Http {
             );
         }
         for name in self.headers.keys() {
-            mistakes.extend(super::super::header_mistake(name, &["headers"]));
+            mistakes.extend(crate::model::mistake::header_mistake(name, &["headers"]));
         }
         if self.basic.is_some() && self.bearer.is_some() {
             mistakes.push(

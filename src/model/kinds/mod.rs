@@ -13,6 +13,7 @@ pub use system::System;
 pub use tcp::{Tcp, TlsOrNot};
 
 use super::controls::ControlSpec;
+pub use super::mistake::Mistake;
 use super::{Given, Metric, MetricId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -35,29 +36,6 @@ pub trait CheckKind: DeserializeOwned + Serialize + PartialEq {
     }
     /// What it asks, in a few words for people, without secrets: `GET http://127.0.0.1/`.
     fn about(&self) -> String;
-}
-
-/// What is wrong with the keys of a check, notifier or control.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// Which key, from the outside in; empty for the whole.
-    pub at: Vec<String>,
-    /// What is wrong.
-    pub what: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-impl Mistake {
-    /// A mistake at this key.
-    pub fn new(at: &[&str], what: impl Into<String>) -> Mistake {
-        Mistake { at: at.iter().map(|s| (*s).to_owned()).collect(), what: what.into(), help: None }
-    }
-    /// The same, with advice.
-    #[must_use]
-    pub fn help(self, help: impl Into<String>) -> Mistake {
-        Mistake { help: Some(help.into()), ..self }
-    }
 }
 
 macro_rules! kinds {

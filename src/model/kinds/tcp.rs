@@ -96,7 +96,7 @@ impl CheckKind for Tcp {
                 Mistake::new(&["unix"], "`address` and `unix` both say where to connect")
                     .help("leave one of the two away"),
             ),
-            (Some(address), None) => mistakes.extend(super::super::address_mistake(address, &["address"])),
+            (Some(address), None) => mistakes.extend(crate::model::mistake::address_mistake(address, &["address"])),
             (None, Some(_)) => {}
         }
         mistakes
