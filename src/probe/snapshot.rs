@@ -130,7 +130,8 @@ mod tests {
         let parent = Program::start("sh", &["-c", &script]);
         let children =
             || select::scan().unwrap().into_iter().filter(|stat| stat.ppid == parent.pid()).collect::<Vec<_>>();
-        until("the child sleeps", || children().iter().any(|child| child.comm.as_bytes() == b"sleep"));
+        let sleeps = |child: &proc::Stat| child.comm.as_bytes() == b"sleep" && child.state == b'S';
+        until("the child sleeps", || children().iter().any(sleeps));
         let text = snapshot(parent.identity(), Some(&log));
         for part in
             ["Status:\nName: sh\n", "Max open files", "sleep (S)", &format!("9 {}", log.display()), "line 30 [31m\n"]
