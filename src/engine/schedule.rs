@@ -22,7 +22,7 @@ pub(super) enum Timer {
 const TOUCHED_EACH: Duration = Duration::from_millis(100);
 
 /// Each time that it was asked so often, the selector is asked, not the process that is known. A death and a change of the
-/// pidfile are told, and lead to the selector at once: this is for what was not told, and costs twenty times as much.
+/// pidfile are told, and lead to the selector at once: this is for what was not told, and costs some ten times as much.
 const SELECTOR_EVERY: u32 = 64;
 
 /// No time at all.

@@ -155,7 +155,7 @@ pub fn find(like: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
 }
 
 /// Every process of this group that now lives. A system call for each process of the machine, a look into `/proc` only for
-/// those of the group: a fiftieth of the time.
+/// those of the group.
 pub fn in_group(group: Pid) -> io::Result<Vec<Stat>> {
     let is_in = |pid: &u32| group_of(*pid) == Some(group.as_raw_nonzero().get());
     Ok(pids()?.filter(is_in).filter_map(|pid| stat(pid).ok()).filter(Stat::is_alive).collect())
