@@ -200,8 +200,7 @@ fn nothing_is_known_of_what_may_not_be_looked_at() {
 
 #[test]
 fn a_supervisor_that_wants_it_up_has_its_turn_at_the_first_look_too() {
-    let mut world = World::new(plan(vec![web(runit())]));
-    world.real.get_mut("web").unwrap().process = None;
+    let mut world = World::down(plan(vec![web(runit())]), setting());
     world.pass(4_900);
     assert!(!world.news().iter().any(|line| line.starts_with('>')), "runsv may be about to start it");
     world.pass(20_000);
