@@ -252,6 +252,23 @@ mod tests {
     }
 
     #[test]
+    fn the_selector_is_asked_every_so_often_and_not_of_all_at_once() {
+        let asked_fresh = |turn| {
+            let mut r = Rhythm::new(Duration::from_secs(10), Duration::from_secs(5), 0, turn, at(0));
+            let fresh = |i: u32| {
+                let now = at(u64::from(i) * 10_000);
+                let manner = r.ask(now).unwrap();
+                r.answered(now);
+                manner.fresh
+            };
+            let fresh: Vec<bool> = (0..3 * SELECTOR_EVERY).map(fresh).collect();
+            fresh.iter().enumerate().filter(|(_, fresh)| **fresh).map(|(i, _)| i).collect::<Vec<_>>()
+        };
+        assert_eq!(asked_fresh(0), [0, 64, 128]);
+        assert_eq!(asked_fresh(7), [57, 121, 185]);
+    }
+
+    #[test]
     fn a_late_answer_skips_the_ticks_that_have_passed() {
         let mut r = rhythm(0);
         r.ask(at(1_003));
