@@ -6,7 +6,7 @@ mod support;
 use minder::daemon::RealClock;
 use minder::model::{
     Clock, Dashboard, Delivery, EmailSpec, Given, HistoryLimits, Input, Mail, MailTls, Message, MessageId, MessageKind,
-    Name, Notifier, NotifierPlace, Plan, Secret, Story, WebhookSpec,
+    Name, Notifier, NotifierPlace, Plan, Secret, Story, Times, WebhookSpec,
 };
 use minder::notify::Notifiers;
 use std::collections::BTreeMap;
@@ -52,6 +52,8 @@ fn plan(mail: Option<Mail>, notifiers: Vec<(&str, NotifierPlace)>) -> Plan {
         dashboard: Dashboard::default(),
         history: HistoryLimits::default(),
         boot_grace: Duration::ZERO,
+        brake: Times::default(),
+        notify: Vec::new(),
     }
 }
 

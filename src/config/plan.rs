@@ -3,17 +3,18 @@
 use super::diagnostic::{Diagnostic, Place, nearest, quoted};
 use super::source::Sources;
 use super::tree::{Key, Node, Value};
-use crate::model::{Budget, ByteSize, Dashboard, HistoryLimits, Name, Notifier, Plan, Service, Span};
+use crate::model::{Budget, ByteSize, Dashboard, HistoryLimits, Name, Notifier, Plan, Service, Span, Times};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 const KEYS: &[&str] =
-    &["version", "include", "defaults", "mail", "notifiers", "services", "dashboard", "history", "boot_grace"];
-const LATER: &[&str] = &["templates", "brake"];
+    &["version", "include", "defaults", "mail", "notifiers", "services", "dashboard", "history", "boot_grace", "brake"];
+const LATER: &[&str] = &["templates"];
 const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
 const BOOT_GRACE: Duration = Duration::from_secs(60);
+const BRAKE: Times = Times { count: 10, within: Duration::from_secs(60) };
 /// With so many mistakes found, further services are not looked at.
 const ENOUGH: usize = 1000;
 
@@ -104,6 +105,7 @@ impl<'a> Builder<'a> {
         let dashboard = self.single(&trees, "dashboard").map(|(_, node)| self.dashboard(node));
         let history = self.single(&trees, "history").map(|(_, node)| self.history(node));
         let boot_grace = self.single(&trees, "boot_grace").and_then(|(key, node)| self.read::<Span>(key, node));
+        let brake = self.single(&trees, "brake").and_then(|(key, node)| self.read::<Times>(key, node));
         let mut services: Vec<Arc<Service>> = Vec::new();
         let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
         for (key, node) in self.entries(&trees, "services", "a service") {
@@ -132,6 +134,8 @@ impl<'a> Builder<'a> {
             dashboard: dashboard.unwrap_or_default(),
             history: history.unwrap_or_default(),
             boot_grace: boot_grace.map_or(BOOT_GRACE, |span| span.0),
+            brake: brake.unwrap_or(BRAKE),
+            notify: self.defaults.notify.clone(),
         }
     }
 

@@ -121,6 +121,7 @@ impl<'a> Builder<'a> {
             checks,
             rules,
             control,
+            depends_on: Vec::new(),
             notify: notify.unwrap_or_else(|| self.defaults.notify.clone()),
             grace: grace.unwrap_or(self.defaults.grace),
             settle: settle.or(self.defaults.settle).unwrap_or(own),

@@ -98,7 +98,7 @@ impl ServiceState {
                     self.checks[c].rhythm.hurry(now + FORMING_STEP, true);
                 }
             }
-            Found::Unasked | Found::Control(_) => {}
+            Found::Unasked | Found::Control(_) | Found::Each(_) => {}
         }
     }
 
@@ -258,7 +258,7 @@ impl ServiceState {
                     Truth::Unknown
                 }
             }
-            Found::Forming | Found::Control(_) => Truth::Unknown,
+            Found::Forming | Found::Control(_) | Found::Each(_) => Truth::Unknown,
             // Not asked for a process, and yet it may say: `minder test` does.
             Found::Unasked => return sample.reading(MetricId(Process::DOWN)).clone(),
             Found::Nobody => match &life.gone {

@@ -80,6 +80,7 @@ impl Window {
             }
             Function::Min => parts.map(|p| p.least).reduce(f64::min),
             Function::Max => parts.map(|p| p.greatest).reduce(f64::max),
+            Function::Rate | Function::Forecast(_) => None,
         }
     }
 }

@@ -76,6 +76,10 @@ pub enum Function {
     Min,
     /// The greatest.
     Max,
+    /// The change from the first to the last, a second: never less than nothing.
+    Rate,
+    /// The value that a straight line through them reaches after so long.
+    Forecast(Duration),
 }
 
 impl Function {
@@ -85,6 +89,8 @@ impl Function {
             Function::Avg => "avg",
             Function::Min => "min",
             Function::Max => "max",
+            Function::Rate => "rate",
+            Function::Forecast(_) => "forecast",
         }
     }
 }

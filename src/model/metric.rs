@@ -16,6 +16,8 @@ pub struct Metric {
     /// Its rules say whether the thing lives at all: they judge during the grace after a start too, and are critical
     /// unless said otherwise.
     pub liveness: bool,
+    /// It is one of many of its kind: a rule about it judges each process by itself, and names the one that it fires for.
+    pub each: bool,
     /// It can never be larger than this, in its base unit.
     pub at_most: Option<f64>,
     /// What it is, for people: a phrase without a full stop.
@@ -23,9 +25,9 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// A plain metric: not of a whole, not about liveness, unbounded.
+    /// A plain metric: not of a whole, not about liveness, not one of many, unbounded.
     pub const fn new(name: &'static str, dimension: Dimension, about: &'static str) -> Metric {
-        Metric { name, dimension, of_whole: false, liveness: false, at_most: None, about }
+        Metric { name, dimension, of_whole: false, liveness: false, each: false, at_most: None, about }
     }
     /// The same, as a part of a whole.
     pub const fn of_whole(self) -> Metric {
@@ -34,6 +36,10 @@ impl Metric {
     /// The same, about liveness.
     pub const fn liveness(self) -> Metric {
         Metric { liveness: true, ..self }
+    }
+    /// The same, as one of many.
+    pub const fn each(self) -> Metric {
+        Metric { each: true, ..self }
     }
     /// The same, with the largest value that it can have.
     pub const fn at_most(self, most: f64) -> Metric {
@@ -128,7 +134,7 @@ impl Sample {
 }
 
 /// Whom a check of a process found, or what a control said of its service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     /// It was not asked for a process, or could not ask.
     Unasked,
@@ -140,6 +146,21 @@ pub enum Found {
     Process(Identity),
     /// What the control said: samples of [`super::Kind::Control`] only.
     Control(ControlState),
+    /// Every process that was looked at, and what was found of each: samples of [`super::kinds::Processes`] only.
+    Each(Arc<[Each]>),
+}
+
+/// One of many processes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Each {
+    /// Which.
+    pub identity: Identity,
+    /// Its name, for people: bounded, without control characters.
+    pub name: Arc<str>,
+    /// The user that it runs as.
+    pub user: u32,
+    /// What was found of it, sorted by metric.
+    pub readings: Vec<(MetricId, Reading)>,
 }
 
 /// What a control knows of its service.

@@ -33,6 +33,10 @@ pub struct Plan {
     pub history: HistoryLimits,
     /// After the machine's boot, a service not yet seen up is unknown for this long, not down.
     pub boot_grace: Duration,
+    /// More automatic restarts than this, over all services, are held.
+    pub brake: Times,
+    /// Who hears of what concerns no single service: `defaults.notify`.
+    pub notify: Vec<Name>,
 }
 
 /// A named thing that is watched.
@@ -54,6 +58,8 @@ pub struct Service {
     pub rules: Vec<Rule>,
     /// How it is started and stopped.
     pub control: Option<ControlSpec>,
+    /// The services that it needs: while one of them is not well, nobody is told of this one, and it is not restarted.
+    pub depends_on: Vec<Name>,
     /// Who hears of its incidents.
     pub notify: Vec<Name>,
     /// After a start, only liveness rules judge for this long.
@@ -78,6 +84,7 @@ impl Service {
             checks: Vec::new(),
             rules: Vec::new(),
             control: None,
+            depends_on: Vec::new(),
             notify: Vec::new(),
             grace: Duration::from_secs(10),
             settle: Duration::from_secs(2),

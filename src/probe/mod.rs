@@ -80,6 +80,7 @@ impl Probes {
                 Kind::Control(_) => {
                     self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
                 }
+                _ => self.spawn(question, std::future::ready(Sample::unknown(now, "not asked yet"))),
             }
         }
         if !processes.is_empty() {

@@ -30,6 +30,8 @@ pub fn plan(services: Vec<Service>) -> Arc<Plan> {
         dashboard: Dashboard::default(),
         history: HistoryLimits::default(),
         boot_grace: seconds(60),
+        brake: Times { count: 10, within: seconds(60) },
+        notify: Vec::new(),
     })
 }
 

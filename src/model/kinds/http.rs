@@ -82,7 +82,7 @@ impl Default for Tls {
 }
 
 impl Tls {
-    fn is_default(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         *self == Tls::default()
     }
     /// What is wrong with it.

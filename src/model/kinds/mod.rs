@@ -1,14 +1,34 @@
 //! The kinds of checks: a file each, with its keys and its metrics.
 
+mod certificate;
+mod cgroup;
+mod directory;
+mod dns;
 mod file;
+mod filesystem;
 mod http;
+mod network;
+mod ping;
 mod process;
+mod processes;
+mod program;
+mod protocol;
 mod system;
 mod tcp;
 
+pub use certificate::{Certificate, Starttls};
+pub use cgroup::Cgroup;
+pub use directory::Directory;
+pub use dns::{Dns, DnsType};
 pub use file::File;
+pub use filesystem::Filesystem;
 pub use http::{Basic, Expect, Http, StatusClass, Tls};
+pub use network::Network;
+pub use ping::Ping;
 pub use process::Process;
+pub use processes::Processes;
+pub use program::Program;
+pub use protocol::{Protocol, ProtocolName, Step};
 pub use system::System;
 pub use tcp::{Tcp, TlsOrNot};
 
@@ -111,7 +131,23 @@ macro_rules! kinds {
     };
 }
 
-kinds!(Process, Http, Tcp, File, System);
+kinds!(
+    Process,
+    Processes,
+    Http,
+    Tcp,
+    Protocol,
+    Program,
+    File,
+    Directory,
+    Filesystem,
+    System,
+    Network,
+    Cgroup,
+    Ping,
+    Dns,
+    Certificate,
+);
 
 impl Kind {
     /// The metric with this name.

@@ -32,7 +32,7 @@ pub struct Tcp {
 pub struct TlsOrNot(pub Option<Tls>);
 
 impl TlsOrNot {
-    fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         self.0.is_none()
     }
 }
