@@ -81,6 +81,13 @@ impl<'a> Builder<'a> {
                 .as_ref()
                 .map(|(place, spec)| Can { start: spec.as_ref().is_none_or(ControlSpec::can_start), place: *place }),
         };
+        let asks_for_process =
+            |read: &&ReadCheck| read.check.as_ref().is_some_and(|check| check.kind.is_of_the_process());
+        for read in checks.iter().filter(asks_for_process).filter(|_| !around.has_process) {
+            let diagnostic =
+                Diagnostic::new(read.place, "this service has no process whose control group could be asked");
+            self.found.push(diagnostic.help("write the group's `path`, or add a `process` check"));
+        }
         let rules = self.rules(node, &around);
 
         let notify = node.get("notify").map(|(_, list)| self.notify(list));

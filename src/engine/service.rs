@@ -277,10 +277,12 @@ impl ServiceState {
 
     /// Asks the check at `c`, if it is time, and sees to it that it is looked at in time.
     fn ask(&mut self, cx: &mut Context, c: usize) {
+        let process = self.plan.checks[c].kind.is_of_the_process().then(|| self.process()).flatten();
         let state = &mut self.checks[c];
         if let Some(manner) = state.rhythm.ask(cx.now.mono) {
             let check = &self.plan.checks[c];
-            let identity = state.life.as_ref().and_then(|life| life.to_ask(&check.kind, manner));
+            let known = state.life.as_ref().and_then(|life| life.to_ask(&check.kind, manner));
+            let identity = known.or(process);
             cx.emit(Effect::Ask(Question {
                 check: state.id,
                 kind: Arc::clone(&check.kind),

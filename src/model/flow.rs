@@ -258,7 +258,7 @@ pub struct Question {
     /// What.
     pub kind: Arc<Kind>,
     /// The process that answered last time, if it is still thought to live: asked directly, without the selector. Nothing: ask
-    /// the selector.
+    /// the selector. For a check of the service's process ([`Kind::is_of_the_process`]): that one, if it lives.
     pub identity: Option<Identity>,
     /// What is wanted. What comes for free may be added.
     pub wanted: MetricSet,

@@ -1,18 +1,16 @@
 //! Asks for files, on threads that may hang: a file can lie on a dead mount.
 
-use super::pool::{AllHang, Pool};
 use super::tail::Tail;
 use super::{Rate, place};
 use crate::model::kinds::{CheckKind, File};
-use crate::model::{CheckId, Clock, Found, MetricId, MetricSet, Now, Reading, Sample, Wall};
+use crate::model::{Clock, Found, MetricId, MetricSet, Now, Reading, Sample, Wall};
 use crate::sys::{accounts, careful};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 const fn metric(name: &str) -> MetricId {
@@ -28,7 +26,6 @@ const CHECKSUM: MetricId = metric("checksum");
 const GREW: MetricId = metric("grew");
 const LINES: MetricId = metric("lines");
 
-const THREADS: usize = 8;
 /// Larger files have no checksum.
 const MOST_SUMMED: u64 = 64 << 20;
 /// Growth is measured over no shorter time. A file is also looked at when it has been written to: between that look and the
@@ -37,93 +34,20 @@ const GROWTH: Duration = Duration::from_secs(1);
 /// A file written so lately may be written again without its times changing.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// The threads, and what is kept of each check.
-pub(super) struct Files {
-    clock: Arc<dyn Clock>,
-    pool: Pool,
-    kept: Arc<Mutex<HashMap<CheckId, Option<State>>>>,
-}
-
-/// What is kept of a check between two looks. Nothing of it while a thread looks.
+/// What is kept of a check between two looks.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     grew: Rate,
     checksum: Option<(Version, Arc<str>)>,
     tail: Tail,
 }
 
-/// The state while it is with a thread, or waits for one: it comes back in any case.
-struct Away {
-    kept: Arc<Mutex<HashMap<CheckId, Option<State>>>>,
-    check: CheckId,
-    state: State,
-}
-
-impl Drop for Away {
-    fn drop(&mut self) {
-        // Not if the check was forgotten meanwhile.
-        if let Some(slot) = lock(&self.kept).get_mut(&self.check) {
-            *slot = Some(std::mem::take(&mut self.state));
-        }
-    }
-}
-
 /// A file with this content: device, inode, size, and when it and its entry were last changed.
 type Version = (u64, u64, u64, (i64, i64), (i64, i64));
 
-impl Files {
-    /// No thread is started yet.
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Files {
-        Files { clock, pool: Pool::new("files", THREADS), kept: Arc::default() }
-    }
-
-    /// Asks. Dropped before it is answered, it is given up.
-    pub(super) fn ask(&self, check: CheckId, file: File, wanted: MetricSet) -> impl Future<Output = Sample> + use<> {
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let (clock, kept) = (Arc::clone(&self.clock), Arc::clone(&self.kept));
-        // A statement of its own: what comes back takes this lock again.
-        let before = lock(&self.kept).insert(check, None);
-        let asked = match before {
-            // A check takes one thread at most: the others are for the others.
-            Some(None) => Err("the look before this one has not come back"),
-            state => {
-                let mut away = Away { kept, check, state: state.flatten().unwrap_or_default() };
-                let look = move || {
-                    let sample = away.state.look(&file, wanted, &*clock);
-                    (away, sample)
-                };
-                let deliver = move |(away, sample)| {
-                    drop(away);
-                    let _ = answer.send(sample);
-                };
-                self.pool.run(look, deliver).map_err(|AllHang| "all looks at other files hang")
-            }
-        };
-        let clock = Arc::clone(&self.clock);
-        async move {
-            let why = match asked {
-                Ok(_awaited) => match answered.await {
-                    Ok(sample) => return sample,
-                    Err(_) => "the look has ended without an answer",
-                },
-                Err(why) => why,
-            };
-            Sample::unknown(clock.now(), why)
-        }
-    }
-
-    /// Lets go of what is kept for this check.
-    pub(super) fn forget(&self, check: CheckId) {
-        lock(&self.kept).remove(&check);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl State {
-    fn look(&mut self, file: &File, wanted: MetricSet, clock: &dyn Clock) -> Sample {
+    /// One look.
+    pub(super) fn look(&mut self, file: &File, wanted: MetricSet, clock: &dyn Clock) -> Sample {
         let began = clock.now();
         let path = file.path.as_path();
         let metadata = match std::fs::metadata(path) {
@@ -215,34 +139,4 @@ fn sha256(path: &Path) -> io::Result<Arc<str>> {
     }
     let digits: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(digits.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::daemon::RealClock;
-    use std::sync::mpsc;
-
-    #[tokio::test]
-    async fn what_hangs_takes_its_own_thread_only() {
-        let files = Files::new(Arc::new(RealClock));
-        let ask =
-            |check| files.ask(CheckId(check), File { path: "/".parse().unwrap(), matches: None }, MetricSet::default());
-        assert!(ask(1).await.reading(SIZE).number().is_some());
-        lock(&files.kept).insert(CheckId(1), None);
-        assert_eq!(ask(1).await.note.as_deref(), Some("the look before this one has not come back"));
-        assert!(ask(2).await.note.is_none());
-        let mut releases = Vec::new();
-        for _ in 0..THREADS {
-            let ((release, released), (begun, begins)) = (mpsc::channel::<()>(), mpsc::channel());
-            let hang = move || begun.send(()).is_ok() && released.recv().is_ok();
-            let awaited = files.pool.run(hang, drop).unwrap();
-            begins.recv_timeout(Duration::from_secs(10)).unwrap();
-            drop(awaited);
-            releases.push(release);
-        }
-        for _ in 0..2 {
-            assert_eq!(ask(2).await.note.as_deref(), Some("all looks at other files hang"));
-        }
-    }
 }

@@ -4,11 +4,17 @@
 //! that may hang, the network by tasks with deadlines. Each question is answered once, in time, whatever happens.
 
 mod certificate;
+mod cgroup;
+mod directory;
 mod family;
 mod file;
+mod filesystem;
 mod http;
+mod looks;
+mod mounts;
 mod names;
 mod net;
+mod network;
 mod pidfile;
 mod pool;
 mod process;
@@ -31,6 +37,7 @@ mod words;
 pub use snapshot::{snapshot, tail_of_log};
 
 use crate::model::{CheckId, Clock, Input, Kind, Metric, MetricId, Now, Question, Reading, Sample, write_duration};
+use looks::Looks;
 use net::Net;
 use rate::Rate;
 use std::io;
@@ -47,7 +54,11 @@ pub struct Probes {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     processes: process::Processes,
-    files: file::Files,
+    files: Looks<file::State>,
+    directories: Looks<()>,
+    filesystems: filesystem::Filesystems,
+    interfaces: Looks<network::State>,
+    cgroups: Looks<cgroup::State>,
     net: Arc<Net>,
 }
 
@@ -59,9 +70,20 @@ impl Probes {
     pub fn new(inputs: Inputs, clock: Arc<dyn Clock>) -> io::Result<Probes> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let processes = process::Processes::start(inputs.clone(), Arc::clone(&clock))?;
-        let files = file::Files::new(Arc::clone(&clock));
-        let net = Arc::new(Net::new(Arc::clone(&clock)));
-        Ok(Probes { inputs, clock, runtime, processes, files, net })
+        let at = || Arc::clone(&clock);
+        Ok(Probes {
+            inputs,
+            runtime,
+            processes,
+            // What hangs in one kind never takes the threads of another.
+            files: Looks::new("files", 8, at()),
+            directories: Looks::new("directories", 4, at()),
+            filesystems: filesystem::Filesystems::new(at()),
+            interfaces: Looks::new("interfaces", 2, at()),
+            cgroups: Looks::new("cgroups", 2, at()),
+            net: Arc::new(Net::new(at())),
+            clock,
+        })
     }
 
     /// Asks, without waiting. Each question is answered by exactly one entry of an [`Input::Sampled`], at the latest shortly
@@ -73,7 +95,30 @@ impl Probes {
             match &*question.kind {
                 Kind::Process(_) | Kind::System(_) => processes.push(question),
                 Kind::File(file) => {
-                    let asking = self.files.ask(question.check, file.clone(), question.wanted);
+                    let (file, wanted) = (file.clone(), question.wanted);
+                    let asking = self.files.ask(question.check, move |state, clock| state.look(&file, wanted, clock));
+                    self.spawn(question, asking);
+                }
+                Kind::Directory(directory) => {
+                    let (directory, timeout) = (directory.clone(), question.timeout);
+                    let look = move |(): &mut (), clock: &dyn Clock| directory::look(&directory, timeout, clock);
+                    let asking = self.directories.ask(question.check, look);
+                    self.spawn(question, asking);
+                }
+                Kind::Filesystem(filesystem) => {
+                    // It keeps its deadline itself: of a mount that hangs, something is known all the same.
+                    let asking = self.filesystems.ask(question.check, filesystem.clone(), question.timeout);
+                    self.deliver(question.check, asking);
+                }
+                Kind::Network(network) => {
+                    let network = network.clone();
+                    let asking = self.interfaces.ask(question.check, move |state, clock| state.look(&network, clock));
+                    self.spawn(question, asking);
+                }
+                Kind::Cgroup(cgroup) => {
+                    let (cgroup, process) = (cgroup.clone(), question.identity);
+                    let look = move |state: &mut cgroup::State, clock: &dyn Clock| state.look(&cgroup, process, clock);
+                    let asking = self.cgroups.ask(question.check, look);
                     self.spawn(question, asking);
                 }
                 Kind::Http(_) | Kind::Tcp(_) => self.ask_network(question),
@@ -92,6 +137,10 @@ impl Probes {
     pub fn forget(&self, check: CheckId) {
         self.processes.forget(check);
         self.files.forget(check);
+        self.directories.forget(check);
+        self.filesystems.forget(check);
+        self.interfaces.forget(check);
+        self.cgroups.forget(check);
     }
 
     /// A probe of the network keeps its deadline itself: what it obtained until then is in its sample.
@@ -109,18 +158,26 @@ impl Probes {
 
     /// Answers a question with what comes of asking, or at its timeout.
     fn spawn(&self, question: Question, asking: impl Future<Output = Sample> + Send + 'static) {
-        let (inputs, clock) = (self.inputs.clone(), Arc::clone(&self.clock));
+        let clock = Arc::clone(&self.clock);
         let began = clock.now().mono;
-        self.runtime.spawn(async move {
-            let sample = match tokio::time::timeout(question.timeout, asking).await {
+        self.deliver(question.check, async move {
+            match tokio::time::timeout(question.timeout, asking).await {
                 Ok(sample) => sample,
                 Err(_) => {
                     let now = clock.now();
                     late(&question, now, now.mono - began)
                 }
-            };
+            }
+        });
+    }
+
+    /// Answers a question with what comes of asking.
+    fn deliver(&self, check: CheckId, asking: impl Future<Output = Sample> + Send + 'static) {
+        let inputs = self.inputs.clone();
+        self.runtime.spawn(async move {
+            let sample = asking.await;
             // Nobody listens any more only when minder ends.
-            let _ = inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));
+            let _ = inputs.send(Input::Sampled(vec![(check, Arc::new(sample))]));
         });
     }
 }

@@ -32,6 +32,11 @@ impl Rate {
         }
         self.rate
     }
+
+    /// Whether the counter was higher before: it counts something else now.
+    pub(super) fn is_back(&self, value: u64) -> bool {
+        self.last.is_some_and(|(_, before)| value < before)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{CheckKind, Mistake};
 use crate::model::{Dimension, Metric};
 use serde::{Deserialize, Serialize};
+use std::path::{Component, Path};
 
 /// The keys of a `filesystem` check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,11 +30,28 @@ impl CheckKind for Filesystem {
     ];
 
     fn mistakes(&self) -> Vec<Mistake> {
-        if self.mount.starts_with('/') || self.mount.contains(":/") {
+        let mount = self.mount.as_str();
+        // As in fstab.
+        let tags = [("UUID=", "uuid"), ("LABEL=", "label"), ("PARTUUID=", "partuuid"), ("PARTLABEL=", "partlabel")];
+        let tag =
+            tags.iter().find_map(|(tag, by)| mount.strip_prefix(tag).map(|value| format!("/dev/disk/by-{by}/{value}")));
+        if let Some(link) = tag {
+            return vec![
+                Mistake::new(&["mount"], format!("`{mount}` is no mount point, device or share"))
+                    .help(format!("write the device's link, `{link}`")),
+            ];
+        }
+        if Path::new(mount).components().any(|part| part == Component::ParentDir) {
+            return vec![
+                Mistake::new(&["mount"], format!("`{mount}` has a `..` in it")).help("write the path without it"),
+            ];
+        }
+        // Of shares: `nas:/export`, `user@host:`, `fs@fsid.name=/`.
+        if mount.starts_with('/') || mount.contains(':') || mount.contains("=/") {
             return Vec::new();
         }
         vec![
-            Mistake::new(&["mount"], format!("`{}` is no mount point, device or share", self.mount))
+            Mistake::new(&["mount"], format!("`{mount}` is no mount point, device or share"))
                 .help("write where it is mounted, such as `/srv`, its device, such as `/dev/sda1`, or its share, such as `nas:/export`"),
         ]
     }

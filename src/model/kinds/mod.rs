@@ -154,6 +154,11 @@ impl Kind {
     pub fn metric(&self, name: &str) -> Option<MetricId> {
         self.metrics().iter().position(|m| m.name == name).and_then(|i| u8::try_from(i).ok()).map(MetricId)
     }
+
+    /// Whether it asks about the process that another check, or the control, of its service finds.
+    pub fn is_of_the_process(&self) -> bool {
+        matches!(self, Kind::Cgroup(Cgroup { path: None }))
+    }
 }
 
 #[cfg(test)]
