@@ -6,7 +6,7 @@ use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
     Check, CheckView, Comparison, Dimension, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
-    RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show_duration, unit_word,
+    RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show, show_duration, unit_word,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,7 +119,14 @@ impl ServiceState {
             }
             metrics.push(MetricView {
                 name: metric.name.to_owned(),
-                text: words(&reading, &Test::Truth, metric.dimension),
+                text: match reading {
+                    // Of a whole, people want to know both: `450 GB (90 %)`.
+                    Reading::Part { value, whole } if whole > 0.0 => {
+                        let percent = show(value / whole * 100.0, Dimension::Percent);
+                        format!("{} ({percent})", show(value, metric.dimension))
+                    }
+                    _ => words(&reading, &Test::Truth, metric.dimension),
+                },
                 value: reading.number(),
                 unit: unit_word(metric.dimension).to_owned(),
             });

@@ -6,7 +6,9 @@
 mod support;
 
 mod daemon;
+mod filesystem;
 mod limits;
+mod machine;
 mod messages;
 mod nginx;
 mod runit;
@@ -23,6 +25,15 @@ fn daemon(dir: &Path, how: &str) -> String {
     std::fs::create_dir_all(dir).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/daemon.py");
     format!("[{}, {}, {}, {how}]", tool("venv/bin/python").display(), script.display(), dir.display())
+}
+
+/// Mounts, interfaces and control groups need root; whoever runs the tests without it is told what was not tried.
+fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("not tried: it needs root");
+    }
+    root
 }
 
 /// The harness itself: what it starts is gone afterwards, even what a killed parent has left alone.

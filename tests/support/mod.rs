@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs and watch the time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
+mod fuse;
 mod init;
 mod mailbox;
 mod minder;
@@ -12,6 +13,7 @@ mod programs;
 pub mod readme;
 mod receiver;
 
+pub use fuse::Fuse;
 pub use init::Init;
 pub use mailbox::Mailbox;
 pub use minder::Minder;
