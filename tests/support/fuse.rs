@@ -18,7 +18,8 @@ impl Fuse {
         let dir = tempfile::Builder::new().prefix("minder-test-fuse-").tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fuse.py");
         let mut command = Command::new(tool("venv/bin/python"));
-        command.arg(script).arg(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        std::fs::create_dir(dir.path().join("mnt")).unwrap();
+        command.arg(script).arg(dir.path().join("mnt")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
         let mut fuse = Fuse { process, out, dir: Some(dir) };
@@ -26,9 +27,14 @@ impl Fuse {
         fuse
     }
 
+    /// The directory that it is mounted in.
+    pub fn parent(&self) -> PathBuf {
+        self.dir.as_ref().unwrap().path().to_owned()
+    }
+
     /// Where it is mounted.
     pub fn point(&self) -> PathBuf {
-        self.dir.as_ref().unwrap().path().to_owned()
+        self.parent().join("mnt")
     }
 
     /// An order: `free 100`, `stop`, `swallow`, `go on`.
@@ -51,6 +57,7 @@ impl Drop for Fuse {
         let _ = self.process.wait();
         // Removing what lies below a directory would ask a mount that is still there.
         let dir = self.dir.take().unwrap().keep();
+        let _ = std::fs::remove_dir(dir.join("mnt"));
         let _ = std::fs::remove_dir(dir);
     }
 }

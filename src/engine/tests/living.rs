@@ -206,3 +206,43 @@ fn a_supervisor_that_wants_it_up_has_its_turn_at_the_first_look_too() {
     world.pass(20_000);
     assert!(world.news().iter().any(|line| line.starts_with('>')));
 }
+
+#[test]
+fn a_check_of_the_process_is_asked_with_whoever_lives() {
+    let cgroup = |path: Option<&str>| {
+        let path = path.map(|path| path.parse().unwrap());
+        check(if path.is_some() { "named" } else { "own" }, Kind::Cgroup(kinds::Cgroup { path }), 10)
+    };
+    let asked = |world: &mut World| {
+        let mut last = [None, None];
+        for (_, effect) in &world.log {
+            if let Effect::Ask(question) = effect
+                && let Kind::Cgroup(cgroup) = &*question.kind
+            {
+                last[usize::from(cgroup.path.is_some())] = Some(question.identity.map(|identity| identity.pid));
+            }
+        }
+        last
+    };
+    for control in [command(), runit()] {
+        let mut service = web(control.clone());
+        service.checks.extend([cgroup(None), cgroup(Some("/web"))]);
+        if control.supervises() {
+            // Only the supervisor knows the process.
+            service.checks.remove(0);
+            service.rules.clear();
+        }
+        let mut world = World::new(plan(vec![service]));
+        world.pass(25_000);
+        assert_eq!(asked(&mut world), [Some(Some(101)), Some(None)], "{}", control.name());
+        world.kill("web", TERM);
+        world.bring_up("web");
+        world.pass(25_000);
+        assert_eq!(asked(&mut world), [Some(Some(102)), Some(None)], "{}", control.name());
+        world.kill("web", TERM);
+        if control.supervises() {
+            world.pass(25_000);
+            assert_eq!(asked(&mut world), [Some(None), Some(None)], "{}", control.name());
+        }
+    }
+}
