@@ -282,7 +282,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
         fs::create_dir(path.join("evil\x1b[2J")).unwrap();
-        fs::set_permissions(path.join("evil\x1b[2J"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+        fs::set_permissions(path.join("evil\x1b[2J"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let sample = as_somebody_else(|| ask(&path, None));
         fs::set_permissions(path.join("evil\x1b[2J"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

@@ -114,7 +114,7 @@ pub(super) fn below<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
 }
 
 /// The first mount from this source. A user's program that says to be it comes after what really is.
-pub(super) fn from<'a>(mounts: &'a [Mount], is_it: impl Fn(&Mount) -> bool) -> Option<&'a Mount> {
+pub(super) fn from(mounts: &[Mount], is_it: impl Fn(&Mount) -> bool) -> Option<&Mount> {
     mounts.iter().filter(|mount| is_it(mount) && !is_covered(mounts, mount)).min_by_key(|mount| mount.is_fuse())
 }
 

@@ -2,6 +2,9 @@
 
 use super::support::{Fuse, Minder, process_exists, stays, wait_for, wait_until};
 use super::{SOON, is_root};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// Two services ask for the same mount; one for the root, one for a file.
@@ -164,7 +167,7 @@ fn what_is_unmounted_is_missing_and_comes_back() {
     let minder = started(&fuse);
     let point = fuse.point();
     let run = |program: &str, arguments: &[&str]| {
-        let mut command = std::process::Command::new(program);
+        let mut command = Command::new(program);
         assert!(command.args(arguments).arg(&point).status().unwrap().success());
     };
     // What covers it is what is seen there.
@@ -184,4 +187,91 @@ fn what_is_unmounted_is_missing_and_comes_back() {
     run("mount", &["-t", "tmpfs", "-o", "size=1M", "minder-test"]);
     minder.wait_status("share", "ok", SOON);
     run("umount", &[]);
+}
+
+/// A disk in a file.
+struct Disk {
+    device: String,
+    point: PathBuf,
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl Disk {
+    /// Made in this directory, and mounted below it.
+    fn new(dir: &Path) -> Disk {
+        let (file, point) = (dir.join("disk"), dir.join("mnt"));
+        std::fs::File::create(&file).unwrap().set_len(32 << 20).unwrap();
+        std::fs::create_dir(&point).unwrap();
+        let device = run("losetup", &["--find", "--show", file.to_str().unwrap()]);
+        let disk = Disk { device, point };
+        run("mkfs.ext4", &["-q", "-N", "100", &disk.device]);
+        run("mount", &[&disk.device, disk.point.to_str().unwrap()]);
+        disk
+    }
+    fn write(&self, megabytes: usize) {
+        std::fs::File::create(self.point.join("file"))
+            .and_then(|mut file| file.write_all(&vec![1; megabytes << 20]).and_then(|()| file.sync_all()))
+            .unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.point).status();
+        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
+    }
+}
+
+#[test]
+fn a_disk_is_asked_by_its_device_and_what_goes_to_it_is_measured() {
+    if !is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::new(dir.path());
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&disk.device, &link).unwrap();
+    let mut minder = Minder::new();
+    minder.write(&format!(
+        r#"
+services:
+  disk:
+    checks:
+      - filesystem: {device}
+        every: 500ms
+        keep: [write]
+    rules:
+      - filesystem.readonly -> notify
+      - {{ name: full, when: filesystem.used > 50%, severity: critical, then: [notify] }}
+  other:
+    checks:
+      - filesystem: {link}
+        every: 500ms
+"#,
+        device = disk.device,
+        link = link.display(),
+    ));
+    minder.start();
+    minder.wait_status("disk", "ok", SOON);
+    // Links are followed in /dev only: elsewhere they are places, and nothing is mounted at this one.
+    minder.wait_status("other", "warning", SOON);
+    let metric = |name: &str| {
+        let service = minder.service("disk").unwrap();
+        let metrics = service["checks"][0]["metrics"].as_array().unwrap().clone();
+        metrics.iter().find(|metric| metric["name"] == name).and_then(|metric| metric["value"].as_f64())
+    };
+    assert!(metric("inodes") > Some(10.0));
+    wait_until("there is a rate", SOON, || metric("write").is_some());
+    disk.write(20);
+    wait_until("what was written is seen", SOON, || metric("write") > Some(1e6));
+    minder.wait_status("disk", "critical", SOON);
+    disk.write(1);
+    minder.wait_status("disk", "ok", SOON);
+    run("mount", &["-o", "remount,ro", disk.point.to_str().unwrap()]);
+    minder.wait_status("disk", "warning", SOON);
 }
