@@ -199,8 +199,11 @@ impl<'de> serde::Deserialize<'de> for Pattern {
                 write!(f, "a regular expression")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Pattern, E> {
+                // Who writes `*.gz` thinks of a shell.
+                let shell =
+                    if text.starts_with('*') { "; it is no pattern of a shell: `.*` stands for anything" } else { "" };
                 Pattern::new(text)
-                    .map_err(|e| E::custom(format!("bad regular expression: {}", last_line(&e.to_string()))))
+                    .map_err(|e| E::custom(format!("bad regular expression: {}{shell}", last_line(&e.to_string()))))
             }
         }
         deserializer.deserialize_str(Visitor)
