@@ -9,12 +9,13 @@ use crate::sys::deadline::Deadline;
 use crate::sys::run::open_null;
 use crate::sys::{pidfd, proc, reap};
 use rustix::process::{Pid, test_kill_process_group};
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long what a dead daemon has left behind has to end by itself, and then to be gone.
@@ -38,7 +39,7 @@ impl Shared {
         control: &CommandControl,
         after: Option<Aim>,
     ) -> Option<Report> {
-        let leftovers = after.map_or(0, |dead| end_leftovers(&dead));
+        let leftovers = after.map_or(0, |dead| end_leftovers(&dead)) + self.end_unproven(service);
         match &control.start {
             Some(run) => self.launch(id, service, control, run, leftovers),
             None => Some(Report::Failed { why: "this control has no `start`".into() }),
@@ -84,10 +85,16 @@ impl Shared {
             Ok(child) => child,
             Err(why) => return Some(Report::Failed { why: why.into() }),
         };
-        let process = Some(Identity { pid: child.pid, start: child.start });
-        self.report(id, Report::Launched { process, leftovers });
-        let (shared, deadline) = (self.clone(), run.timeout.0);
+        let launched = Identity { pid: child.pid, start: child.start };
+        self.launched().insert(service.to_owned(), launched);
+        self.report(id, Report::Launched { process: Some(launched), leftovers });
+        let (shared, deadline, service) = (self.clone(), run.timeout.0, service.to_owned());
         reap::adopt(child, move |status| {
+            let mut still = shared.launched();
+            if still.get(&service) == Some(&launched) {
+                still.remove(&service);
+            }
+            drop(still);
             if shared.clock.now().mono - began > deadline {
                 return;
             }
@@ -98,6 +105,21 @@ impl Shared {
             });
         });
         None
+    }
+
+    /// Ends what an earlier start has launched and what still runs though no daemon was seen to come of it: a start that hangs,
+    /// or a daemon that is looked for in the wrong place. A second one beside it would be one too many.
+    fn end_unproven(&self, service: &str) -> u32 {
+        let Some(launched) = self.launched().remove(service) else { return 0 };
+        // Its session is of our making, and so is its group.
+        let Some(group) = i32::try_from(launched.pid).ok().and_then(Pid::from_raw) else { return 0 };
+        let mut found = proc::in_group(group).unwrap_or_default();
+        found.retain(|stat| stat.start >= launched.start);
+        end_all(found.into_iter().filter_map(|stat| pidfd::open(stat.pid, stat.start).ok().flatten()).collect())
+    }
+
+    fn launched(&self) -> MutexGuard<'_, HashMap<String, Identity>> {
+        self.launched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops it, and waits until its process has ended.
@@ -190,6 +212,11 @@ fn end_leftovers(aim: &Aim) -> u32 {
             signal::open_left(&left).ok()
         })
         .collect();
+    end_all(open)
+}
+
+/// Ends these, and says how many there were.
+fn end_all(open: Vec<OwnedFd>) -> u32 {
     for (signal, wait) in LEFTOVERS {
         for process in &open {
             let _ = pidfd::signal(process, signal.0);

@@ -7,11 +7,12 @@ mod runit;
 mod signal;
 
 use crate::model::controls::ControlSpec;
-use crate::model::{Act, ActId, Clock, Found, Input, Kind, Question, Report, Sample};
+use crate::model::{Act, ActId, Clock, Found, Identity, Input, Kind, Question, Report, Sample};
 use crate::sys::users::User;
 use pool::Pool;
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -34,13 +35,23 @@ struct Shared {
     us: User,
     acts: Pool,
     questions: Pool,
+    /// For each service, what its `command` control has launched last, as long as that runs.
+    launched: Mutex<HashMap<String, Identity>>,
 }
 
 impl Controls {
     /// `output_dir` is where daemons started by `command` controls write what they have to say: `SERVICE.log`.
     pub fn new(inputs: UnboundedSender<Input>, clock: Arc<dyn Clock>, output_dir: PathBuf) -> Controls {
         let (acts, questions) = (Pool::new("act", MOST_ACTS), Pool::new("control", MOST_QUESTIONS));
-        let shared = Arc::new(Shared { inputs, clock, output_dir, us: User::current(), acts, questions });
+        let shared = Arc::new(Shared {
+            inputs,
+            clock,
+            output_dir,
+            us: User::current(),
+            acts,
+            questions,
+            launched: Mutex::default(),
+        });
         keep_outputs_short(&shared);
         Controls(shared)
     }

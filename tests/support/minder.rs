@@ -171,6 +171,12 @@ impl Minder {
         self.ok(&["history"])
     }
 
+    /// What a command prints, however it ends.
+    pub fn any(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
     /// A page, with its head, as a browser would ask for it.
     pub fn page(&self, path: &str) -> String {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
