@@ -3,7 +3,7 @@
 use super::directory::private;
 use crate::model::Wall;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,6 +197,29 @@ pub(super) fn open_for_rescue(path: &Path) -> rusqlite::Result<Connection> {
     connection
         .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     Ok(connection)
+}
+
+/// The same for a disk that can only be read: what stands in the log can be read only once it is written, so both are copied
+/// to memory first. The copy is private, and gone when the connection is made.
+pub(super) fn open_copy_for_rescue(path: &Path, now: Wall) -> Result<Connection, Failure> {
+    let directory = PathBuf::from(format!("/dev/shm/minder-{}-{}", std::process::id(), now.0));
+    std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
+    let copied = || -> Result<Connection, Failure> {
+        let copy = directory.join("copy.db");
+        for end in ["", "-wal"] {
+            match std::fs::copy(format!("{}{end}", path.display()), format!("{}{end}", copy.display())) {
+                Err(e) if end.is_empty() || e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+                _ => {}
+            }
+        }
+        let connection = open_for_rescue(&copy)?;
+        // Opened by a first look; its files may go then.
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?;
+        Ok(connection)
+    };
+    let connection = copied();
+    let _ = std::fs::remove_dir_all(&directory);
+    connection
 }
 
 /// A connection that cannot write, for queries.

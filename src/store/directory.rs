@@ -16,7 +16,12 @@ pub(super) fn claim(path: &Path) -> Result<File, OpenError> {
     if found.mode() & 0o022 != 0 || (owner != us && owner != 0) {
         return Err(OpenError::Exposed { path: path.to_owned(), mode: found.mode() & 0o7777, owner });
     }
-    let mut lock = private(&path.join("lock")).map_err(failed)?;
+    let mut lock = match private(&path.join("lock")) {
+        // A disk that has gone read-only still keeps a second minder out.
+        Err(e) if e.kind() == std::io::ErrorKind::ReadOnlyFilesystem => File::open(path.join("lock")),
+        opened => opened,
+    }
+    .map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

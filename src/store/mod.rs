@@ -282,6 +282,7 @@ fn open_state(database: &mut Database, boot_id: &str, now: Wall) -> Result<state
             database.close();
             let rescued = database::open_for_rescue(&path).map_err(Failure::from);
             let rescued = rescued.and_then(|connection| state::load(&connection, boot_id, now));
+            let rescued = rescued.or_else(|_| state::load(&database::open_copy_for_rescue(&path, now)?, boot_id, now));
             let mut found = rescued.map_err(|_| unusable(failure.to_string()))?;
             found.notes.push(format!("{} cannot be written: {failure}", path.display()));
             found

@@ -6,6 +6,7 @@
 mod support;
 
 mod daemons;
+mod machine;
 mod pidfiles;
 
 use std::path::Path;

@@ -16,6 +16,8 @@ pub struct Minder {
     pub env: Vec<(&'static str, String)>,
     /// Where its page is, on 127.0.0.1.
     pub port: u16,
+    /// A program, with its arguments, that sets the daemon's surroundings up and then becomes it.
+    pub under: Vec<String>,
 }
 
 impl Minder {
@@ -23,7 +25,7 @@ impl Minder {
     pub fn new() -> Minder {
         let dir = tempfile::Builder::new().prefix("minder-test-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("rules")).unwrap();
-        Minder { dir, daemon: None, init: Init::start(), env: Vec::new(), port: free_port() }
+        Minder { dir, daemon: None, init: Init::start(), env: Vec::new(), port: free_port(), under: Vec::new() }
     }
 
     /// Its directory: for whatever else the test needs, and swept at the end.
@@ -62,7 +64,16 @@ impl Minder {
     pub fn daemon_command(&self) -> Command {
         let mut command = self.command(&["run"]);
         command.arg(self.rules()).arg("--state").arg(self.state()).arg("--socket").arg(self.socket());
-        command
+        let Some((program, arguments)) = self.under.split_first() else { return command };
+        let mut under = Command::new(program);
+        under.args(arguments).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => under.env(name, value),
+                None => under.env_remove(name),
+            };
+        }
+        under
     }
 
     /// Runs a command to its end.
