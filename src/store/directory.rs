@@ -5,6 +5,11 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
+
+/// How often, and how far apart, a lock is tried that another minder holds.
+const DYING_TRIES: u32 = 20;
+const DYING_PAUSE: Duration = Duration::from_millis(25);
 
 /// Creates the directory if it is not there, refuses it if others could write in it, and locks it. The lock lasts as long as
 /// the file is open, and no longer than the process.
@@ -22,7 +27,18 @@ pub(super) fn claim(path: &Path) -> Result<File, OpenError> {
         opened => opened,
     }
     .map_err(failed)?;
-    match lock.try_lock() {
+    // One that was killed a moment ago may not have given its files back yet.
+    let mut tries = 0;
+    let locked = loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if tries < DYING_TRIES => {
+                tries += 1;
+                std::thread::sleep(DYING_PAUSE);
+            }
+            locked => break locked,
+        }
+    };
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();

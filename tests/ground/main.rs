@@ -5,9 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crowd;
 mod daemons;
+mod killed;
 mod machine;
 mod pidfiles;
+mod words;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
