@@ -18,6 +18,7 @@ mod network;
 mod pidfile;
 mod pool;
 mod process;
+mod protocol;
 mod rate;
 mod select;
 #[cfg(test)]
@@ -121,7 +122,7 @@ impl Probes {
                     let asking = self.cgroups.ask(question.check, look);
                     self.spawn(question, asking);
                 }
-                Kind::Http(_) | Kind::Tcp(_) => self.ask_network(question),
+                Kind::Http(_) | Kind::Tcp(_) | Kind::Protocol(_) => self.ask_network(question),
                 Kind::Control(_) => {
                     self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
                 }
@@ -150,6 +151,7 @@ impl Probes {
             let sample = match &*question.kind {
                 Kind::Http(http) => net.http(http, question.wanted, question.timeout).await,
                 Kind::Tcp(tcp) => net.tcp(tcp, question.wanted, question.timeout).await,
+                Kind::Protocol(protocol) => net.protocol(protocol, question.wanted, question.timeout).await,
                 _ => return,
             };
             let _ = inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));

@@ -37,6 +37,19 @@ pub(super) enum Place<'a> {
     Host(&'a str, u16),
 }
 
+impl<'a> Place<'a> {
+    /// The name that TLS asks for, and that the certificate must be for.
+    pub(super) fn tls_name(&self, tls: &'a Tls) -> Result<&'a str, Trouble> {
+        match (&tls.name, self) {
+            (Some(name), _) => Ok(name),
+            (None, Place::Host(host, _)) => Ok(host),
+            // Only asked for, where the certificate need not be valid.
+            (None, Place::Unix(_)) if !tls.verify => Ok("localhost"),
+            (None, Place::Unix(_)) => Err(Trouble::ours("a unix socket has no name for TLS; set `tls.name`")),
+        }
+    }
+}
+
 /// How far a probe has come, and what it found on the way. It is kept outside of the future that asks, so that it
 /// outlives the deadline.
 pub(super) struct Progress {
@@ -81,6 +94,8 @@ pub(super) enum Stage {
     FirstByte,
     Body,
     Answer,
+    /// For what a protocol has next.
+    Waiting(&'static str),
 }
 
 impl Stage {
@@ -106,6 +121,7 @@ impl fmt::Display for Stage {
             Stage::FirstByte => "connected, waiting for the first byte",
             Stage::Body => "reading the body",
             Stage::Answer => "connected, waiting for the expected answer",
+            Stage::Waiting(what) => return write!(f, "connected, waiting for {what}"),
         })
     }
 }
@@ -137,30 +153,32 @@ impl Net {
         deadline: Mono,
         progress: &mut Progress,
     ) -> Result<Box<dyn Stream>, Trouble> {
-        let (host, port) = match place {
+        match place {
             Place::Unix(path) => {
                 progress.dns = Reading::Absent;
                 progress.stage = Stage::Connect;
                 let start = self.mono();
                 let stream = UnixStream::connect(path).await.map_err(|e| trouble(&e))?;
                 progress.connect = self.since(start);
-                return Ok(Box::new(stream));
+                Ok(Box::new(stream))
             }
-            Place::Host(host, port) => (host, *port),
-        };
-        let addresses = match Names::known(host) {
-            Some(addresses) => {
-                progress.dns = Reading::Absent;
-                addresses
+            Place::Host(host, port) => {
+                let addresses = self.addresses(host, progress).await?;
+                Ok(Box::new(self.connect_to_one_of(&addresses, *port, deadline, progress).await?))
             }
-            None => {
-                let start = self.mono();
-                let addresses = self.look_up(host, progress).await;
-                progress.dns = self.since(start);
-                addresses?
-            }
-        };
-        Ok(Box::new(self.connect_to_one_of(&addresses, port, deadline, progress).await?))
+        }
+    }
+
+    /// The addresses of a host; never none.
+    pub(super) async fn addresses(&self, host: &str, progress: &mut Progress) -> Result<Arc<[IpAddr]>, Trouble> {
+        if let Some(addresses) = Names::known(host) {
+            progress.dns = Reading::Absent;
+            return Ok(addresses);
+        }
+        let start = self.mono();
+        let addresses = self.look_up(host, progress).await;
+        progress.dns = self.since(start);
+        addresses
     }
 
     /// The addresses are tried in turn: each may take its share of the time that is left.

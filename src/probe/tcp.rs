@@ -76,18 +76,7 @@ impl Net {
         let mut stream = self.connect(&place, deadline, progress).await?;
         match &spec.tls.0 {
             None => progress.tls = Reading::Absent,
-            Some(tls) => {
-                let name = match (&tls.name, &place) {
-                    (Some(name), _) => name,
-                    (None, Place::Host(host, _)) => *host,
-                    // Only asked for, where the certificate need not be valid.
-                    (None, Place::Unix(_)) if !tls.verify => "localhost",
-                    (None, Place::Unix(_)) => {
-                        return Err(Trouble::ours("a unix socket has no name for TLS; set `tls.name`"));
-                    }
-                };
-                stream = self.secure(stream, tls, name, b"", progress).await?;
-            }
+            Some(tls) => stream = self.secure(stream, tls, place.tls_name(tls)?, b"", progress).await?,
         }
         if let Some(send) = &spec.send {
             progress.stage = Stage::Send;
@@ -129,7 +118,7 @@ async fn read(stream: &mut Box<dyn Stream>, came: &mut Vec<u8>) -> io::Result<us
 }
 
 /// `host:port`, `[::1]:port`
-fn host_and_port(address: &str) -> Option<(&str, u16)> {
+pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     Some((bare, port.parse().ok()?))
