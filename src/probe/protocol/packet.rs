@@ -136,10 +136,11 @@ impl Question {
 
 fn time(answer: &[u8]) -> Result<(), Trouble> {
     let (leap, stratum) = (answer[0] >> 6, answer[1]);
+    // Where a server would name its source it may say why it will not be asked: RATE, DENY.
+    let word = &answer[12..16];
     match stratum {
-        0 => {
-            let code = String::from_utf8_lossy(&answer[12..16]).replace('\0', "");
-            Err(Trouble::failed(format!("it does not want to be asked: {code}")))
+        0 if word.iter().all(u8::is_ascii_uppercase) => {
+            Err(Trouble::failed(format!("it does not want to be asked: {}", String::from_utf8_lossy(word))))
         }
         1..=15 if leap != 3 => Ok(()),
         _ => Err(Trouble::failed("its clock is not synchronised")),
