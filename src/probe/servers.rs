@@ -2,7 +2,7 @@
 
 use super::Net;
 use crate::daemon::RealClock;
-use crate::model::kinds::{Http, Tcp};
+use crate::model::kinds::{Http, Protocol, Tcp};
 use crate::model::{Kind, Metric, MetricSet, Reading, Sample};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::fmt::Write as _;
@@ -34,6 +34,13 @@ pub(super) fn http_of(yaml: &str, secret: &str) -> Http {
 pub(super) fn tcp_of(yaml: &str, secret: &str) -> Tcp {
     match kind("tcp", yaml, secret) {
         Kind::Tcp(tcp) => tcp,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn protocol_of(yaml: &str, secret: &str) -> Protocol {
+    match kind("protocol", yaml, secret) {
+        Kind::Protocol(protocol) => protocol,
         other => panic!("{other:?}"),
     }
 }
@@ -71,6 +78,9 @@ impl Seen {
     }
     pub(super) fn tcp(&self, metric: &str) -> &Reading {
         self.metric(Kind::metrics_of("tcp").unwrap(), metric)
+    }
+    pub(super) fn protocol(&self, metric: &str) -> &Reading {
+        self.metric(Kind::metrics_of("protocol").unwrap(), metric)
     }
     fn metric(&self, metrics: &[Metric], name: &str) -> &Reading {
         let id = metrics.iter().position(|metric| metric.name == name).unwrap();

@@ -64,7 +64,6 @@ fn amqp() {
     ask(&format!("{address}, user: nobody, password: {{ env: PASSWORD }}")).failed("it answered: ACCESS_REFUSED");
     ask(&format!("{address}, {login}, path: nothing")).failed("it answered: NOT_ALLOWED");
     assert!(ask(&address).well().version().is_some());
-    eprintln!("{}", server.log());
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Protocol {
         for (i, step) in self.steps.iter().enumerate() {
             if step.send.is_none() && step.expect.is_none() {
                 mistakes.push(
-                    Mistake::new(&["steps", &i.to_string()], "this step neither sends nor expects anything")
+                    Mistake::new(&["steps"], format!("step {} neither sends nor expects anything", i + 1))
                         .help("give it `send`, `expect` or both"),
                 );
             }

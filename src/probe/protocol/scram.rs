@@ -75,8 +75,7 @@ impl Scram {
 mod tests {
     use super::*;
 
-    /// A conversation between two implementations, recorded from PostgreSQL 15 and its psql: see the live tests for the
-    /// real one. The figures are those of RFC 7677, but for the name of the user, which goes into the signature.
+    /// The challenge of RFC 7677. Its proof is for a user that is named, and ours is not: PostgreSQL itself takes it in the live tests.
     #[tokio::test]
     async fn a_challenge_is_answered() {
         let scram =

@@ -198,10 +198,9 @@ impl Talk<'_> {
         let Some(mut stream) = self.stream.take().filter(|_| !self.goodbye.is_empty()) else { return };
         let parting = async {
             stream.write_all(&self.goodbye).await?;
-            stream.flush().await?;
-            let mut left = (&mut stream).take(MOST as u64);
-            tokio::io::copy(&mut left, &mut tokio::io::sink()).await?;
-            stream.shutdown().await
+            // Nothing more comes of us: some would wait for that before they close.
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream.take(MOST as u64), &mut tokio::io::sink()).await
         };
         let _ = tokio::time::timeout(left, parting).await;
     }
