@@ -32,7 +32,7 @@ use tempfile::TempDir;
 const PASSWORD: &str = "hunter22-tops3cret";
 
 /// Long enough for a server on a busy machine to start.
-const STARTED: Duration = Duration::from_secs(60);
+const STARTED: Duration = Duration::from_secs(100);
 
 /// What one question has found.
 #[derive(Debug)]
