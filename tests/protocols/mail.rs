@@ -83,7 +83,7 @@ fn imap_and_pop3() {
     let conf = format!(
         "base_dir = {at}/run\nstate_dir = {at}/state\nlog_path = {at}/mail.log\nprotocols = imap pop3\nlisten = 127.0.0.1\n\
          ssl = yes\nssl_cert = <{}\nssl_key = <{}\ndisable_plaintext_auth = no\nmail_location = maildir:{at}/mail\n\
-         first_valid_uid = 1\nfirst_valid_gid = 1\npassdb {{\n driver = static\n args = password={PASSWORD}\n}}\n\
+         first_valid_uid = 1\nfirst_valid_gid = 1\npassdb {{\n driver = passwd-file\n args = {at}/users\n}}\n\
          userdb {{\n driver = static\n args = uid=nobody gid=nogroup home={at}/mail\n}}\n{}{}",
         cert.display(),
         key.display(),
@@ -91,6 +91,7 @@ fn imap_and_pop3() {
         listeners("pop3", pop3, pop3s)
     );
     let conf = place.write("dovecot.conf", &conf);
+    place.write("users", &format!("somebody:{{PLAIN}}{PASSWORD}\n"));
     let mut command = Command::new("/usr/sbin/dovecot");
     let server = Server::start_until(place, command.arg("-F").arg("-c").arg(conf), |_| {
         ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
@@ -103,7 +104,7 @@ fn imap_and_pop3() {
         ask(&format!("name: {name}, address: '127.0.0.1:{plain}', {login}")).well();
         let seen = ask(&format!("name: {name}, address: '127.0.0.1:{tls}', {login}, {}", server.place.tls())).well();
         assert!(seen.reading("cert.expires").number().unwrap() > 0.0);
-        let other = "user: somebody, password: { file: /proc/sys/kernel/ostype }";
-        let _ = (other, refused);
+        let other = "user: nobody, password: { env: PASSWORD }";
+        ask(&format!("name: {name}, address: '127.0.0.1:{plain}', {other}")).failed(refused);
     }
 }
