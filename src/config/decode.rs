@@ -2,6 +2,7 @@
 //! way there, so that the offending part can be left out and the rest be read on.
 
 use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
+use super::keys::CUT_BY_COMMA;
 use super::tree::{Key, Node, Value};
 use crate::model::Secret;
 use serde::de::{self, DeserializeSeed, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
@@ -96,6 +97,9 @@ impl de::Error for Error {
 fn unknown_help<'a>(word: &str, allowed: &[&'a str]) -> (Option<&'a str>, String) {
     if allowed.contains(&"expect") && matches!(word, "status" | "json" | "match") {
         return (None, format!("what an answer must be stands under `expect`: `expect: {{ {word}: .. }}`"));
+    }
+    if word.contains(' ') {
+        return (None, CUT_BY_COMMA.to_owned());
     }
     let meant = nearest(word, allowed.iter().copied());
     let all = match allowed {

@@ -22,6 +22,13 @@ pub struct Place {
     pub end: usize,
 }
 
+impl Place {
+    /// Whether the other one lies within this one.
+    pub(super) fn holds(&self, other: Place) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+}
+
 /// A mistake in a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -198,7 +205,9 @@ fn places_by_file(diagnostic: &Diagnostic) -> Vec<(usize, Vec<Labelled>)> {
     let mut files: Vec<(usize, Vec<Labelled>)> = Vec::new();
     let related = diagnostic.related.iter().map(|(place, label)| (*place, Some(label.clone())));
     for (place, label) in diagnostic.at.map(|at| (at, diagnostic.label.clone())).into_iter().chain(related) {
-        match files.iter_mut().find(|(file, _)| *file == place.file) {
+        // What is far from the others is drawn by itself: the lines from one to the other would be too many.
+        let near = |other: Place| other.file == place.file && other.start.abs_diff(place.start) < DRAWN_WINDOW / 2;
+        match files.iter_mut().find(|(_, places)| places.first().is_some_and(|(first, _)| near(*first))) {
             Some((_, places)) => places.push((place, label)),
             None => files.push((place.file, vec![(place, label)])),
         }

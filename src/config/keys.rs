@@ -8,6 +8,8 @@ use super::tree::{Key, Node, Value};
 use crate::model::Mistake;
 use serde::de::DeserializeOwned;
 
+/// About a key that is the rest of a text.
+pub(super) const CUT_BY_COMMA: &str = "within `{ }` and `[ ]` a comma ends a text: put a text that holds one in quotes";
 /// The longest name of a service, check, rule or notifier.
 const NAME_LENGTH: usize = 64;
 
@@ -26,24 +28,28 @@ impl<'a> Builder<'a> {
     }
 
     /// The entries of a map; reported if it is none.
-    pub(super) fn map(&mut self, node: &'a Node, what: &str) -> Option<&'a [(Key, Node)]> {
+    pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
         if let Value::Map(entries) = &node.value {
             return Some(entries);
         }
         let message = format!("expected a map of the keys of {what}, found {}", node.describe());
-        self.found.push(Diagnostic::new(node.place, message));
+        let help = match &node.value {
+            Value::Seq(_) => "its keys have no dash before them",
+            _ => "write each key on a line of its own, indented deeper, with a colon and its value",
+        };
+        self.found.push(Diagnostic::new(node.place, message).help(help));
         None
     }
 
     /// Reports keys that are not among these.
-    pub(super) fn known_keys(
+    pub(super) fn known_keys<'n>(
         &mut self,
-        entries: impl IntoIterator<Item = &'a (Key, Node)>,
+        entries: impl IntoIterator<Item = &'n (Key, Node)>,
         what: &str,
         known: &[&str],
         later: &[&str],
     ) {
-        for (key, _) in entries.into_iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
+        for (key, node) in entries.into_iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
             if later.contains(&key.text.as_str()) {
                 let message = format!("`{}` comes with a later version of minder", key.text);
                 self.found.push(Diagnostic::new(key.place, message));
@@ -51,6 +57,10 @@ impl<'a> Builder<'a> {
             }
             let all = format!("the keys of {what} are {}", listed(known.iter().copied()));
             let help = match nearest(&key.text, known.iter().copied()) {
+                _ if node.is_empty() && key.text.contains(' ') => CUT_BY_COMMA.to_owned(),
+                None if key.text == "params" => {
+                    "parameters are declared in a template, and given under `with`".to_owned()
+                }
                 Some(meant) => format!("did you mean `{meant}`? ({all})"),
                 None => all,
             };

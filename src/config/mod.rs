@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  files ──source──▶ text ──tree──▶ nodes with places ──plan, service, rule──▶ Plan
+//!                                     │ template, expand: templates under services
 //!                                     │ decode: serde, for the keys of kinds, controls, notifiers
 //!                                     │ lexer, parser, resolve: conditions and actions
 //!                                     ▼
@@ -13,6 +14,7 @@
 
 mod decode;
 mod diagnostic;
+mod expand;
 pub mod explain;
 mod keys;
 mod lexer;
@@ -24,6 +26,7 @@ mod rule;
 mod service;
 mod source;
 mod syntax;
+mod template;
 #[cfg(test)]
 mod tests;
 mod trap;

@@ -105,6 +105,7 @@ impl<'a> Builder<'a> {
     /// Looks up what comes from the environment or a file. The place is that of `{ env: .. }` within the keys.
     pub(super) fn resolve_given(&mut self, keys: &Node, given: &mut Given) {
         let (key, name, value) = match given.source() {
+            _ if self.alone => return,
             Source::Literal => return,
             Source::Env(name) => {
                 let value = match self.sources.env.0.get(name) {

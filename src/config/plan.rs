@@ -1,7 +1,9 @@
 //! The whole plan: the top-level keys of every file, notifiers, secrets.
 
 use super::diagnostic::{Diagnostic, Place, nearest, quoted};
+use super::expand::Traced;
 use super::source::Sources;
+use super::template::Template;
 use super::tree::{Key, Node, Value};
 use crate::model::{Budget, ByteSize, Dashboard, HistoryLimits, Name, Notifier, Plan, Service, Span, Times};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,9 +11,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-const KEYS: &[&str] =
-    &["version", "include", "defaults", "mail", "notifiers", "services", "dashboard", "history", "boot_grace", "brake"];
-const LATER: &[&str] = &["templates"];
+const KEYS: &[&str] = &[
+    "version",
+    "include",
+    "defaults",
+    "mail",
+    "notifiers",
+    "templates",
+    "services",
+    "dashboard",
+    "history",
+    "boot_grace",
+    "brake",
+];
 const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
 const BOOT_GRACE: Duration = Duration::from_secs(60);
 const BRAKE: Times = Times { count: 10, within: Duration::from_secs(60) };
@@ -28,6 +40,11 @@ pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
         defaults: Defaults::default(),
         mail: Mails::None,
         incomplete: !sources.found.is_empty(),
+        templates: BTreeMap::new(),
+        bad_templates: BTreeSet::new(),
+        traced: BTreeMap::new(),
+        nodes_left: sources.nodes_left,
+        alone: false,
     };
     let plan = builder.plan();
     let mut found = builder.found;
@@ -86,6 +103,15 @@ pub(super) struct Builder<'a> {
     pub mail: Mails,
     /// A file could not be read: what is missing may stand in it, and is not reported.
     pub incomplete: bool,
+    pub templates: BTreeMap<&'a str, Template<'a>>,
+    /// The names of those that cannot be read at all, which has been reported.
+    pub bad_templates: BTreeSet<&'a str>,
+    /// The mistakes that were found in templates, by place and message.
+    pub traced: BTreeMap<(Place, String), Traced>,
+    /// So many more values may be made of templates.
+    pub nodes_left: usize,
+    /// What is read lacks a part that a service may add, or a template that could not be found.
+    pub alone: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -106,6 +132,7 @@ impl<'a> Builder<'a> {
         let history = self.single(&trees, "history").map(|(_, node)| self.history(node));
         let boot_grace = self.single(&trees, "boot_grace").and_then(|(key, node)| self.read::<Span>(key, node));
         let brake = self.single(&trees, "brake").and_then(|(key, node)| self.read::<Times>(key, node));
+        self.templates(&trees);
         let mut services: Vec<Arc<Service>> = Vec::new();
         let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
         for (key, node) in self.entries(&trees, "services", "a service") {
@@ -120,11 +147,15 @@ impl<'a> Builder<'a> {
                 break;
             }
         }
+        if self.found.len() <= ENOUGH {
+            self.unused_templates();
+        }
         if seen.is_empty() && self.found.is_empty() {
-            self.found.push(
-                Diagnostic::nowhere("there is no service in these rules")
-                    .help("add one under the top-level `services`"),
-            );
+            let help = match self.templates.is_empty() {
+                true => "add one under the top-level `services`",
+                false => "add one under the top-level `services` that uses a template: `use: NAME`",
+            };
+            self.found.push(Diagnostic::nowhere("there is no service in these rules").help(help));
         }
         Plan {
             files: sources.files.iter().map(|file| file.path.clone()).collect(),
@@ -171,7 +202,7 @@ impl<'a> Builder<'a> {
                 }
             },
         }
-        self.known_keys(entries, "a rule file", KEYS, LATER);
+        self.known_keys(entries, "a rule file", KEYS, &[]);
         true
     }
 
@@ -186,7 +217,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The entries of a map of names, of all files.
-    fn entries(&mut self, trees: &[&'a Node], name: &str, what: &str) -> Vec<&'a (Key, Node)> {
+    pub(super) fn entries(&mut self, trees: &[&'a Node], name: &str, what: &str) -> Vec<&'a (Key, Node)> {
         let mut all = Vec::new();
         for (key, node) in trees.iter().filter_map(|tree| tree.get(name)) {
             match &node.value {
@@ -208,7 +239,7 @@ impl<'a> Builder<'a> {
         all
     }
 
-    fn twice(&mut self, what: &str, key: &Key, first: Place) {
+    pub(super) fn twice(&mut self, what: &str, key: &Key, first: Place) {
         let message = format!("the {what} {} is defined twice", quoted(&key.text));
         self.found.push(Diagnostic::new(key.place, message).label("second").also(first, "first"));
     }

@@ -47,9 +47,9 @@ struct Judged {
     hold: Hold,
 }
 
-impl<'a> Builder<'a> {
+impl Builder<'_> {
     /// Reads a rule; nothing if there are mistakes in it, which are reported.
-    pub(super) fn rule(&mut self, node: &'a Node, around: &Around<'_>) -> Option<Drafted> {
+    pub(super) fn rule(&mut self, node: &Node, around: &Around<'_>) -> Option<Drafted> {
         match &node.value {
             Value::Scalar { .. } if !node.is_empty() => self.rule_line(node, around),
             Value::Map(entries) => match entries.iter().find(|(key, _)| looks_like_a_rule(&key.text)) {
@@ -78,7 +78,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn rule_line(&mut self, node: &'a Node, around: &Around<'_>) -> Option<Drafted> {
+    fn rule_line(&mut self, node: &Node, around: &Around<'_>) -> Option<Drafted> {
         let text = Text::new(node, self.source(node.place))?;
         let line = match syntax::rule(text.text) {
             Ok(line) => line,
@@ -98,7 +98,7 @@ impl<'a> Builder<'a> {
         Some(Drafted { rule: draft(when, None, None, actions, around), named: None })
     }
 
-    fn rule_map(&mut self, node: &'a Node, entries: &'a [(Key, Node)], around: &Around<'_>) -> Option<Drafted> {
+    fn rule_map(&mut self, node: &Node, entries: &[(Key, Node)], around: &Around<'_>) -> Option<Drafted> {
         let before = self.found.len();
         self.known_keys(entries, "a rule", KEYS, &[]);
         let name = node.get("name").and_then(|(_, node)| Some((self.name(node, "a rule")?, node.place)));
@@ -139,7 +139,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A condition and its hold from two keys.
-    fn judged(&mut self, node: &'a Node, when: &str, hold: &str, around: &Around<'_>) -> Option<Judged> {
+    fn judged(&mut self, node: &Node, when: &str, hold: &str, around: &Around<'_>) -> Option<Judged> {
         let hold = node.get(hold).map(|(_, node)| {
             let text = self.text(node, "how long or how often, such as `5m` or `3 of 5`")?;
             match syntax::hold(text.text) {
@@ -198,7 +198,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The list of actions; without one, the incident is told and that is all.
-    fn then(&mut self, node: &'a Node, rule: &str, around: &Around<'_>) -> Vec<Action> {
+    fn then(&mut self, node: &Node, rule: &str, around: &Around<'_>) -> Vec<Action> {
         let Some((key, list)) = node.get("then") else { return vec![Action::Notify(None)] };
         let Value::Seq(items) = &list.value else {
             let diagnostic =
@@ -217,7 +217,7 @@ impl<'a> Builder<'a> {
     }
 
     /// One action of a list: a text, or a map of one key.
-    fn element(&mut self, item: &'a Node, rule: &str, around: &Around<'_>) -> Option<Action> {
+    fn element(&mut self, item: &Node, rule: &str, around: &Around<'_>) -> Option<Action> {
         let Value::Map(entries) = &item.value else {
             let text = self.text(item, "an action such as `restart`")?;
             return match syntax::action(text.text) {

@@ -28,8 +28,10 @@ const KEYS: &[&str] = &[
     "settle",
     "restart",
     "log",
+    "use",
+    "with",
 ];
-const LATER: &[&str] = &["use", "with", "depends_on"];
+const LATER: &[&str] = &["depends_on"];
 const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
 /// Controls that are part of the design, and not of this version.
 const LATER_CONTROLS: &[&str] = &["s6", "daemontools", "systemd", "supervisord", "upstart", "sysv"];
@@ -48,9 +50,10 @@ struct ReadCheck {
     check: Option<Check>,
 }
 
-impl<'a> Builder<'a> {
-    /// Reads a service; nothing if there are mistakes in it, which are reported.
-    pub(super) fn service(&mut self, key: &'a Key, node: &'a Node) -> Option<Service> {
+impl Builder<'_> {
+    /// Reads a service whose template, if it uses one, has been put in; nothing if there are mistakes in it, which are
+    /// reported.
+    pub(super) fn body(&mut self, key: &Key, node: &Node) -> Option<Service> {
         let before = self.found.len();
         let entries = self.map(node, "a service")?;
         let (of_checks, entries): (Vec<_>, Vec<_>) =
@@ -71,7 +74,11 @@ impl<'a> Builder<'a> {
             let diagnostic = Diagnostic::new(key.place, "nothing is asked of this service: it has no `checks`");
             self.found.push(diagnostic.help("add, for example, `checks: [{ process: { pidfile: /run/NAME.pid } }]`"));
         }
-        let asked: Vec<Asked> = checks.iter_mut().map(|read| std::mem::replace(&mut read.asked, nobody())).collect();
+        let mut asked: Vec<Asked> =
+            checks.iter_mut().map(|read| std::mem::replace(&mut read.asked, nobody())).collect();
+        if self.alone {
+            asked.push(nobody());
+        }
         let is_process = |asked: &Asked| asked.kind.is_none_or(|(kind, _)| kind == "process");
         let around = Around {
             service: &key.text,
@@ -79,7 +86,8 @@ impl<'a> Builder<'a> {
             has_process: supervised || asked.iter().any(is_process),
             control: control
                 .as_ref()
-                .map(|(place, spec)| Can { start: spec.as_ref().is_none_or(ControlSpec::can_start), place: *place }),
+                .map(|(place, spec)| Can { start: spec.as_ref().is_none_or(ControlSpec::can_start), place: *place })
+                .or(self.alone.then_some(Can { start: true, place: key.place })),
         };
         let asks_for_process =
             |read: &&ReadCheck| read.check.as_ref().is_some_and(|check| check.kind.is_of_the_process());
@@ -137,7 +145,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn control(&mut self, key: &'a Key, node: &'a Node) -> Option<ControlSpec> {
+    fn control(&mut self, key: &Key, node: &Node) -> Option<ControlSpec> {
         let names = || ControlSpec::NAMES.iter().map(|(name, _)| *name);
         let entries = match &node.value {
             Value::Map(entries) => entries.as_slice(),
@@ -185,7 +193,7 @@ impl<'a> Builder<'a> {
         Some(spec)
     }
 
-    fn checks(&mut self, node: &'a Node) -> Vec<ReadCheck> {
+    fn checks(&mut self, node: &Node) -> Vec<ReadCheck> {
         let Some(items) = self.list(node, "checks", "begin each check with a dash: `- process: { .. }`") else {
             return Vec::new();
         };
@@ -205,7 +213,7 @@ impl<'a> Builder<'a> {
         checks
     }
 
-    fn check(&mut self, item: &'a Node) -> ReadCheck {
+    fn check(&mut self, item: &Node) -> ReadCheck {
         let before = self.found.len();
         let bad = |place| ReadCheck { asked: nobody(), place, check: None };
         let kinds = || Kind::NAMES.iter().map(|(name, _)| *name);
@@ -342,7 +350,7 @@ impl<'a> Builder<'a> {
         keep
     }
 
-    fn rules(&mut self, node: &'a Node, around: &Around<'_>) -> Vec<Rule> {
+    fn rules(&mut self, node: &Node, around: &Around<'_>) -> Vec<Rule> {
         let help = "begin each rule with a dash: `- process.down -> restart`";
         let Some(items) = self.list(node, "rules", help) else { return Vec::new() };
         let drafts: Vec<Drafted> = items.iter().filter_map(|item| self.rule(item, around)).collect();
@@ -368,7 +376,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The elements of a list under a key; reported if it is none.
-    fn list(&mut self, node: &'a Node, name: &str, help: &str) -> Option<&'a [Node]> {
+    fn list<'n>(&mut self, node: &'n Node, name: &str, help: &str) -> Option<&'n [Node]> {
         let (_, list) = node.get(name)?;
         match &list.value {
             Value::Seq(items) if items.len() <= MOST => Some(items),

@@ -85,7 +85,7 @@ pub struct Sources {
     pub env: Env,
     pub(super) found: Vec<Diagnostic>,
     /// How many values may still be made of what is read.
-    nodes_left: usize,
+    pub(super) nodes_left: usize,
 }
 
 impl Sources {

@@ -1,5 +1,7 @@
 //! The reader as a whole: what a good plan becomes, and that no text can break it.
 
+mod templates;
+
 use super::{Env, Sources, explain, parse, read, render};
 use crate::model::controls::ControlSpec;
 use crate::model::{

@@ -60,11 +60,21 @@ pub(super) fn scan_error(text: &str, at: Place, info: &str, open: Option<usize>)
         return Diagnostic::new(at, message)
             .help("in single quotes a backslash is a backslash, which regular expressions want");
     }
+    let flow = open.filter(|start| text[*start..].starts_with(['[', '{']));
+    if let Some(start) = flow
+        && let Some(sign) = text[start..at.end].rfind("${").map(|i| start + i)
+        && !text[sign..at.end].contains('\n')
+    {
+        let end = text[sign..].find(['}', '\n']).map_or(at.end, |i| sign + i + 1).max(sign + 2);
+        let diagnostic =
+            Diagnostic::new(Place { start: sign, end, ..at }, "YAML takes this brace for the start of a map");
+        return diagnostic.help("within `{ }` and `[ ]`, put a text with `${..}` in it in double quotes");
+    }
     let here = trap_at(Diagnostic::new(at, message.clone()), text);
     if !here.help.is_empty() {
         return here;
     }
-    if let Some(start) = open.filter(|start| text[*start..].starts_with(['[', '{'])) {
+    if let Some(start) = flow {
         return here.also(Place { start, end: start + 1, ..at }, "this is open");
     }
     let start = above_start + (above[above_start..].len() - above[above_start..].trim_start().len());

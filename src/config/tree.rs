@@ -159,8 +159,9 @@ impl Builder<'_> {
                     let place = self.trimmed(span);
                     let node = Node { value: Value::Scalar { text: text.into_owned(), plain }, place };
                     if anchor != 0 {
-                        self.count(1, span)?;
-                        self.anchors.insert(anchor, (node.clone(), 1));
+                        let size = size(&node);
+                        self.count(size, span)?;
+                        self.anchors.insert(anchor, (node.clone(), size));
                     }
                     self.add(node, span, false)?;
                 }
@@ -263,7 +264,8 @@ impl Builder<'_> {
             None => {
                 let message =
                     format!("more than {NODES} values, those of other files and those that aliases repeat included");
-                return Err(Box::new(Diagnostic::new(self.place(span), message)));
+                let diagnostic = Diagnostic::new(self.place(span), message);
+                return Err(Box::new(diagnostic.help("a long text that an alias repeats counts as several")));
             }
         }
         Ok(())
@@ -310,11 +312,16 @@ impl Builder<'_> {
     }
 }
 
+/// How many values a text counts for, where it is repeated: a long one costs more.
+pub(super) fn weight(text: &str) -> usize {
+    1 + text.len() / 64
+}
+
 fn size(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::Scalar { .. } => 0,
-        Value::Seq(items) => items.iter().map(size).sum(),
-        Value::Map(entries) => entries.iter().map(|(_, node)| size(node)).sum(),
+    match &node.value {
+        Value::Scalar { text, .. } => weight(text),
+        Value::Seq(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Map(entries) => 1 + entries.iter().map(|(key, node)| size(node) + key.text.len() / 64).sum::<usize>(),
     }
 }
 
