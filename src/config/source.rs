@@ -93,8 +93,7 @@ impl Sources {
         Sources { files: Vec::new(), env: env.clone(), found: Vec::new(), nodes_left: tree::NODES }
     }
 
-    /// One text as a file of this name.
-    #[cfg(test)]
+    /// One text as a file of this name, which is not looked at; nothing is included.
     pub fn from_text(name: &str, text: &str, env: &Env) -> Sources {
         let mut sources = Sources::new(env);
         sources.add(PathBuf::from(name), text.to_owned());
