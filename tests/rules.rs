@@ -35,12 +35,17 @@ fn sorted(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-#[test]
-fn every_mistake_is_explained() {
+fn beside_the_cases() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("rules");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    settings
+}
+
+#[test]
+fn every_mistake_is_explained() {
+    let settings = beside_the_cases();
     let mut cases = 0;
     for case in sorted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules")) {
         if !case.is_dir() && case.extension().is_none_or(|e| e != "yaml") {
@@ -78,18 +83,157 @@ fn the_shipped_rules_are_good() {
     assert_eq!(examples, 5);
 }
 
+/// What no file of a repository can be: too large, not a text, or in the wrong hands.
 #[test]
-fn a_rule_file_that_others_may_write_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("a.yaml");
-    fs::write(&file, "version: 1\nservices: { a: { checks: [{ file: /a }] } }\n").unwrap();
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    assert!(config::load(&file, &env()).is_ok());
-    fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
-    let report = config::load(&file, &env()).unwrap_err().replace(&format!("{}/", dir.path().display()), "");
-    assert_eq!(
-        report,
-        "error: a.yaml cannot be trusted: a.yaml may be written by everybody (mode 0666)\n |\n \
-         = help: take the right away: chmod o-w a.yaml\n\n1 mistake\n"
-    );
+fn every_odd_file_is_explained() {
+    let good = "version: 1\nservices: { a: { checks: [{ file: /a }] } }\n";
+    let mode = |path: &Path, mode: u32| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let write = |path: &Path, content: &[u8]| {
+        fs::write(path, content).unwrap();
+        mode(path, 0o600);
+    };
+    let cases: &[(&str, &dyn Fn(&Path))] = &[
+        ("odd-writable", &|file| {
+            write(file, good.as_bytes());
+            mode(file, 0o666);
+        }),
+        ("odd-directory", &|file| {
+            write(file, good.as_bytes());
+            mode(file.parent().unwrap(), 0o777);
+        }),
+        ("odd-oversized", &|file| {
+            write(file, b"#");
+            fs::File::options().write(true).open(file).unwrap().set_len(100 << 20).unwrap();
+        }),
+        ("odd-bytes", &|file| write(file, b"version: 1\nservices: {} # caf\xe9\n")),
+        ("odd-brackets", &|file| write(file, "[".repeat(200_000).as_bytes())),
+        ("odd-link", &|file| std::os::unix::fs::symlink("nowhere.yaml", file).unwrap()),
+        ("odd-fifo", &|file| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, file, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        }),
+        ("odd-byte-order-mark", &|file| write(file, b"\xef\xbb\xbfversion: 1\r\nservises: {}\r\n")),
+    ];
+    for (name, make) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let rules = dir.path().join("rules");
+        fs::create_dir(&rules).unwrap();
+        mode(&rules, 0o700);
+        let file = rules.join("a.yaml");
+        make(&file);
+        let report = config::load(&file, &env()).map(drop).unwrap_err();
+        let report = report.replace(&format!("{}/", dir.path().display()), "");
+        beside_the_cases().bind(|| insta::assert_snapshot!(*name, report));
+    }
+}
+
+/// The mistakes that must be explained, each with its report in `tests/rules/` and words of it.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("unknown key", "unknown-key", "unknown key"),
+    ("wrong type", "wrong-type", "expected a text, found a map"),
+    ("missing required key", "missing-key", "the key `url` is missing"),
+    ("duplicate key", "duplicate-key", "stands here twice"),
+    ("duplicate name of a check", "duplicate-check", "two checks of this service are named"),
+    ("duplicate name of a rule", "duplicate-rule", "two rules of this service are named"),
+    ("duplicate name of a service", "duplicate-service", "twice"),
+    ("duplicate name in another file", "several-files", "the service `web` is defined twice"),
+    ("two kinds in one check", "two-kinds", "a check asks one thing"),
+    ("no kind", "no-kind", "does not say what to ask"),
+    ("unknown kind", "unknown-kind", "unknown key"),
+    ("unknown metric", "unknown-metric", "have no metric `memmory`"),
+    ("metric of another kind", "unknown-metric", "have no metric `latency`"),
+    ("missing check name in a metric", "missing-check-name", "does not say of which check"),
+    ("unknown check in a metric", "unknown-check", "has no check named"),
+    ("wrong unit", "units", "cannot be compared with `5s`"),
+    ("missing unit", "units", "has no unit"),
+    ("unknown unit", "units", "unknown unit"),
+    ("units of the further kinds", "further-kinds", "`ping.loss` is compared with a percentage"),
+    ("unlike types", "unlike-types", "is compared with `true` or `false`"),
+    ("bad duration", "bad-duration", "duration"),
+    ("bad regular expression", "bad-regex", "regular expression"),
+    ("bad regular expression in a rule", "bad-regex-in-rule", "bad regular expression"),
+    ("bad URL", "bad-address", "is not a URL"),
+    ("bad port", "bad-address", "is not a number from 1 to 65535"),
+    ("bad address", "bad-address", "does not name a host"),
+    ("bad mail address", "mail-address", "is not a mail address"),
+    ("relative path", "relative-path", "is not an absolute path"),
+    ("unknown notifier", "several-files", "there is no notifier named `opps`"),
+    ("unknown control", "bad-control", "there is no control"),
+    ("unknown template", "template-use", "there is no template named"),
+    ("duplicate name of a template", "template-include", "the template `redis` is defined twice"),
+    ("unknown parameter", "template-parameters", "has no parameter `prot`"),
+    ("missing parameter", "template-parameters", "of the template `web-app` is missing"),
+    ("unused parameter", "template-unused", "is declared, and used nowhere"),
+    ("parameter that is not declared", "template-parameters", "has no parameter `other`"),
+    ("value of a parameter", "template-mistake", "`${port}` is this here"),
+    ("mistake in a template in another file", "template-include", "used here, for service `cache`"),
+    ("unknown protocol", "further-kinds", "did you mean `redis`?"),
+    ("action that needs a control and has none", "no-control", "needs a `control`"),
+    ("action that its control cannot do", "cannot-start", "does not say how it is started"),
+    ("`=` for `==`", "syntax", "`=` has no meaning"),
+    ("`&&`", "syntax", "`&&` has no meaning"),
+    ("`||`", "syntax", "`||` has no meaning"),
+    ("missing arrow", "syntax", "there is no arrow before"),
+    ("unclosed parenthesis", "syntax", "this parenthesis is not closed"),
+    ("unclosed quote", "syntax", "this text has no end"),
+    ("unclosed bracket", "unclosed", "is not closed"),
+    ("unclosed brace", "unclosed-map", "is not closed"),
+    ("unset environment variable", "unset-variable", "is not set"),
+    ("unreadable secret", "unreadable-secret", "cannot read"),
+    ("include that matches nothing", "include", "matches no file"),
+    ("contradictory selectors", "selectors", "both say where to connect"),
+    ("selector that nothing has", "selectors", "can never be the name of a process"),
+    ("hold that can never be true", "bad-hold", "5 of 3 samples can never be bad"),
+    ("comparison that can never be true", "never-true", "can never be true"),
+    ("comparisons that can never be true together", "never-together", "can never be true together"),
+    ("a later language version", "later-version", "version 2"),
+    ("tab", "tabs", "a tab in the indentation"),
+    ("list for a map", "list-for-map", "found a list"),
+    ("map for a list", "map-for-list", "found a map"),
+    ("text for a map", "service-is-text", "expected a map"),
+    ("YAML: ` #`", "trap-comment", "begins a comment"),
+    ("YAML: `: ` in a rule", "trap-colon", "single quotes"),
+    ("YAML: a rule that is a map", "trap-colon-map", "YAML takes this for a map"),
+    ("YAML: `!`", "trap-bang", "single quotes"),
+    ("YAML: `>`", "trap-fold", "single quotes"),
+    ("YAML: `|`", "trap-bar", "single quotes"),
+    ("YAML: `[`", "trap-bracket", "single quotes"),
+    ("YAML: `{`", "trap-brace", "single quotes"),
+    ("YAML: `*`", "trap-star", "single quotes"),
+    ("YAML: `&`", "trap-amp", "single quotes"),
+    ("YAML: `%`", "trap-percent", "single quotes"),
+    ("YAML: `@`", "trap-at", "single quotes"),
+    ("YAML: `\"`", "trap-quote", "quotes"),
+    ("YAML: `${..}` within braces", "template-flow", "double quotes"),
+    ("YAML: a comma within braces", "comma-in-flow", "a comma ends a text"),
+    ("YAML: `yes` and `no`", "yaml-values", "write `false`"),
+    ("YAML: `017`", "yaml-values", "write `17`"),
+    ("YAML: `1_000`", "yaml-values", "write `1000`"),
+    ("YAML: `.5`", "yaml-values", "found `.5`"),
+    ("YAML: an empty value", "yaml-values", "found nothing"),
+    ("YAML: `<<`", "merge", "merging maps"),
+    ("YAML: a tag", "tag", "a YAML tag"),
+    ("YAML: several documents", "documents", "a second document"),
+    ("YAML: an empty file", "empty", "this file is empty"),
+    ("YAML: a byte order mark and carriage returns", "odd-byte-order-mark", "services"),
+    ("bomb of aliases", "bomb", "more than 500000 values"),
+    ("bomb of depth", "deep", "nested"),
+    ("200,000 open brackets", "odd-brackets", "nested"),
+    ("oversized file", "odd-oversized", "is larger than 1 MiB"),
+    ("not UTF-8", "odd-bytes", "is not UTF-8"),
+    ("bad permissions of a file", "odd-writable", "may be written by everybody"),
+    ("bad permissions of a directory", "odd-directory", "cannot be trusted"),
+    ("several mistakes in several files", "several-files", "9 mistakes"),
+];
+
+#[test]
+fn every_mistake_of_the_list_has_its_report() {
+    let missing: Vec<_> = MISTAKES
+        .iter()
+        .filter(|(_, case, words)| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rules/{case}.snap"));
+            !fs::read_to_string(path).is_ok_and(|report| report.contains(words))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no report says so: {missing:#?}");
 }

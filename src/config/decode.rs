@@ -155,6 +155,9 @@ fn diagnostic(error: &Error, whole: Place) -> Diagnostic {
     let mut diagnostic = Diagnostic::new(at, error.to_string());
     diagnostic.conceal = matches!(&error.what, What::Other(message) if message == Secret::NOT_HERE);
     diagnostic.help.extend(error.help.clone());
+    if let What::Missing(key) = &error.what {
+        diagnostic.help.push(format!("add `{key}: ..` to the keys that stand here"));
+    }
     diagnostic
 }
 
@@ -183,7 +186,17 @@ pub(super) struct Reader<'a>(pub &'a Node);
 
 impl<'a> Reader<'a> {
     fn wrong(&self, expected: impl fmt::Display) -> Error {
-        Error::other(format!("expected {expected}, found {}", self.0.describe())).or_at(self.0.place)
+        let error = Error::other(format!("expected {expected}, found {}", self.0.describe())).or_at(self.0.place);
+        match &self.0.value {
+            Value::Seq(items) if items.len() == 1 => match items[0].text() {
+                Some(text) => {
+                    error.help(format!("if this is all, write it without a bracket or dash: {}", quoted(text)))
+                }
+                None => error,
+            },
+            _ if self.0.is_empty() => error.help("write its value, or leave the key out"),
+            _ => error,
+        }
     }
 
     fn unexpected(&self, visitor: &dyn Expected) -> Error {
@@ -201,15 +214,29 @@ impl<'a> Reader<'a> {
 
     fn number<'de, V: Visitor<'de>>(self, most: u64, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
-            Value::Scalar { text, plain: true } if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-                match text.parse::<u64>() {
-                    Ok(number) if number <= most => visitor.visit_u64(number).map_err(|e: Error| e.or_at(self.0.place)),
-                    _ => Err(self.wrong(format!("a whole number from 0 to {most}"))),
-                }
+            // Some readers of YAML take this for an octal number, and others do not.
+            Value::Scalar { text, plain: true } if text.len() > 1 && text.starts_with('0') && digits(text) => {
+                let bare = text.trim_start_matches('0');
+                let bare = if bare.is_empty() { "0" } else { bare };
+                Err(self.wrong("a whole number without a zero before it").help(format!("write `{bare}`")))
+            }
+            Value::Scalar { text, plain: true } if !text.is_empty() && digits(text) => match text.parse::<u64>() {
+                Ok(number) if number <= most => visitor.visit_u64(number).map_err(|e: Error| e.or_at(self.0.place)),
+                _ => Err(self.wrong(format!("a whole number from 0 to {most}"))),
+            },
+            Value::Scalar { text, plain: false } if !text.is_empty() && digits(text) => {
+                Err(self.wrong("a whole number, which has no quotes").help(format!("write `{text}`")))
+            }
+            Value::Scalar { text, plain: true } if text.contains('_') && digits(&text.replace('_', "")) => {
+                Err(self.wrong("a whole number").help(format!("write `{}`", text.replace('_', ""))))
             }
             _ => Err(self.wrong("a whole number")),
         }
     }
+}
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl<'de> Deserializer<'de> for Reader<'_> {
@@ -297,8 +324,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         match &self.0.value {
             Value::Seq(items) => self.items(items, visitor),
             _ => {
-                let help = self.0.text().map(|text| format!("write it as a list: `[{text}]`"));
-                Err(Error { help, ..self.unexpected(&visitor) })
+                let error = self.unexpected(&visitor);
+                Err(match self.0.text() {
+                    Some(text) => error.help(format!("write it as a list: `[{text}]`")),
+                    None => error,
+                })
             }
         }
     }
@@ -306,7 +336,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
             Value::Map(entries) => self.entries(entries, visitor),
-            _ => Err(self.unexpected(&visitor)),
+            _ => Err(self.unexpected(&visitor).help("write `NAME: VALUE` pairs, such as `{ a: b }`")),
         }
     }
 
@@ -321,7 +351,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             _ if fields.is_empty() && self.0.is_empty() => self.entries(&[], visitor),
             _ if fields.is_empty() => Err(self.wrong("nothing, or `{}`")),
             _ => {
-                let help = format!("the keys are {}", listed(fields.iter().copied()));
+                let help = match &self.0.value {
+                    Value::Seq(_) if fields.contains(&"command") => "write `{ command: [..] }`".to_owned(),
+                    _ => format!("the keys are {}", listed(fields.iter().copied())),
+                };
                 Err(self.wrong("a map").help(help))
             }
         }

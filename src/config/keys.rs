@@ -34,7 +34,7 @@ impl<'a> Builder<'a> {
         }
         let message = format!("expected a map of the keys of {what}, found {}", node.describe());
         let help = match &node.value {
-            Value::Seq(_) => "its keys have no dash before them",
+            Value::Seq(_) => "its keys have no dash before them; a list stands under one of them",
             _ => "write each key on a line of its own, indented deeper, with a colon and its value",
         };
         self.found.push(Diagnostic::new(node.place, message).help(help));

@@ -12,6 +12,7 @@
 //!
 //! Nothing stops at the first mistake: a part that cannot be read is left out, and the rest is read on.
 
+mod contradiction;
 mod decode;
 mod diagnostic;
 mod expand;

@@ -1,5 +1,6 @@
 //! Names to metrics, and values to limits of the right dimension. What can never be true, or never be false, is a mistake.
 
+use super::contradiction::contradiction;
 use super::diagnostic::{Diagnostic, Place, lines_around, listed, nearest, quoted};
 use super::lexer::{Wrong, in_quotes};
 use super::syntax::{At, Comparison, Expr, Term, Test, Value};
@@ -78,7 +79,9 @@ impl Resolver<'_> {
         match expr {
             Expr::And(parts) => {
                 let parts = self.each(parts)?;
-                self.contradiction(&parts, expr);
+                if let Some(message) = contradiction(&parts) {
+                    self.report(&range_of(expr), message, "did you mean `or`?".to_owned());
+                }
                 Some(Condition::And(parts))
             }
             Expr::Or(parts) => Some(Condition::Or(self.each(parts)?)),
@@ -107,7 +110,9 @@ impl Resolver<'_> {
             Term::Window(function, window) => {
                 if matches!(metric.dimension, Dimension::Flag | Dimension::Text) {
                     let message = format!("`{name}` is no number: `{}` has no meaning for it", function.name());
-                    self.report(&comparison.range, message, None);
+                    let help = (metric.dimension == Dimension::Flag)
+                        .then(|| format!("to count samples, hold it: `{name} for 3 of 5`"));
+                    self.report(&comparison.range, message, help);
                     return None;
                 }
                 let written = format!("{}({name}, {})", function.name(), write_duration(window));
@@ -143,7 +148,12 @@ impl Resolver<'_> {
             }
             Test::Matches(_) if changed || metric.dimension != Dimension::Text => {
                 let message = format!("`{written}` is no text: `matches` has no meaning for it");
-                self.report(&comparison.range, message, None);
+                let help = match metric.dimension {
+                    _ if changed => "leave `matches` away".to_owned(),
+                    Dimension::Flag => format!("write `{written}`, or `not {written}`"),
+                    dimension => format!("compare it: `{written} > {}`", example(dimension)),
+                };
+                self.report(&comparison.range, message, help);
                 None
             }
             Test::Matches(pattern) => {
@@ -193,7 +203,12 @@ impl Resolver<'_> {
             }
             _ => {
                 let message = format!("`{name}` is compared with {}", expectation(metric));
-                self.report(&value.range, message, None);
+                let help = match (&value.it, metric.dimension) {
+                    (_, Dimension::Flag) => Some(format!("write `{name}`, or `not {name}`")),
+                    (Value::Quantity(shown, _), Dimension::Text) => Some(format!("did you mean `\"{shown}\"`?")),
+                    _ => None,
+                };
+                self.report(&value.range, message, help);
                 None
             }
         }
@@ -221,6 +236,7 @@ impl Resolver<'_> {
                 units.retain(|unit| !unit.ends_with("TB") && !unit.contains("iB") && !unit.ends_with('w'));
                 format!("did you mean {}?", listed(units.iter().map(String::as_str)).replace(" and ", " or "))
             }
+            Dimension::Bytes if metric.dimension == Dimension::ByteRate => format!("did you mean `{shown}/s`?"),
             Dimension::Percent => format!("`{name}` is no part of a whole: write {}", expectation(metric)),
             _ => format!("write {}", expectation(metric)),
         };
@@ -339,45 +355,6 @@ impl Resolver<'_> {
         };
         self.report(&range, format!("`{kind}` checks have no metric {}", quoted(metric)), help);
     }
-
-    /// `x > 5 and x < 3`
-    fn contradiction(&mut self, parts: &[Condition], expr: &Expr) {
-        let range = range_of(expr);
-        for (i, one) in parts.iter().enumerate() {
-            for other in &parts[i + 1..] {
-                if let (Condition::Is(a), Condition::Is(b)) = (one, other)
-                    && a.term == b.term
-                    && (excludes(&a.test, &b.test) || excludes(&b.test, &a.test))
-                {
-                    let message = format!("`{}` and `{}` can never be true together", a.text, b.text);
-                    self.report(&range, message, "did you mean `or`?".to_owned());
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Whether nothing can be above the first and below the second, or equal to two things.
-fn excludes(a: &model::Test, b: &model::Test) -> bool {
-    let (model::Test::Compare(first, low), model::Test::Compare(second, high)) = (a, b) else { return false };
-    let (low, high) = match (low, high) {
-        (Limit::Number(low), Limit::Number(high)) | (Limit::PercentOfWhole(low), Limit::PercentOfWhole(high)) => {
-            (low, high)
-        }
-        (low, high) => return *first == Op::Equal && *second == Op::Equal && same_kind(low, high) && low != high,
-    };
-    match (first, second) {
-        (Op::Greater, Op::Less | Op::LessOrEqual | Op::Equal) => low >= high,
-        (Op::GreaterOrEqual | Op::Equal, Op::Less) => low >= high,
-        (Op::GreaterOrEqual | Op::Equal, Op::LessOrEqual) | (Op::GreaterOrEqual, Op::Equal) => low > high,
-        (Op::Equal, Op::Equal) => low != high,
-        _ => false,
-    }
-}
-
-fn same_kind(a: &Limit, b: &Limit) -> bool {
-    std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
 fn range_of(expr: &Expr) -> Range<usize> {

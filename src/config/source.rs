@@ -195,14 +195,20 @@ fn rule_file(path: &Path) -> Result<String, Refused> {
         why => Refused { message: not_trusted(path, &why), help: Some(why.help()) },
     })?;
     let bytes = bounded(path, FILE_SIZE).map_err(|e| match e {
-        Unread::TooLarge => plain(format!("{name} is larger than {} MiB", FILE_SIZE >> 20)),
+        Unread::TooLarge => Refused {
+            message: format!("{name} is larger than {} MiB", FILE_SIZE >> 20),
+            help: Some("rules may be divided: every `.yaml` file of a directory is read".to_owned()),
+        },
         Unread::NoFile => plain(format!("{name} is not a regular file")),
         Unread::Failed(e) => plain(format!("cannot read {name}: {e}")),
     })?;
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        plain(format!("{name} is not UTF-8: the first byte that cannot be read is in line {line}"))
+        Refused {
+            message: format!("{name} is not UTF-8: the first byte that cannot be read is in line {line}"),
+            help: Some("save it as UTF-8".to_owned()),
+        }
     })
 }
 

@@ -75,6 +75,12 @@ pub(super) fn scan_error(text: &str, at: Place, info: &str, open: Option<usize>)
         return here;
     }
     if let Some(start) = flow {
+        let (what, close) = if text[start..].starts_with('[') { ("list", ']') } else { ("map", '}') };
+        let here = match info.contains("expected ','") || info.contains("indentation in flow") {
+            true => Diagnostic { message: format!("this {what} is not closed, or a comma is missing"), ..here }
+                .help(format!("put a `{close}` where it ends, and commas between what is in it")),
+            false => here,
+        };
         return here.also(Place { start, end: start + 1, ..at }, "this is open");
     }
     let start = above_start + (above[above_start..].len() - above[above_start..].trim_start().len());

@@ -72,7 +72,10 @@ pub(super) fn address_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
         );
     };
     if !port.parse::<u16>().is_ok_and(|p| p != 0) {
-        return Some(Mistake::new(at, format!("the port of {shown} is not a number from 1 to 65535")));
+        return Some(
+            Mistake::new(at, format!("the port of {shown} is not a number from 1 to 65535"))
+                .help("write `host:port`, such as `127.0.0.1:5432`"),
+        );
     }
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let good = match bare {

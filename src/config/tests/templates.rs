@@ -113,7 +113,7 @@ fn a_value_by_itself_is_a_number_where_one_is_wanted_and_never_more_than_a_text(
             .map_err(|found| found[0].message.clone())
     };
     assert!(redirects("3").unwrap().contains("redirects: 3"));
-    assert_eq!(redirects("'3'").unwrap_err(), "expected a whole number, found `3`");
+    assert_eq!(redirects("'3'").unwrap_err(), "expected a whole number, which has no quotes, found `3`");
     assert_eq!(redirects("\"3 }, timeout: {\"").unwrap_err(), "expected a whole number, found `3 }, timeout: {`");
 }
 

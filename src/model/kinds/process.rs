@@ -65,6 +65,14 @@ impl CheckKind for Process {
             if self.name.as_deref() == Some("") {
                 return vec![Mistake::new(&["name"], "the name is empty")];
             }
+            if let Some(name) = self.name.as_deref().filter(|name| name.contains('/')) {
+                let what = format!("`{}` can never be the name of a process: it has a slash", name.escape_debug());
+                let last = name.rsplit('/').next().unwrap_or_default().escape_debug();
+                return vec![Mistake::new(&["name"], what).help(match name.starts_with('/') {
+                    true => format!("write `exe: {}` for its program, or `name: {last}`", name.escape_debug()),
+                    false => format!("write `name: {last}`"),
+                })];
+            }
             return Vec::new();
         }
         vec![
