@@ -11,8 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn env() -> Env {
-    Env::from_file_text("CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\n")
-        .unwrap()
+    let text = "CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\nMAIL_PASSWORD=hunter2\n";
+    Env::from_file_text(text).unwrap()
 }
 
 /// Copies files and folders to where nobody else can write, which a clone need not be.
@@ -81,6 +81,22 @@ fn the_shipped_rules_are_good() {
         examples += 1;
     }
     assert_eq!(examples, 5);
+}
+
+/// Every example of the reference that is a whole file can be copied.
+#[test]
+fn the_examples_of_the_reference_are_good() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/README.md")).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let whole: Vec<&str> = blocks.filter(|block| block.starts_with("version: 1")).collect();
+    assert!(!whole.is_empty());
+    for example in whole {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        fs::write(&file, example).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        config::load(&file, &env()).unwrap_or_else(|report| panic!("{report}\n{example}"));
+    }
 }
 
 /// What no file of a repository can be: too large, not a text, or in the wrong hands.
