@@ -108,7 +108,8 @@ fn every_odd_file_is_explained() {
         fs::write(path, content).unwrap();
         mode(path, 0o600);
     };
-    let cases: &[(&str, &dyn Fn(&Path))] = &[
+    type Make<'a> = &'a dyn Fn(&Path);
+    let cases: &[(&str, Make<'_>)] = &[
         ("odd-writable", &|file| {
             write(file, good.as_bytes());
             mode(file, 0o666);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  files ──source──▶ text ──tree──▶ nodes with places ──plan, service, rule──▶ Plan
-//!                                     │ template, expand: templates under services
+//!                                     │ template, fill, expand: templates under services
 //!                                     │ decode: serde, for the keys of kinds, controls, notifiers
 //!                                     │ lexer, parser, resolve: conditions and actions
 //!                                     ▼
@@ -17,6 +17,7 @@ mod decode;
 mod diagnostic;
 mod expand;
 pub mod explain;
+mod fill;
 mod keys;
 mod lexer;
 mod notifier;

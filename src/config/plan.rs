@@ -45,6 +45,7 @@ pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
         traced: BTreeMap::new(),
         nodes_left: sources.nodes_left,
         alone: false,
+        vague: false,
     };
     let plan = builder.plan();
     let mut found = builder.found;
@@ -112,6 +113,8 @@ pub(super) struct Builder<'a> {
     pub nodes_left: usize,
     /// What is read lacks a part that a service may add, or a template that could not be found.
     pub alone: bool,
+    /// A parameter of what is read is missing: a check may have any name.
+    pub vague: bool,
 }
 
 impl<'a> Builder<'a> {

@@ -76,7 +76,7 @@ impl Builder<'_> {
         }
         let mut asked: Vec<Asked> =
             checks.iter_mut().map(|read| std::mem::replace(&mut read.asked, nobody())).collect();
-        if self.alone {
+        if self.alone || self.vague {
             asked.push(nobody());
         }
         let is_process = |asked: &Asked| asked.kind.is_none_or(|(kind, _)| kind == "process");
