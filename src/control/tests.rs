@@ -52,8 +52,12 @@ impl Bench {
     }
 
     fn start(&mut self, control: CommandControl, after: Option<Aim>) -> Daemon {
+        self.start_for("web", control, after)
+    }
+
+    fn start_for(&mut self, service: &str, control: CommandControl, after: Option<Aim>) -> Daemon {
         let control = ControlSpec::Command(control);
-        match self.act(Act::Start { service: "web".into(), control, after }) {
+        match self.act(Act::Start { service: service.into(), control, after }) {
             Report::Launched { process: Some(process), leftovers } => Daemon { process, leftovers },
             other => panic!("{other:?}"),
         }
@@ -191,8 +195,11 @@ fn leftovers_of_the_dead_are_ended_before_the_start() {
     assert!(lives(next.process.pid));
     // A living group of somebody else's, whose leader has the number of the dead.
     let other = Identity { start: next.process.start - 1, ..next.process };
-    assert_eq!(bench.start(shell("exec sleep 4711"), Some(aim(other))).leftovers, 0);
+    assert_eq!(bench.start_for("other", shell("exec sleep 4711"), Some(aim(other))).leftovers, 0);
     assert!(lives(next.process.pid));
+    // What an earlier start of the same service has left running is one too many.
+    assert_eq!(bench.start(shell("exec sleep 4711"), None).leftovers, 1);
+    assert!(!lives(next.process.pid));
 }
 
 #[test]
@@ -288,12 +295,12 @@ fn a_pidfile_of_others_chooses_nobody() {
     kill(leader.process.pid, Kill::KILL);
     assert!(matches!(bench.launched().0, Exit::Signal { number: 9, .. }));
     until("it is reaped", || proc::stat(leader.process.pid).is_err());
-    let one = bench.start(shell("exec sleep 4711"), Some(named.clone()));
+    let one = bench.start_for("one", shell("exec sleep 4711"), Some(named.clone()));
     assert_eq!(one.leftovers, 0);
     assert!(lives(worker));
     // A daemon that removed its pidfile where nobody else could have.
     fs::remove_file(&file).unwrap();
-    let two = bench.start(shell("exec sleep 4711"), Some(named));
+    let two = bench.start_for("two", shell("exec sleep 4711"), Some(named));
     assert_eq!(two.leftovers, 1);
     assert!(!lives(worker));
 }
