@@ -57,7 +57,12 @@ impl Bench {
 
     fn start_for(&mut self, service: &str, control: CommandControl, after: Option<Aim>) -> Daemon {
         let control = ControlSpec::Command(control);
-        match self.act(Act::Start { service: service.into(), control, after }) {
+        let mut report = self.act(Act::Start { service: service.into(), control, after });
+        // Of an earlier one that had to make way.
+        while matches!(report, Report::LaunchEnded { .. }) {
+            report = self.report();
+        }
+        match report {
             Report::Launched { process: Some(process), leftovers } => Daemon { process, leftovers },
             other => panic!("{other:?}"),
         }
