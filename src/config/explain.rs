@@ -2,10 +2,12 @@
 
 use crate::model::controls::ControlSpec;
 use crate::model::{
-    Action, Check, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, plain, write_duration,
+    Action, Check, Function, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, Term, plain,
+    write_duration,
 };
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Explains a service; nothing if the plan has none of this name. The second half is a rule file: it reads back as the
@@ -39,6 +41,9 @@ fn words(service: &Service) -> String {
     for rule in &service.rules {
         let _ = writeln!(out, "# {}", plain(&sentence(rule)));
     }
+    for words in functions(service) {
+        let _ = writeln!(out, "# {}", plain(&words));
+    }
     out.push_str("#\n");
     match service.notify.as_slice() {
         [] => out.push_str("# nobody is told of its incidents: they are recorded and shown\n"),
@@ -62,6 +67,35 @@ fn words(service: &Service) -> String {
     let settle = write_duration(service.settle);
     let _ = writeln!(out, "# after a death, a new process may appear by itself within {settle}");
     out
+}
+
+/// What the functions in its rules mean of which the name says too little, each once.
+fn functions(service: &Service) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let conditions = service
+        .rules
+        .iter()
+        .flat_map(|rule| std::iter::once(&rule.when).chain(rule.until.as_ref().map(|(condition, _)| condition)));
+    for condition in conditions {
+        condition.each(&mut |comparison| {
+            let Term::Window { function, metric, window } = comparison.term else { return };
+            let Some(check) = service.checks.get(usize::from(metric.check)) else { return };
+            let name = check.kind.metrics().get(usize::from(metric.metric.0)).map_or("", |metric| metric.name);
+            let written = function.write(&format!("{}.{name}", check.name), window);
+            let window = write_duration(window);
+            all.extend(match function {
+                Function::Avg | Function::Min | Function::Max => None,
+                Function::Rate => {
+                    Some(format!("`{written}`: its change over the last {window}, a second; never below 0"))
+                }
+                Function::Forecast(ahead) => {
+                    let ahead = write_duration(ahead);
+                    Some(format!("`{written}`: where a straight line through its last {window} reaches in {ahead}"))
+                }
+            });
+        });
+    }
+    all
 }
 
 /// What a rule does, in a sentence.

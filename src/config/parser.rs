@@ -5,6 +5,7 @@ use super::lexer::{Kind, Token, Wrong, words};
 use super::syntax::{ACTIONS, Action, At, Comparison, Expr, KEYWORDS, Term, Test, UNOPENED, Value};
 use crate::model::{Function, Hold, NotAQuantity, Op, Pattern, Quantity, Signal, UNITS, parse_duration};
 use std::ops::Range;
+use std::time::Duration;
 
 /// How deep `not` and parentheses may nest: the parser calls itself for each.
 const DEPTH: usize = 32;
@@ -169,16 +170,15 @@ impl<'a> Parser<'a> {
             "avg" => Function::Avg,
             "min" => Function::Min,
             "max" => Function::Max,
+            "rate" => Function::Rate,
+            "forecast" => Function::Forecast(Duration::ZERO),
             "changed" => {
                 let metric = self.metric()?;
-                self.expect(&Kind::Close, "`)`")?;
+                self.close(&format!("`changed({})`", metric.it))?;
                 return Ok((Term::Changed, metric));
             }
-            "rate" | "forecast" => {
-                return Err(Wrong::new(range, format!("`{word}(..)` comes with a later version of minder")));
-            }
             _ => {
-                let functions = ["avg", "min", "max", "changed"];
+                let functions = ["avg", "min", "max", "rate", "forecast", "changed"];
                 let help = nearest(word, functions).map_or_else(
                     || format!("the functions are {}", listed(functions)),
                     |meant| format!("did you mean `{meant}`?"),
@@ -187,17 +187,43 @@ impl<'a> Parser<'a> {
             }
         };
         let metric = self.metric()?;
-        let example = format!("`{word}({}, 5m)`", metric.it);
-        if self.peek().kind != Kind::Comma {
-            return Err(self.unexpected("`,` and how long").help(format!("write, for example, {example}")));
-        }
-        self.next();
-        let window = self.duration()?;
-        self.expect(&Kind::Close, "`)`")?;
+        let is_forecast = matches!(function, Function::Forecast(_));
+        let example = format!("`{word}({}, {})`", metric.it, if is_forecast { "6h, 24h" } else { "5m" });
+        let window = self.argument("how long", &example)?;
         if window.it.is_zero() {
             return Err(Wrong::new(window.range, "a window of zero holds no samples"));
         }
-        Ok((Term::Window(function, window.it), metric))
+        if !is_forecast {
+            self.close(&example)?;
+            return Ok((Term::Window(function, window.it), metric));
+        }
+        let ahead = self.argument("how far ahead", &example)?;
+        if ahead.it.is_zero() {
+            return Err(Wrong::new(ahead.range, "a forecast for now is no forecast")
+                .help(format!("write, for example, {example}")));
+        }
+        self.close(&example)?;
+        Ok((Term::Window(Function::Forecast(ahead.it), window.it), metric))
+    }
+
+    /// A duration that a function takes, with the comma before it.
+    fn argument(&mut self, what: &str, example: &str) -> Result<At<Duration>, Wrong> {
+        let help = || format!("write, for example, {example}");
+        if self.peek().kind != Kind::Comma {
+            return Err(self.unexpected(&format!("`,` and {what}")).help(help()));
+        }
+        self.next();
+        self.duration().map_err(|wrong| if wrong.help.is_none() { wrong.help(help()) } else { wrong })
+    }
+
+    /// The end of a function.
+    fn close(&mut self, example: &str) -> Result<(), Wrong> {
+        match self.peek().kind {
+            Kind::Comma => {
+                Err(self.unexpected("`)`").help(format!("nothing more is taken: write, for example, {example}")))
+            }
+            _ => self.expect(&Kind::Close, "`)`"),
+        }
     }
 
     fn metric(&mut self) -> Result<At<String>, Wrong> {
@@ -275,7 +301,7 @@ impl<'a> Parser<'a> {
         (text, range)
     }
 
-    fn duration(&mut self) -> Result<At<std::time::Duration>, Wrong> {
+    fn duration(&mut self) -> Result<At<Duration>, Wrong> {
         if self.peek().kind != Kind::Number {
             return Err(self.unexpected("a duration such as `5m`"));
         }

@@ -7,7 +7,7 @@ use super::syntax::{At, Comparison, Expr, Term, Test, Value};
 use super::trap::trap_at;
 use super::tree::Node;
 use crate::model::{
-    self, Condition, Dimension, Kind, Limit, Metric, MetricId, MetricRef, Op, Quantity, UNITS, write_duration,
+    self, Condition, Dimension, Function, Kind, Limit, Metric, MetricId, MetricRef, Op, Quantity, UNITS, write_duration,
 };
 use std::ops::Range;
 use std::time::Duration;
@@ -108,19 +108,67 @@ impl Resolver<'_> {
             Term::Latest => (model::Term::Latest(at), name.clone()),
             Term::Changed => (model::Term::Changed(at), format!("changed({name})")),
             Term::Window(function, window) => {
-                if matches!(metric.dimension, Dimension::Flag | Dimension::Text) {
-                    let message = format!("`{name}` is no number: `{}` has no meaning for it", function.name());
-                    let help = (metric.dimension == Dimension::Flag)
-                        .then(|| format!("to count samples, hold it: `{name} for 3 of 5`"));
-                    self.report(&comparison.range, message, help);
-                    return None;
-                }
-                let written = format!("{}({name}, {})", function.name(), write_duration(window));
-                (model::Term::Window { function, metric: at, window }, written)
+                self.window(comparison, at, metric, function, window)?;
+                (model::Term::Window { function, metric: at, window }, function.write(name, window))
             }
         };
-        let (test, text) = self.test(comparison, metric, &written)?;
-        Some(model::Comparison { term, test, text: text.into(), dimension: metric.dimension })
+        let seen = match term {
+            model::Term::Window { function, .. } => seen_through(function, metric),
+            _ => *metric,
+        };
+        let (test, text) = self.test(comparison, &seen, &written)?;
+        Some(model::Comparison { term, test, text: text.into(), dimension: seen.dimension })
+    }
+
+    /// Whether a function over a window has a meaning for this metric, and can ever be known.
+    fn window(
+        &mut self,
+        comparison: &Comparison,
+        at: MetricRef,
+        metric: &Metric,
+        function: Function,
+        window: Duration,
+    ) -> Option<()> {
+        let name = &comparison.metric.it;
+        if function.dimension(metric.dimension).is_none() {
+            let (message, help) = match metric.dimension {
+                Dimension::Flag | Dimension::Text => {
+                    let help = match metric.dimension {
+                        Dimension::Flag => format!("to ask for it all the while, hold the rule: `{name} for 5m`"),
+                        _ => format!("compare it with a text: `{name} == \"..\"`"),
+                    };
+                    (format!("`{name}` is no number: `{}` has no meaning for it", function.name()), Some(help))
+                }
+                Dimension::ByteRate | Dimension::CountRate => {
+                    let help = format!("compare it as it is, or `avg({name}, {})`", write_duration(window));
+                    (format!("`{name}` is a rate already: `rate` has no meaning for it"), Some(help))
+                }
+                _ => {
+                    let what = if metric.dimension == Dimension::Time { "a duration" } else { "a percentage" };
+                    let help = "a rate is of a size in bytes or of a bare number, such as `process.memory` or \
+                                `process.fds`";
+                    (format!("`{name}` is {what}: `rate` has no meaning for it"), Some(help.to_owned()))
+                }
+            };
+            self.report(&comparison.range, message, help);
+            return None;
+        }
+        // Between two samples something can be seen to grow: a shorter window never holds two of them for certain.
+        let check = self.checks.get(usize::from(at.check))?;
+        let shortest = check.every * 2;
+        if matches!(function, Function::Rate | Function::Forecast(_)) && window < shortest {
+            let message = format!(
+                "`{}` can never be known: `{}` is asked every {}, and `{}` needs two samples in its window",
+                function.write(name, window),
+                check.name,
+                write_duration(check.every),
+                function.name(),
+            );
+            let help = format!("write `{}`, or a longer window", function.write(name, shortest));
+            self.report(&comparison.range, message, help);
+            return None;
+        }
+        Some(())
     }
 
     fn test(&mut self, comparison: &Comparison, metric: &Metric, written: &str) -> Option<(model::Test, String)> {
@@ -161,7 +209,7 @@ impl Resolver<'_> {
                 Some((model::Test::Matches(pattern.it.clone()), text))
             }
             Test::Compare(op, value) => {
-                let (limit, shown) = self.limit(comparison, op, value, metric)?;
+                let (limit, shown) = self.limit(comparison, op, value, metric, written)?;
                 let text = format!("{written} {} {shown}", op.it.symbol());
                 Some((model::Test::Compare(op.it, limit), text))
             }
@@ -174,8 +222,8 @@ impl Resolver<'_> {
         op: &At<Op>,
         value: &At<Value>,
         metric: &Metric,
+        name: &str,
     ) -> Option<(Limit, String)> {
-        let name = &comparison.metric.it;
         let ordered = !matches!(op.it, Op::Equal | Op::Unequal);
         match (&value.it, metric.dimension) {
             (Value::Flag(_), Dimension::Flag) | (Value::Text(_), Dimension::Text) if ordered => {
@@ -191,14 +239,14 @@ impl Resolver<'_> {
             {
                 let percent = quantity.dimension == Dimension::Percent && dimension != Dimension::Percent;
                 if percent && metric.of_whole {
-                    self.possible(comparison, op, value, quantity, Some(100.0))?;
+                    self.possible(comparison, op, value, quantity, metric.at_most.or(Some(100.0)), name)?;
                     return Some((Limit::PercentOfWhole(quantity.value), shown.clone()));
                 }
                 if quantity.dimension != dimension {
                     self.unlike(value, shown, quantity, metric, name);
                     return None;
                 }
-                self.possible(comparison, op, value, quantity, metric.at_most)?;
+                self.possible(comparison, op, value, quantity, metric.at_most, name)?;
                 Some((Limit::Number(quantity.value), shown.clone()))
             }
             _ => {
@@ -255,8 +303,8 @@ impl Resolver<'_> {
         value: &At<Value>,
         quantity: &Quantity,
         most: Option<f64>,
+        name: &str,
     ) -> Option<()> {
-        let name = &comparison.metric.it;
         let limit = quantity.value;
         let beyond = most.is_some_and(|most| limit > most);
         let bound = most.is_some_and(|most| limit >= most);
@@ -354,6 +402,17 @@ impl Resolver<'_> {
             all
         };
         self.report(&range, format!("`{kind}` checks have no metric {}", quoted(metric)), help);
+    }
+}
+
+/// A metric as a function over a window gives it.
+fn seen_through(function: Function, metric: &Metric) -> Metric {
+    let dimension = function.dimension(metric.dimension).unwrap_or(metric.dimension);
+    match function {
+        Function::Avg | Function::Min | Function::Max => *metric,
+        Function::Rate => Metric { dimension, of_whole: false, at_most: None, ..*metric },
+        // A line may well reach beyond what there is: that is what is to be known beforehand.
+        Function::Forecast(_) => Metric { at_most: Some(f64::INFINITY), ..*metric },
     }
 }
 

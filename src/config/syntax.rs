@@ -8,7 +8,8 @@
 //! and       = not { "and" not }
 //! not       = "not" not | "(" or ")" | comparison
 //! comparison= term [ ("<" | "<=" | ">" | ">=" | "==" | "!=") value | "matches" STRING ]
-//! term      = metric | ("avg"|"min"|"max") "(" metric "," DURATION ")" | "changed" "(" metric ")"
+//! term      = metric | ("avg"|"min"|"max"|"rate") "(" metric "," DURATION ")"
+//!           | "forecast" "(" metric "," DURATION "," DURATION ")" | "changed" "(" metric ")"
 //! action    = "restart" | "stop" | "start" | "snapshot" | "signal" NAME | "notify" [ NAME ]
 //! ```
 

@@ -60,6 +60,7 @@ services:
       - process.down for 3 times -> snapshot, signal HUP, notify chat
       - 'not (front.body matches "a\"b" or front.status != 200) and max(process.memory, 1.5h) > 80 % for 3m -> notify'
       - changed(file.checksum) -> notify script
+      - rate(process.memory, 10m) > 1MB/s and forecast(process.memory, 6h, 36h) > 120% -> notify
       - name: leak
         when: process.memory > 1GB
         for: 3 of 5
@@ -132,6 +133,7 @@ fn rules_get_names_severities_and_defaults() {
             "process.down-2 critical written liveness",
             "front.body-front.status-process.memory warning written quality",
             "file.checksum warning written quality",
+            "process.memory warning written quality",
             "leak info written quality",
             "tcp.failed warning implied quality",
         ]

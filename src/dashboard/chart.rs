@@ -55,6 +55,8 @@ fn inner(term: &str) -> &str {
 fn limited<'a>(service: &'a ServiceView, check: &CheckView) -> Vec<Limited<'a>> {
     let mut all: Vec<Limited<'a>> = Vec::new();
     let values = service.rules.iter().flat_map(|r| &r.values).filter(|v| *v.check == *check.name);
+    // A rate is limited by the second: that limit has no place among the values themselves.
+    let values = values.filter(|v| !v.metric.starts_with("rate("));
     for value in values {
         let Some(metric) = inner(&value.metric).strip_prefix(&*check.name).and_then(|m| m.strip_prefix('.')) else {
             continue;
@@ -69,18 +71,14 @@ fn limited<'a>(service: &'a ServiceView, check: &CheckView) -> Vec<Limited<'a>> 
     all
 }
 
-/// The limit in the unit that history keeps. A limit in percent of a whole is brought to the unit of the metric by the
-/// metric's latest value, which is known in both.
+/// The limit in the unit that history keeps. A limit in percent of a whole is that part of it.
 fn in_unit_of(check: &CheckView, metric: &str, value: &ValueView) -> Option<f64> {
     let limit = value.limit_value?;
     let latest = check.metrics.iter().find(|m| m.name == metric)?;
     if !value.limit.ends_with('%') || latest.unit == "percent" {
         return Some(limit);
     }
-    match (latest.value, value.value) {
-        (Some(kept), Some(percent)) if percent > 0.0 => Some(limit * kept / percent),
-        _ => None,
-    }
+    value.whole.map(|whole| limit / 100.0 * whole)
 }
 
 /// A point: its place from 0 to [`WIDTH`], and the value.

@@ -65,9 +65,11 @@ impl View<'_> {
             Term::Latest(metric) | Term::Changed(metric) => self.service.reading(metric, self.now),
             Term::Window { function, metric, window } => {
                 let latest = self.service.reading(metric, self.now);
-                let covered = self.service.window(metric, window).and_then(|w| w.value(function));
+                let covered = self.service.window(metric, window).and_then(|w| w.value(function, self.now));
                 match (&latest, covered) {
                     (Reading::Absent, _) => latest,
+                    // A rate is no part of the whole any more.
+                    (Reading::Part { .. }, Some(value)) if function == Function::Rate => Reading::Number(value),
                     (Reading::Part { whole, .. }, Some(value)) => Reading::Part { value, whole: *whole },
                     // Unknown now but covered: the latest sample had no value, and is bridged as long as it is not too old.
                     (Reading::Unknown, Some(_)) if self.service.is_stale(metric, self.now) => Reading::Unknown,
@@ -164,9 +166,7 @@ pub(super) fn term_words(service: &ServiceState, term: &Term) -> String {
     let metric = metric_words(service, term.metric());
     match term {
         Term::Latest(_) => metric,
-        Term::Window { function, window, .. } => {
-            format!("{}({metric}, {})", Function::name(*function), crate::model::write_duration(*window))
-        }
+        Term::Window { function, window, .. } => function.write(&metric, *window),
         Term::Changed(_) => format!("changed({metric})"),
     }
 }

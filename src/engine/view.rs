@@ -178,9 +178,9 @@ impl ServiceState {
             Test::Compare(_, Limit::Number(limit)) => (false, Some(limit)),
             _ => (false, None),
         };
-        let value = match reading {
-            Reading::Part { value, whole } if percent => (whole > 0.0).then(|| value / whole * 100.0),
-            _ => reading.number(),
+        let (value, whole) = match reading {
+            Reading::Part { value, whole } if percent => ((whole > 0.0).then(|| value / whole * 100.0), Some(whole)),
+            _ => (reading.number(), None),
         };
         let limit = match (&comparison.test, limit_words(&comparison.test, comparison.dimension)) {
             (Test::Compare(op, _), Some(limit)) if turned => format!("{} {limit}", op.opposite().symbol()),
@@ -200,6 +200,7 @@ impl ServiceState {
             value,
             limit,
             limit_value,
+            whole,
             bad: match if turned { !truth } else { truth } {
                 Truth::True => Some(true),
                 Truth::False => Some(false),

@@ -1,6 +1,6 @@
 //! Conditions: pure expressions over metrics; true means bad. They are three-valued.
 
-use super::{Dimension, MetricId};
+use super::{Dimension, MetricId, write_duration};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,9 +76,9 @@ pub enum Function {
     Min,
     /// The greatest.
     Max,
-    /// The change from the first to the last, a second: never less than nothing.
+    /// The change from the first to the last, a second. Never below 0: a counter that begins anew has not shrunk.
     Rate,
-    /// The value that a straight line through them reaches after so long.
+    /// The value that a straight line through them (least squares) reaches so long from now. Never below 0.
     Forecast(Duration),
 }
 
@@ -91,6 +91,26 @@ impl Function {
             Function::Max => "max",
             Function::Rate => "rate",
             Function::Forecast(_) => "forecast",
+        }
+    }
+
+    /// What it measures, over a metric of this dimension; nothing if it has no meaning for it.
+    pub fn dimension(self, of: Dimension) -> Option<Dimension> {
+        match (self, of) {
+            (_, Dimension::Flag | Dimension::Text) => None,
+            (Function::Rate, Dimension::Bytes) => Some(Dimension::ByteRate),
+            (Function::Rate, Dimension::Count) => Some(Dimension::CountRate),
+            (Function::Rate, _) => None,
+            (_, of) => Some(of),
+        }
+    }
+
+    /// As the language writes it: `avg(process.cpu, 5m)`, `forecast(filesystem.used, 6h, 1d)`.
+    pub fn write(self, metric: &str, window: Duration) -> String {
+        let (name, window) = (self.name(), write_duration(window));
+        match self {
+            Function::Forecast(ahead) => format!("{name}({metric}, {window}, {})", write_duration(ahead)),
+            _ => format!("{name}({metric}, {window})"),
         }
     }
 }

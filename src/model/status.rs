@@ -214,6 +214,9 @@ pub struct ValueView {
     pub limit: String,
     /// The limit as a number in the same unit, where it is one.
     pub limit_value: Option<f64>,
+    /// The whole that the value is a part of, in the base unit of its metric, where the limit is in percent of it.
+    #[serde(default)]
+    pub whole: Option<f64>,
     /// Whether this comparison is true; nothing if unknown.
     pub bad: Option<bool>,
 }

@@ -64,6 +64,7 @@ fn value(
         value: Some(value),
         limit: limit.into(),
         limit_value,
+        whole: None,
         bad: Some(bad),
     }
 }
@@ -192,7 +193,8 @@ pub fn snapshot() -> Snapshot {
     let mut full = rule("filesystem.used", "filesystem.used > 90%", "5m", &["notify ops"], Severity::Warning);
     full.state = RuleState::Firing;
     full.since = Some(ago(127 * MINUTE));
-    full.values = vec![value("filesystem", "used", "93.5 %", 93.5, "> 90%", Some(90.0), true)];
+    let used = value("filesystem", "used", "93.5 %", 93.5, "> 90%", Some(90.0), true);
+    full.values = vec![ValueView { whole: Some(4e10), ..used }];
     disk.rules = vec![full];
     trouble(&mut disk, Status::Warning, ago(127 * MINUTE), 38, "filesystem.used 93.5 %, limit 90 %");
 

@@ -121,6 +121,49 @@ fn a_window_judges_once_it_is_covered() {
     assert!(world.news().iter().any(|line| line.starts_with("mean fires: avg(file.size, 1m) ")));
 }
 
+/// The process of `web` grows by 10 MB every 10 s; the machine has 1 GB.
+fn growing(function: Function, test: Test) -> World {
+    let mut service = service("web").checks(vec![process(10)]);
+    let when = service.term(0, "memory", test, |metric| Term::Window { function, metric, window: seconds(60) });
+    service = service.rule(rule("grows", when, Hold::None, vec![]));
+    let mut world = World::new(plan(vec![service]));
+    for i in 1..10 {
+        world.web().memory = 1e6 + f64::from(i) * 1e7;
+        world.pass(10_000);
+    }
+    world
+}
+
+#[test]
+fn a_forecast_stays_a_part_of_the_whole() {
+    let ahead = |s| Function::Forecast(seconds(s));
+    let full = Test::Compare(Op::Greater, Limit::PercentOfWhole(95.0));
+    // 1 % more every 10 s.
+    let mut world = growing(ahead(900), full.clone());
+    let fired = world.news().into_iter().find(|line| line.starts_with("grows fires")).unwrap();
+    assert!(fired.starts_with("grows fires: forecast(process.memory, 1m, 15m) 9"), "{fired}");
+    assert!(fired.ends_with(" %"), "{fired}");
+    let value = world.messages()[0].story.rules[0].value.clone();
+    assert!(value.ends_with(" % (limit 95 %)"), "{value}");
+    let view = world.view("web").rules[0].values[0].clone();
+    assert_eq!(view.whole, Some(1e9));
+    assert!(view.value.is_some_and(|percent| (95.0..101.0).contains(&percent)), "{view:?}");
+    assert!(growing(ahead(600), full).news().iter().all(|line| !line.contains("fires")));
+}
+
+#[test]
+fn a_rate_is_no_part_of_the_whole() {
+    let mut world = growing(Function::Rate, above(0.9e6));
+    assert!(world.news().iter().any(|line| line.starts_with("grows fires: rate(process.memory, 1m) ")));
+    let view = world.view("web").rules[0].values[0].clone();
+    assert_eq!((view.whole, view.value.map(|rate| rate.round())), (None, Some(1e6)));
+    // A new process begins a new window.
+    world.kill("web", None);
+    world.bring_up("web");
+    world.pass(20_000);
+    assert_eq!(world.view("web").rules[0].values[0].value, None);
+}
+
 #[test]
 fn info_is_recorded_and_told_only_to_whom_it_names() {
     let mut service = sized(Hold::None);
