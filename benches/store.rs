@@ -45,6 +45,7 @@ fn commits() {
             condition: "process.memory > 500MB for 5m".into(),
             value: "process.memory 612 MB (limit 500 MB)".into(),
             note: None,
+            of: None,
         };
         let event = Event { id, at: Wall(id as i64), service: Some("web".into()), incident: Some(1), kind };
         vec![Record::Event(event), Record::Service("web".into(), Box::default())]

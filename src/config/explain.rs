@@ -39,7 +39,7 @@ fn words(service: &Service) -> String {
     }
     out.push_str("#\n");
     for rule in &service.rules {
-        let _ = writeln!(out, "# {}", plain(&sentence(rule)));
+        let _ = writeln!(out, "# {}", plain(&sentence(service, rule)));
     }
     for words in functions(service) {
         let _ = writeln!(out, "# {}", plain(&words));
@@ -99,7 +99,7 @@ fn functions(service: &Service) -> BTreeSet<String> {
 }
 
 /// What a rule does, in a sentence.
-fn sentence(rule: &Rule) -> String {
+fn sentence(service: &Service, rule: &Rule) -> String {
     let held = match rule.hold {
         Hold::None => String::new(),
         Hold::For(d) => format!(", all the while for {},", write_duration(d)),
@@ -122,7 +122,20 @@ fn sentence(rule: &Rule) -> String {
     };
     let whose = if rule.implied { " (no rule mentions this check)" } else { "" };
     let (name, severity) = (&rule.name, rule.severity);
-    format!("`{name}`, {severity}: if `{}`{held} then {}{until}{whose}", rule.when, actions.join(", "))
+    let each = if judges_each(service, rule) { "for each process by itself, " } else { "" };
+    format!("`{name}`, {severity}: {each}if `{}`{held} then {}{until}{whose}", rule.when, actions.join(", "))
+}
+
+/// Whether one of its metrics is of each of many processes.
+fn judges_each(service: &Service, rule: &Rule) -> bool {
+    let mut each = false;
+    rule.when.each(&mut |comparison| {
+        let metric = comparison.term.metric();
+        let check = service.checks.get(usize::from(metric.check));
+        let metric = check.and_then(|check| check.kind.metrics().get(usize::from(metric.metric.0)));
+        each |= metric.is_some_and(|metric| metric.each);
+    });
+    each
 }
 
 fn long_form(plan: &Plan, service: &Service) -> String {
@@ -171,7 +184,7 @@ fn long_check(check: &Check) -> Mapping {
     put(&mut map, "every", write_duration(check.every));
     put(&mut map, "timeout", write_duration(check.timeout));
     let name = |id: MetricId| check.kind.metrics().get(usize::from(id.0)).map(|metric| metric.name);
-    put(&mut map, "keep", check.keep.iter().filter_map(name).collect::<Vec<_>>());
+    put(&mut map, "keep", check.recorded().iter().filter_map(name).collect::<Vec<_>>());
     map
 }
 

@@ -104,6 +104,21 @@ impl Resolver<'_> {
     fn comparison(&mut self, comparison: &Comparison) -> Option<model::Comparison> {
         let (at, metric) = self.metric(&comparison.metric)?;
         let name = &comparison.metric.it;
+        if metric.each && comparison.term != Term::Latest {
+            let word = match comparison.term {
+                Term::Window(function, _) => function.name(),
+                _ => "changed",
+            };
+            let message = format!("`{name}` is of each process by itself: `{word}` has no meaning for it");
+            let help = match comparison.term {
+                Term::Window(..) => {
+                    format!("to ask for some time, hold the rule: `{name} > {} for 5m`", example(metric.dimension))
+                }
+                _ => format!("compare it: `{name} > {}`", example(metric.dimension)),
+            };
+            self.report(&comparison.range, message, help);
+            return None;
+        }
         let (term, written) = match comparison.term {
             Term::Latest => (model::Term::Latest(at), name.clone()),
             Term::Changed => (model::Term::Changed(at), format!("changed({name})")),

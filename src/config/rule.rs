@@ -25,6 +25,23 @@ pub(super) struct Around<'a> {
     pub has_process: bool,
     /// What its control can do; nothing if there is none.
     pub control: Option<Can>,
+    /// The rule judges each process of this check by itself.
+    pub each: Option<&'a str>,
+}
+
+impl Around<'_> {
+    /// The checks of many processes of which a condition judges each by itself.
+    fn each_of(&self, condition: &Condition) -> Vec<&str> {
+        let mut names = Vec::new();
+        for metric in metrics_of(condition) {
+            let Some(check) = self.checks.get(usize::from(metric.check)) else { continue };
+            let found = check.kind.and_then(|(_, metrics)| metrics.get(usize::from(metric.metric.0)));
+            if found.is_some_and(|metric| metric.each) && !names.contains(&check.name.as_str()) {
+                names.push(check.name.as_str());
+            }
+        }
+        names
+    }
 }
 
 /// What a control can do.
@@ -90,7 +107,10 @@ impl Builder<'_> {
         let condition = self.resolve(&line.when, &text, around);
         if let Some(condition) = &condition {
             self.hold(condition, line.hold.it, text.at(&line.hold.range), around);
+            self.one_crowd(condition, text.at(&(0..text.text.len())), around);
         }
+        let each = condition.as_ref().and_then(|condition| around.each_of(condition).first().copied());
+        let around = &Around { each, has_process: around.has_process || condition.is_none(), ..*around };
         let actions: Vec<Option<Action>> =
             line.actions.iter().map(|action| self.action(&action.it, text.at(&action.range), around)).collect();
         let actions: Vec<Action> = actions.into_iter().collect::<Option<_>>()?;
@@ -112,6 +132,11 @@ impl Builder<'_> {
         }
         let when = self.judged(node, "when", "for", around);
         let until = self.judged(node, "until", "until_for", around);
+        let each = when.as_ref().and_then(|when| around.each_of(&when.condition).first().copied());
+        if let (Some((_, place)), Some(when), Some(until)) = (node.get("until"), &when, &until) {
+            self.until_of_each(&when.condition, &until.condition, place.place, around);
+        }
+        let around = &Around { each, has_process: around.has_process || when.is_none(), ..*around };
         if let (Some((key, _)), Some(Judged { condition, .. })) = (node.get("until"), &when)
             && condition.is_notice()
         {
@@ -159,6 +184,7 @@ impl Builder<'_> {
                 return None;
             }
         };
+        self.one_crowd(&condition, text.at(&(0..text.text.len())), around);
         match hold {
             None => Some(Judged { condition, hold: Hold::None }),
             Some(None) => None,
@@ -167,6 +193,26 @@ impl Builder<'_> {
                 Some(Judged { condition, hold })
             }
         }
+    }
+
+    /// A rule can judge each process of one check by itself, not pairs of them.
+    fn one_crowd(&mut self, condition: &Condition, place: Place, around: &Around<'_>) {
+        if let [first, second, ..] = around.each_of(condition).as_slice() {
+            let message =
+                format!("a rule judges each process of one check, and these are two: `{first}` and `{second}`");
+            self.found.push(Diagnostic::new(place, message).help("write a rule for each of the checks"));
+        }
+    }
+
+    /// What resolves a rule for a process can only look at that process if the rule does.
+    fn until_of_each(&mut self, when: &Condition, until: &Condition, place: Place, around: &Around<'_>) {
+        let (when, until) = (around.each_of(when), around.each_of(until));
+        let Some(other) = until.iter().find(|check| !when.contains(check)) else { return };
+        let message = match when.first() {
+            None => format!("`until` looks at each process of `{other}`, and `when` at none of them"),
+            Some(check) => format!("`until` looks at each process of `{other}`, and `when` at those of `{check}`"),
+        };
+        self.found.push(Diagnostic::new(place, message).help("let both look at the processes of the same check"));
     }
 
     fn resolve(&mut self, expr: &syntax::Expr, text: &Text<'_>, around: &Around<'_>) -> Option<Condition> {
@@ -289,7 +335,7 @@ impl Builder<'_> {
                 return self.notifier(name, Place { start, ..place }).map(|name| Action::Notify(Some(name)));
             }
             syntax::Action::Signal(signal) => {
-                if !around.has_process {
+                if !around.has_process && around.each.is_none() {
                     let diagnostic = Diagnostic::new(place, "this service has no process that could be signalled");
                     self.found.push(diagnostic.help("add a `process` check"));
                     return None;
@@ -300,6 +346,16 @@ impl Builder<'_> {
             syntax::Action::Stop => ("stop", Action::Stop),
             syntax::Action::Start => ("start", Action::Start),
         };
+        if let Some(check) = around.each {
+            let message =
+                format!("`{word}` is of the service, and this rule judges each process of `{check}` by itself");
+            let diagnostic = Diagnostic::new(place, message);
+            self.found.push(diagnostic.help(
+                "to end the process, write `signal TERM`; to restart a service because of its own process, add a `process` \
+                 check and a rule on that",
+            ));
+            return None;
+        }
         match around.control {
             None => {
                 let diagnostic =

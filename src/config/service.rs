@@ -88,6 +88,7 @@ impl Builder<'_> {
                 .as_ref()
                 .map(|(place, spec)| Can { start: spec.as_ref().is_none_or(ControlSpec::can_start), place: *place })
                 .or(self.alone.then_some(Can { start: true, place: key.place })),
+            each: None,
         };
         let asks_for_process =
             |read: &&ReadCheck| read.check.as_ref().is_some_and(|check| check.kind.is_of_the_process());
@@ -334,6 +335,11 @@ impl Builder<'_> {
             let text = item.text().unwrap_or_default();
             let place = metrics.iter().position(|metric| metric.name == text).and_then(|i| u8::try_from(i).ok());
             if let Some(place) = place {
+                if metrics[usize::from(place)].each {
+                    let message = format!("`{text}` is of each process by itself, of which no history is kept");
+                    let kept = listed(metrics.iter().filter(|metric| !metric.each).map(|metric| metric.name));
+                    self.found.push(Diagnostic::new(item.place, message).help(format!("what can be kept is {kept}")));
+                }
                 keep.insert(crate::model::MetricId(place));
                 continue;
             }

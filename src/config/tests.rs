@@ -150,7 +150,7 @@ fn rules_get_names_severities_and_defaults() {
     assert_eq!(comparison.test, Test::Compare(Op::Greater, Limit::PercentOfWhole(80.0)));
     assert!(web.rules[3].when.is_notice());
 
-    let leak = &web.rules[4];
+    let leak = &web.rules[5];
     assert_eq!(leak.severity, Severity::Info);
     assert_eq!(leak.hold, Hold::Count { bad: 3, of: 5 });
     assert_eq!(leak.until.as_ref().unwrap().1, Hold::For(Duration::from_secs(60)));

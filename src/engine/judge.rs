@@ -1,10 +1,10 @@
 //! How the rules of a service turn: evaluated on samples, they fire and resolve.
 
 use super::context::Context;
-use super::rule::{Phase, Turn, condition_words};
+use super::rule::{Turn, condition_words};
 use super::service::ServiceState;
 use super::truth::{View, value_words};
-use crate::model::{Action, EventKind, Mono, Rule, SavedReading, Severity, StoryRule, Term, Truth, Wall};
+use crate::model::{Action, EventKind, Mono, Rule, SavedReading, Severity, StoryRule, Subject, Term, Truth, Wall};
 use std::sync::Arc;
 
 impl ServiceState {
@@ -17,6 +17,8 @@ impl ServiceState {
             let r = self.checks[c].rules[i];
             if self.plan.rules[r].when.is_notice() {
                 self.notice(cx, r);
+            } else if self.rules[r].crowd.is_some() {
+                self.judge_each(cx, r, c, counts);
             } else {
                 self.judge_rule(cx, r, c, counts);
             }
@@ -32,7 +34,7 @@ impl ServiceState {
         let (mut when, mut until) = (Truth::Unknown, Truth::Unknown);
         let mut baselines = Vec::new();
         if rule.liveness || !self.is_in_grace(cx.now.mono) {
-            let view = View { service: self, now: cx.now.mono, baselines: &track.baselines };
+            let view = View { service: self, now: cx.now.mono, baselines: &track.baselines, of: None };
             when = view.truth(&rule.when);
             if was_firing && let Some((condition, _)) = &rule.until {
                 until = view.truth(condition);
@@ -51,7 +53,7 @@ impl ServiceState {
         self.dirty |= track.has_come_far(cx.now.mono);
         match turn {
             Turn::Fired => self.fire(cx, r),
-            Turn::Resolved(since) => self.resolved(cx, self.plan.rules[r].name.to_string(), since, None),
+            Turn::Resolved(since) => self.resolved(cx, self.plan.rules[r].name.to_string(), since, None, None),
             Turn::None if was_firing && when == Truth::True => self.still_firing(cx, r),
             Turn::None => {}
         }
@@ -98,14 +100,14 @@ impl ServiceState {
     fn fire(&mut self, cx: &mut Context, r: usize) {
         let plan = Arc::clone(&self.plan);
         let rule = &plan.rules[r];
-        let view = View { service: self, now: cx.now.mono, baselines: &[] };
+        let view = View { service: self, now: cx.now.mono, baselines: &[], of: None };
         let value = value_words(&view, &rule.when, false);
         let with_limits = value_words(&view, &rule.when, true);
         let note = self.note_of(rule);
         self.rules[r].value.clone_from(&value);
         self.dirty = true;
         if rule.severity >= Severity::Warning {
-            self.open_incident(cx, rule);
+            self.open_incident(cx, rule, None);
         }
         let kind = EventKind::Fired {
             rule: rule.name.to_string(),
@@ -113,9 +115,10 @@ impl ServiceState {
             condition: condition_words(rule),
             value,
             note: note.clone(),
+            of: None,
         };
         cx.event(Some(&plan.name), self.incident.as_ref().map(|i| i.id), kind);
-        self.begin_script(rule, "firing");
+        self.begin_script(rule, "firing", None);
         let story = StoryRule {
             rule: rule.name.to_string(),
             condition: condition_words(rule),
@@ -123,7 +126,7 @@ impl ServiceState {
             note,
             since: cx.now.wall,
         };
-        self.tell_firing(cx, rule, story);
+        self.tell_firing(cx, rule, story, None);
     }
 
     /// What the probe said with the sample that the rule looks at.
@@ -140,9 +143,9 @@ impl ServiceState {
     }
 
     /// A rule no longer fires; it may be gone from the plan already.
-    pub fn resolved(&mut self, cx: &mut Context, rule: String, since: Wall, why: Option<&str>) {
+    pub fn resolved(&mut self, cx: &mut Context, rule: String, since: Wall, why: Option<&str>, of: Option<Subject>) {
         let after = u64::try_from((cx.now.wall - since).as_millis()).unwrap_or(u64::MAX);
-        let kind = EventKind::Resolved { rule, after, why: why.map(str::to_owned) };
+        let kind = EventKind::Resolved { rule, after, why: why.map(str::to_owned), of };
         cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         self.dirty = true;
     }
@@ -150,8 +153,8 @@ impl ServiceState {
     /// No rule of it judges any more.
     pub fn resolve_all(&mut self, cx: &mut Context, why: &str) {
         for r in 0..self.rules.len() {
-            if let Phase::Firing { since } = self.rules[r].phase {
-                self.resolved(cx, self.plan.rules[r].name.to_string(), since, Some(why));
+            for (since, of) in self.rules[r].firings() {
+                self.resolved(cx, self.plan.rules[r].name.to_string(), since, Some(why), of);
             }
             self.rules[r].reset();
         }

@@ -10,6 +10,7 @@
 //! | a check | due, in flight | `schedule.rs`, `check.rs` |
 //! | a process | alive, gone (waiting to settle), gone | `death.rs` |
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
+//! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
 //! | an incident | none, open | `tell.rs` |
 //! | a message | held back, sent | `tell.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
@@ -32,6 +33,7 @@ mod check;
 mod command;
 mod context;
 mod death;
+mod each;
 mod judge;
 mod order;
 mod reload;

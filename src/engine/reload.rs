@@ -3,7 +3,7 @@
 use super::Engine;
 use super::check::CheckState;
 use super::context::Context;
-use super::rule::{Phase, RuleTrack};
+use super::rule::RuleTrack;
 use super::schedule::Rhythm;
 use super::service::{ServiceState, forget};
 use crate::model::{CheckId, Effect, EventKind, Plan, Record, Service};
@@ -104,8 +104,8 @@ impl ServiceState {
             self.rules.push(track);
         }
         for (name, track) in old {
-            if let Phase::Firing { since } = track.phase {
-                self.resolved(cx, name.to_string(), since, Some("the rule was removed or changed"));
+            for (since, of) in track.firings() {
+                self.resolved(cx, name.to_string(), since, Some("the rule was removed or changed"), of);
             }
         }
         self.find_special_checks();

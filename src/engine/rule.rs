@@ -6,7 +6,8 @@
 //! | pending | | firing | inactive | a duration pauses, a count ignores it |
 //! | firing | | | inactive (with `until`: when that holds) | |
 
-use crate::model::{Check, Condition, Hold, Mono, Now, Rule, SavedReading, SavedRule, Term, Truth, Wall};
+use super::each::Crowd;
+use crate::model::{Check, Condition, Hold, Mono, Now, Rule, SavedReading, SavedRule, Subject, Term, Truth, Wall};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -132,6 +133,8 @@ pub(super) struct RuleTrack {
     until: Vec<usize>,
     /// How far apart two looks at `when` may be.
     pub gap: Duration,
+    /// It judges each process by itself: this has their states, and its own is the sum of them.
+    pub crowd: Option<Box<Crowd>>,
 }
 
 /// A rule in canonical words, with everything that decides when it fires.
@@ -164,9 +167,27 @@ impl RuleTrack {
             when: Vec::new(),
             until: Vec::new(),
             gap: Duration::ZERO,
+            crowd: None,
         };
         track.learn(rule, checks);
         track
+    }
+
+    /// Of the same rule for one process.
+    pub fn of_one(&self) -> RuleTrack {
+        RuleTrack {
+            text: String::new(),
+            phase: Phase::Inactive,
+            hold: Progress::default(),
+            recovery: Progress::default(),
+            value: String::new(),
+            baselines: Vec::new(),
+            saved: (Duration::ZERO, Mono(0)),
+            when: self.when.clone(),
+            until: self.until.clone(),
+            gap: self.gap,
+            crowd: None,
+        }
     }
 
     /// Notes which checks it looks at. Called again when a new plan has put them in other places.
@@ -188,6 +209,17 @@ impl RuleTrack {
         self.baselines.resize(changed, None);
         let looked_at = self.when.iter().chain(&self.until).filter_map(|place| checks.get(*place));
         self.gap = looked_at.map(Check::stale_after).max().unwrap_or_default();
+        let crowd = self.crowd.take();
+        if let Some(check) = Crowd::of(rule, checks) {
+            let mut crowd = crowd.unwrap_or_default();
+            crowd.learn(check, self);
+            self.crowd = Some(crowd);
+        }
+    }
+
+    /// Takes the places of the checks over from the track of its rule.
+    pub fn learn_from(&mut self, rule: &RuleTrack) {
+        (self.when, self.until, self.gap) = (rule.when.clone(), rule.until.clone(), rule.gap);
     }
 
     /// Goes on as it was before minder ended.
@@ -200,6 +232,10 @@ impl RuleTrack {
             (self.phase, self.hold) = (Phase::Pending { since: saved.since }, progress);
         }
         self.value.clone_from(&saved.value);
+        if let Some(mut crowd) = self.crowd.take() {
+            crowd.restore(&saved.each, self);
+            self.crowd = Some(crowd);
+        }
     }
 
     pub fn saved(&self) -> Option<SavedRule> {
@@ -211,7 +247,17 @@ impl RuleTrack {
         let progress = self.under_way();
         let held = u64::try_from(progress.held.as_millis()).unwrap_or(u64::MAX);
         let samples = progress.ring.iter().copied().collect();
-        Some(SavedRule { text: self.text.clone(), firing, since, held, samples, value: self.value.clone() })
+        let each = self.crowd.as_ref().map(|crowd| crowd.saved()).unwrap_or_default();
+        Some(SavedRule { text: self.text.clone(), firing, since, held, samples, value: self.value.clone(), each })
+    }
+
+    /// Each firing: since when, and of which process, if it judges each by itself.
+    pub fn firings(&self) -> Vec<(Wall, Option<Subject>)> {
+        match (&self.crowd, self.phase) {
+            (Some(crowd), _) => crowd.firings(),
+            (None, Phase::Firing { since }) => vec![(since, None)],
+            (None, _) => Vec::new(),
+        }
     }
 
     /// The hold that decides next.
@@ -274,6 +320,9 @@ impl RuleTrack {
         self.phase = Phase::Inactive;
         self.hold.clear();
         self.recovery.clear();
+        if let Some(crowd) = &mut self.crowd {
+            crowd.clear();
+        }
     }
 
     /// Its holds begin anew; a firing rule stays firing.
@@ -282,6 +331,9 @@ impl RuleTrack {
         self.hold.clear();
         if !self.is_firing() {
             self.phase = Phase::Inactive;
+        }
+        if let Some(crowd) = &mut self.crowd {
+            crowd.begin_anew();
         }
     }
 }

@@ -88,8 +88,10 @@ impl ServiceState {
             }
         }
         // What has fired and is no longer in the plan, or reads differently now.
-        for (name, rule) in left.into_iter().filter(|(_, rule)| rule.firing) {
-            self.resolved(cx, name, rule.since, Some("the rule was removed or changed"));
+        for (name, rule) in left {
+            for (since, of) in rule.firings() {
+                self.resolved(cx, name.clone(), since, Some("the rule was removed or changed"), of);
+            }
         }
         self.expect_the_launched(cx);
         self.tell_the_untold(cx);

@@ -4,7 +4,7 @@ use super::act::{Goal, Work};
 use super::context::Context;
 use super::service::ServiceState;
 use super::truth::{View, value_words};
-use crate::model::{Act, ActId, Action, EventKind, Facts, Mono, Name, Report, Rule, StoryAction};
+use crate::model::{Act, ActId, Action, EventKind, Facts, Identity, Mono, Name, Report, Rule, StoryAction, Subject};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(super) struct Script {
     pub rule: Name,
     /// `firing`, or `notice`.
     event: &'static str,
+    /// The process that it is for, if its rule judges each by itself.
+    of: Option<Identity>,
     next: usize,
     wait: Wait,
 }
@@ -40,9 +42,9 @@ enum Wait {
 
 impl ServiceState {
     /// Begins with the actions of a rule; `notify` alone is none.
-    pub fn begin_script(&mut self, rule: &Rule, event: &'static str) {
+    pub fn begin_script(&mut self, rule: &Rule, event: &'static str, of: Option<Identity>) {
         if rule.actions.iter().any(|action| !matches!(action, Action::Notify(_))) {
-            self.scripts.push(Script { rule: Arc::clone(&rule.name), event, next: 0, wait: Wait::Nothing });
+            self.scripts.push(Script { rule: Arc::clone(&rule.name), event, of, next: 0, wait: Wait::Nothing });
         }
     }
 
@@ -63,7 +65,7 @@ impl ServiceState {
             while matches!(script.wait, Wait::Nothing) && !over {
                 moved = true;
                 match plan.rules[r].actions.get(script.next) {
-                    Some(action) => script.wait = self.run_action(cx, &plan.rules[r], r, action, script.event),
+                    Some(action) => script.wait = self.run_action(cx, r, action, &script),
                     None => over = true,
                 }
                 script.next += 1;
@@ -75,7 +77,9 @@ impl ServiceState {
         moved
     }
 
-    fn run_action(&mut self, cx: &mut Context, rule: &Rule, r: usize, action: &Action, event: &'static str) -> Wait {
+    fn run_action(&mut self, cx: &mut Context, r: usize, action: &Action, script: &Script) -> Wait {
+        let plan = Arc::clone(&self.plan);
+        let (rule, event) = (&plan.rules[r], script.event);
         let goal = match action {
             Action::Notify(_) => return Wait::Nothing,
             Action::Restart => Some(Goal::Restart),
@@ -92,6 +96,16 @@ impl ServiceState {
             self.held(cx, &words, "minder runs with --no-act");
             return Wait::Nothing;
         }
+        // Of a process by itself: the rule may have resolved for it while the actions before this one took their time.
+        let one = script.of.map(|of| self.one_of(r, of));
+        let (one, aim) = match one {
+            Some(None) => {
+                self.held(cx, &words, "the rule no longer fires for this process");
+                return Wait::Nothing;
+            }
+            Some(Some((who, value, aim))) => (Some((who, value)), Some(aim)),
+            None => (None, self.aim()),
+        };
         let (act, bound) = match action {
             Action::Stop => {
                 if self.stopped {
@@ -103,13 +117,14 @@ impl ServiceState {
                 return Wait::Work;
             }
             Action::Exec(spec) => {
-                let facts = self.facts(cx, rule, r, event);
-                (Some(Act::Exec { spec: Arc::clone(spec), facts, process: self.aim() }), spec.timeout.0)
+                let facts = self.facts(cx, rule, r, event, one.as_ref());
+                (Some(Act::Exec { spec: Arc::clone(spec), facts, process: aim }), spec.timeout.0)
             }
-            Action::Signal(signal) => (self.aim().map(|process| Act::Signal { process, signal: *signal }), SHORT),
+            Action::Signal(signal) => (aim.map(|process| Act::Signal { process, signal: *signal }), SHORT),
             Action::Snapshot => {
-                let log = self.plan.log.clone();
-                (self.aim().map(|aim| Act::Snapshot { identity: aim.identity, log }), SHORT)
+                // The log is the service's, not that of any process.
+                let log = self.plan.log.clone().filter(|_| one.is_none());
+                (aim.map(|aim| Act::Snapshot { identity: aim.identity, log }), SHORT)
             }
             Action::Notify(_) | Action::Restart | Action::Start => return Wait::Nothing,
         };
@@ -118,7 +133,11 @@ impl ServiceState {
             return Wait::Nothing;
         };
         let incident = self.incident.as_ref().map(|i| i.id);
-        let kind = EventKind::Acting { action: words.clone(), by: rule.name.to_string() };
+        let by = match &one {
+            Some((who, _)) => format!("{} of {who}", rule.name),
+            None => rule.name.to_string(),
+        };
+        let kind = EventKind::Acting { action: words.clone(), by };
         cx.event(Some(&self.plan.name), incident, kind);
         let id = cx.act(&Arc::clone(&self.plan.name), act);
         Wait::Act { id, action: words, until: cx.now.mono + bound + BEYOND, began: cx.now.mono }
@@ -153,10 +172,12 @@ impl ServiceState {
         };
         let Wait::Act { action, began, .. } = std::mem::replace(&mut script.wait, Wait::Nothing) else { return };
         let took = cx.now.mono - began;
+        let of = script.of;
         if ok && action == Action::Snapshot.to_string() {
             let incident = self.incident.as_ref().map(|i| i.id);
             cx.event(Some(&self.plan.name), incident, EventKind::Snapshot { text: words.to_string() });
-            self.did(StoryAction { action, ok: Some(true), words: "kept".to_owned() });
+            let words = of.map_or("kept".to_owned(), |of| format!("of {of}, kept"));
+            self.did(StoryAction { action, ok: Some(true), words });
         } else {
             self.script_acted(cx, action, ok, words.to_string(), took);
         }
@@ -175,9 +196,9 @@ impl ServiceState {
 
     /// What a command learns of why it is run.
     /// Their names are without the `MINDER_` that the command finds in front of them.
-    fn facts(&self, cx: &Context, rule: &Rule, r: usize, event: &str) -> Facts {
-        let view = View { service: self, now: cx.now.mono, baselines: &[] };
-        let firing = &self.rules[r].value;
+    fn facts(&self, cx: &Context, rule: &Rule, r: usize, event: &str, one: Option<&(Subject, String)>) -> Facts {
+        let view = View { service: self, now: cx.now.mono, baselines: &[], of: None };
+        let firing = one.map_or(&self.rules[r].value, |(_, value)| value);
         let value = if firing.is_empty() { value_words(&view, &rule.when, false) } else { firing.clone() };
         let mut facts = vec![
             ("SERVICE", self.plan.name.to_string()),
@@ -187,7 +208,9 @@ impl ServiceState {
             ("SEVERITY", rule.severity.to_string()),
             ("EVENT", event.to_owned()),
         ];
-        if self.process_check.is_none() {
+        if let Some((who, _)) = one {
+            facts.push(("PROCESS", who.name.clone()));
+        } else if self.process_check.is_none() {
             facts.extend(self.process().map(|process| ("PID", process.pid.to_string())));
         }
         facts.extend(self.incident.as_ref().map(|incident| ("INCIDENT", incident.id.to_string())));

@@ -11,8 +11,9 @@ use super::tell::Telling;
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
-    ActId, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, MetricId, MetricRef, Mono, Question,
-    Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction, StoryRule, Wall, show_duration,
+    ActId, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, Metric, MetricId, MetricRef, Mono,
+    Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction, StoryRule, Wall,
+    show_duration,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +154,7 @@ impl ServiceState {
                 Series {
                     service: Arc::clone(&self.plan.name),
                     check: Arc::clone(&check.name),
-                    metrics: check.keep,
+                    metrics: check.recorded(),
                     kind: check.kind.name(),
                 },
             ));
@@ -182,6 +183,12 @@ impl ServiceState {
             }
         }
         sample.reading(metric.metric).clone()
+    }
+
+    /// The metric itself.
+    pub fn metric(&self, metric: MetricRef) -> Option<&'static Metric> {
+        let check = self.plan.checks.get(usize::from(metric.check))?;
+        check.kind.metrics().get(usize::from(metric.metric.0))
     }
 
     pub fn is_stale(&self, metric: MetricRef, now: Mono) -> bool {
@@ -339,10 +346,15 @@ impl ServiceState {
     }
 
     fn next_wake(&self) -> Option<Mono> {
-        [self.deaths_wake(), self.work_wake(), self.scripts_wake(), self.tellings.iter().map(|t| t.until).min()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.deaths_wake(),
+            self.work_wake(),
+            self.scripts_wake(),
+            self.tellings.iter().map(|t| t.wake(self.ticked)).min(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The heap was emptied, because the places of services have changed: nothing of it is in there.

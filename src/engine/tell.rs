@@ -8,7 +8,7 @@ use super::context::Context;
 use super::service::ServiceState;
 use crate::model::{
     Act, Action, EventKind, Incident, MessageKind, Mono, Name, Report, Rule, SavedReading, Severity, Status, Story,
-    StoryAction, StoryRule, show_duration,
+    StoryAction, StoryRule, Subject, show_duration,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,11 +21,17 @@ const ACTIONS_AT_MOST: usize = 20;
 /// A death so long before an incident is told as its cause.
 const DEATH_BEFORE: Duration = Duration::from_secs(60);
 
+/// No time to wait for.
+const AT_ONCE: Mono = Mono(0);
+
 /// A message that waits.
 #[derive(Debug)]
 pub(super) struct Telling {
     what: What,
     to: BTreeSet<Name>,
+    /// Not before this, if it is in the future.
+    from: Mono,
+    /// At the latest.
     pub until: Mono,
     /// Whose actions it waits for.
     rules: Vec<Name>,
@@ -40,9 +46,17 @@ enum What {
     Story(MessageKind, Box<Story>),
 }
 
+impl Telling {
+    /// When it is to be looked at next, after what was due at `ticked`.
+    pub fn wake(&self, ticked: Mono) -> Mono {
+        if self.from > ticked { self.from.min(self.until) } else { self.until }
+    }
+}
+
 impl ServiceState {
     /// A rule of severity warning or worse fires: it belongs to the open incident, or opens one.
-    pub fn open_incident(&mut self, cx: &mut Context, rule: &Rule) {
+    /// `of` is the process that it fires for, if it judges each by itself.
+    pub fn open_incident(&mut self, cx: &mut Context, rule: &Rule, of: Option<&Subject>) {
         let name = rule.name.to_string();
         match &mut self.incident {
             Some(incident) => {
@@ -57,7 +71,7 @@ impl ServiceState {
                     opened: cx.now.wall,
                     closed: None,
                     severity: rule.severity,
-                    title: name.clone(),
+                    title: of.map_or_else(|| name.clone(), |of| format!("{name}: {of}")),
                     rules: BTreeSet::from([name]),
                     told: BTreeSet::new(),
                 };
@@ -71,16 +85,30 @@ impl ServiceState {
         }
     }
 
-    /// Arranges that a firing is told. What is of severity `info` is told only to whom its rule names, once, as a notice.
-    pub fn tell_firing(&mut self, cx: &mut Context, rule: &Rule, story: StoryRule) {
+    /// Arranges that a firing is told. What is of severity `info` is told only to whom its rule names, once, as a
+    /// notice. If the rule judges each process by itself, its firing for further ones is news as well, from `further` on: many
+    /// are told of together.
+    pub fn tell_firing(&mut self, cx: &mut Context, rule: &Rule, story: StoryRule, further: Option<Mono>) {
         let mut to: BTreeSet<Name> = named(rule).collect();
         if rule.severity == Severity::Info {
+            let is_its = |telling: &&mut Telling| {
+                matches!(telling.what, What::Story(MessageKind::Notice, _)) && telling.rules == [Arc::clone(&rule.name)]
+            };
+            if further.is_some()
+                && let Some(telling) = self.tellings.iter_mut().find(is_its)
+            {
+                if let What::Story(_, notice) = &mut telling.what {
+                    notice.rules = vec![story];
+                }
+                return;
+            }
             if !to.is_empty() {
                 let mut notice = self.story_of(cx, self.incident.as_ref());
                 notice.severity = Some(Severity::Info);
                 notice.title = format!("{}: {}", self.plan.name, rule.name);
                 notice.rules = vec![story];
-                self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(notice)), to, rule);
+                let from = further.unwrap_or(AT_ONCE);
+                self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(notice)), to, rule, from);
             }
             return;
         }
@@ -88,24 +116,30 @@ impl ServiceState {
         let known = self.story.iter().any(|s| s.rule == story.rule);
         self.story.retain(|s| s.rule != story.rule);
         self.story.push(story);
-        if known {
-            return;
-        }
+        let from = match (known, further) {
+            (false, _) => AT_ONCE,
+            (true, Some(further)) => further,
+            (true, None) => return,
+        };
         to.extend(self.plan.notify.iter().cloned());
         let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
         match waiting {
             Some(telling) => {
                 telling.to.extend(to);
-                telling.rules.push(Arc::clone(&rule.name));
+                telling.from = telling.from.min(from);
+                telling.until = telling.until.min(from.max(cx.now.mono) + HOLD_BACK);
+                if !telling.rules.contains(&rule.name) {
+                    telling.rules.push(Arc::clone(&rule.name));
+                }
             }
-            None => self.tell_later(cx, What::Incident, to, rule),
+            None => self.tell_later(cx, What::Incident, to, rule, from),
         }
     }
 
-    fn tell_later(&mut self, cx: &mut Context, what: What, to: BTreeSet<Name>, rule: &Rule) {
+    fn tell_later(&mut self, cx: &mut Context, what: What, to: BTreeSet<Name>, rule: &Rule, from: Mono) {
         self.read_log(cx);
         let rules = vec![Arc::clone(&rule.name)];
-        self.tellings.push(Telling { what, to, until: cx.now.mono + HOLD_BACK, rules });
+        self.tellings.push(Telling { what, to, from, until: from.max(cx.now.mono) + HOLD_BACK, rules });
     }
 
     /// Has the last lines of its log read as they are now; a message waits for them as it does for actions.
@@ -143,7 +177,7 @@ impl ServiceState {
         let value = format!("{from} became {to}");
         let kind = EventKind::Noticed { rule: rule.name.to_string(), from, to };
         cx.event(Some(&plan.name), None, kind);
-        self.begin_script(rule, "notice");
+        self.begin_script(rule, "notice", None);
         let mut recipients: BTreeSet<Name> = named(rule).collect();
         if rule.severity != Severity::Info {
             recipients.extend(plan.notify.iter().cloned());
@@ -160,7 +194,7 @@ impl ServiceState {
             note: None,
             since: cx.now.wall,
         }];
-        self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(story)), recipients, rule);
+        self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(story)), recipients, rule, AT_ONCE);
     }
 
     /// There is more to tell of the incident, and it does not wait.
@@ -170,7 +204,8 @@ impl ServiceState {
             Some(telling) => telling.until = cx.now.mono,
             None => {
                 let to = self.plan.notify.iter().cloned().collect();
-                self.tellings.push(Telling { what: What::Incident, to, until: cx.now.mono, rules: Vec::new() });
+                let until = cx.now.mono;
+                self.tellings.push(Telling { what: What::Incident, to, from: AT_ONCE, until, rules: Vec::new() });
             }
         }
     }
@@ -186,7 +221,7 @@ impl ServiceState {
         if !to.is_empty() {
             let until = cx.now.mono + HOLD_BACK;
             let rules = self.plan.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
-            self.tellings.push(Telling { what: What::Incident, to, until, rules });
+            self.tellings.push(Telling { what: What::Incident, to, from: AT_ONCE, until, rules });
         }
     }
 
@@ -228,6 +263,7 @@ impl ServiceState {
                 telling.to.retain(|to| !incident.told.contains(to));
                 // Those who wait have heard nothing yet: this tells them all.
                 let story = Story { log: self.log.clone(), ..story.clone() };
+                (telling.from, telling.until) = (AT_ONCE, telling.until.min(cx.now.mono + HOLD_BACK));
                 telling.what = What::Story(MessageKind::Resolved, Box::new(story));
             }
         }
@@ -238,9 +274,9 @@ impl ServiceState {
         let now = cx.now.mono;
         let reading = self.tail.is_some();
         let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
-        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings)
-            .into_iter()
-            .partition(|telling| now >= telling.until || !reading && !telling.rules.iter().any(under_way));
+        let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings).into_iter().partition(|telling| {
+            now >= telling.until || now >= telling.from && !reading && !telling.rules.iter().any(under_way)
+        });
         self.tellings = waiting;
         for telling in ready {
             match telling.what {

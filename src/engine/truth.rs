@@ -10,8 +10,8 @@
 
 use super::service::ServiceState;
 use crate::model::{
-    Comparison, Condition, Dimension, Function, Limit, MetricRef, Mono, Op, Reading, SavedReading, Term, Test, Truth,
-    show,
+    Comparison, Condition, Dimension, Each, Function, Limit, MetricRef, Mono, Op, Reading, SavedReading, Term, Test,
+    Truth, show,
 };
 
 /// Answers for the terms of a condition at one moment.
@@ -20,6 +20,8 @@ pub(super) struct View<'a> {
     pub now: Mono,
     /// For each `changed(..)` of the rule, from left to right, what it was when last looked at.
     pub baselines: &'a [Option<SavedReading>],
+    /// The process that is judged, where each is by itself: metrics of each are its.
+    pub of: Option<&'a Each>,
 }
 
 impl View<'_> {
@@ -62,7 +64,7 @@ impl View<'_> {
     /// What the comparison looks at.
     pub fn observe(&self, comparison: &Comparison) -> Reading {
         match comparison.term {
-            Term::Latest(metric) | Term::Changed(metric) => self.service.reading(metric, self.now),
+            Term::Latest(metric) | Term::Changed(metric) => self.reading(metric),
             Term::Window { function, metric, window } => {
                 let latest = self.service.reading(metric, self.now);
                 let covered = self.service.window(metric, window).and_then(|w| w.value(function, self.now));
@@ -77,6 +79,21 @@ impl View<'_> {
                     (_, None) => Reading::Unknown,
                 }
             }
+        }
+    }
+}
+
+impl View<'_> {
+    fn reading(&self, metric: MetricRef) -> Reading {
+        match self.of {
+            Some(of) if self.service.metric(metric).is_some_and(|metric| metric.each) => {
+                if self.service.is_stale(metric, self.now) {
+                    Reading::Unknown
+                } else {
+                    of.reading(metric.metric).clone()
+                }
+            }
+            _ => self.service.reading(metric, self.now),
         }
     }
 }
@@ -173,8 +190,7 @@ pub(super) fn term_words(service: &ServiceState, term: &Term) -> String {
 
 fn metric_words(service: &ServiceState, metric: MetricRef) -> String {
     let Some(check) = service.plan.checks.get(usize::from(metric.check)) else { return String::new() };
-    let name = check.kind.metrics().get(usize::from(metric.metric.0)).map_or("", |m| m.name);
-    format!("{}.{name}", check.name)
+    format!("{}.{}", check.name, service.metric(metric).map_or("", |m| m.name))
 }
 
 /// The values that make a condition true, in words: `process.memory 612 MB`, with its limit if `limits` says so.
@@ -186,7 +202,11 @@ pub(super) fn value_words(view: &View<'_>, condition: &Condition, limits: bool) 
         if reading == Reading::Unknown {
             return;
         }
-        let mut text = term_words(view.service, &comparison.term);
+        let mut text = match view.service.metric(comparison.term.metric()) {
+            // The process stands before it.
+            Some(metric) if metric.each && view.of.is_some() => metric.name.to_owned(),
+            _ => term_words(view.service, &comparison.term),
+        };
         if !(matches!(reading, Reading::Flag(true)) && comparison.test == Test::Truth) {
             text = format!("{text} {}", words(&reading, &comparison.test, comparison.dimension));
         }

@@ -1,12 +1,14 @@
 //! How everything stands, for the page and the command line.
 
 use super::Engine;
+use super::each::subject;
 use super::rule::{Phase, RuleTrack};
 use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
-    Check, CheckView, Comparison, Dimension, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule, RuleState,
-    RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show, show_duration, unit_word,
+    Check, CheckView, Comparison, Dimension, Each, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule,
+    RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show, show_duration,
+    unit_word,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,6 +115,10 @@ impl ServiceState {
         for (i, metric) in check.kind.metrics().iter().enumerate() {
             let (Ok(id), Ok(place)) = (u8::try_from(i), u16::try_from(c)) else { continue };
             let id = crate::model::MetricId(id);
+            // Of many processes there is no one value.
+            if metric.each {
+                continue;
+            }
             let reading = self.reading(MetricRef { check: place, metric: id }, now);
             if reading == Reading::Unknown && !check.keep.contains(id) {
                 continue;
@@ -153,9 +159,21 @@ impl ServiceState {
             Phase::Pending { since } => (RuleState::Pending, Some(since)),
             Phase::Firing { since } => (RuleState::Firing, Some(since)),
         };
-        let view = View { service: self, now, baselines: &[] };
         let mut values = Vec::new();
-        rule.when.each_turned(&mut |comparison, turned| values.push(self.value_view(&view, comparison, turned)));
+        let mut look = |of: Option<&Each>| {
+            let view = View { service: self, now, baselines: &[], of };
+            rule.when.each_turned(&mut |comparison, turned| {
+                // What is said of each process is said beside its name, all else once.
+                let is_its = self.metric(comparison.term.metric()).is_some_and(|metric| metric.each);
+                if is_its == of.is_some() {
+                    values.push(self.value_view(&view, comparison, turned));
+                }
+            });
+        };
+        if let Some(crowd) = &track.crowd {
+            self.worst_of(crowd).into_iter().for_each(|each| look(Some(each)));
+        }
+        look(None);
         RuleView {
             name: rule.name.clone(),
             condition: rule.when.to_string(),
@@ -165,7 +183,10 @@ impl ServiceState {
             state,
             since,
             values,
-            progress: (state == RuleState::Pending).then(|| track.hold.share(rule.hold)),
+            progress: (state == RuleState::Pending).then(|| match &track.crowd {
+                Some(crowd) => crowd.share(rule.hold),
+                None => track.hold.share(rule.hold),
+            }),
             implied: rule.implied,
         }
     }
@@ -194,7 +215,13 @@ impl ServiceState {
         let dimension =
             if matches!(comparison.term, Term::Changed(_)) { Dimension::Text } else { comparison.dimension };
         ValueView {
-            metric: term_words(self, &comparison.term),
+            metric: match view.of {
+                Some(of) => {
+                    let name = self.metric(comparison.term.metric()).map_or("", |metric| metric.name);
+                    format!("{} {name}", subject(of))
+                }
+                None => term_words(self, &comparison.term),
+            },
             check: check.map_or(String::new(), |check| check.name.to_string()),
             text: words(&reading, &comparison.test, dimension),
             value,

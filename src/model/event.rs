@@ -22,6 +22,23 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// One of many processes, as people are told of it: `stress (pid 1234, user nobody)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Which.
+    pub identity: Identity,
+    /// Its name.
+    pub name: String,
+    /// The user that it runs as.
+    pub user: String,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, user {})", self.name, self.identity, self.user)
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -60,6 +77,9 @@ pub enum EventKind {
         value: String,
         /// What the probe said, if it said something.
         note: Option<String>,
+        /// The process that it fires for, if it judges each by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Subject>,
     },
     /// A rule no longer fires.
     Resolved {
@@ -67,8 +87,11 @@ pub enum EventKind {
         rule: String,
         /// How long it fired, in milliseconds.
         after: u64,
-        /// Why, if not because its condition is false: its rule is gone, the service was stopped.
+        /// Why, if not because its condition is false: its rule is gone, the service was stopped, the process has ended.
         why: Option<String>,
+        /// The process that it fired for, if it judges each by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Subject>,
     },
     /// A rule that is a notice has seen a change.
     Noticed {
@@ -186,15 +209,21 @@ impl fmt::Display for EventKind {
                 write!(f, "plan refused, the old one stays: {}", report.lines().next().unwrap_or_default())
             }
             EventKind::Noted { words } => f.write_str(words),
-            EventKind::Fired { rule, value, note, .. } => {
+            EventKind::Fired { rule, value, note, of, .. } => {
                 write!(f, "{rule} fires")?;
-                if !value.is_empty() {
-                    write!(f, ": {value}")?;
+                match of {
+                    Some(of) => write!(f, ": {of} {value}")?,
+                    None if value.is_empty() => {}
+                    None => write!(f, ": {value}")?,
                 }
                 note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
             }
-            EventKind::Resolved { rule, after, why } => {
-                write!(f, "{rule} resolved after {}", span(after))?;
+            EventKind::Resolved { rule, after, why, of } => {
+                write!(f, "{rule} ")?;
+                if let Some(of) = of {
+                    write!(f, "of {of} ")?;
+                }
+                write!(f, "resolved after {}", span(after))?;
                 why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
             }
             EventKind::Noticed { rule, from, to } => write!(f, "{rule}: {from} became {to}"),

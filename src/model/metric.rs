@@ -123,9 +123,7 @@ pub struct Sample {
 impl Sample {
     /// What was found for this metric; unknown if nothing was.
     pub fn reading(&self, id: MetricId) -> &Reading {
-        self.readings
-            .binary_search_by_key(&id, |(metric, _)| *metric)
-            .map_or(&Reading::Unknown, |i| &self.readings[i].1)
+        reading_in(&self.readings, id)
     }
     /// A sample that could not be taken, and why. Every metric of it is unknown.
     pub fn unknown(at: Now, why: impl Into<Arc<str>>) -> Sample {
@@ -157,10 +155,21 @@ pub struct Each {
     pub identity: Identity,
     /// Its name, for people: bounded, without control characters.
     pub name: Arc<str>,
-    /// The user that it runs as.
-    pub user: u32,
+    /// The user that it runs as, by name where there is one: bounded, without control characters.
+    pub user: Arc<str>,
     /// What was found of it, sorted by metric.
     pub readings: Vec<(MetricId, Reading)>,
+}
+
+impl Each {
+    /// What was found for this metric; unknown if nothing was.
+    pub fn reading(&self, id: MetricId) -> &Reading {
+        reading_in(&self.readings, id)
+    }
+}
+
+fn reading_in(readings: &[(MetricId, Reading)], id: MetricId) -> &Reading {
+    readings.binary_search_by_key(&id, |(metric, _)| *metric).map_or(&Reading::Unknown, |i| &readings[i].1)
 }
 
 /// What a control knows of its service.

@@ -2,8 +2,8 @@
 
 use super::controls::{Argv, ControlSpec};
 use super::{
-    AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Mail, MetricSet, Mistake, Notifier, Signal, Span,
-    Times,
+    AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Mail, MetricId, MetricSet, Mistake, Notifier, Signal,
+    Span, Times,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,11 +105,19 @@ pub struct Check {
     pub every: Duration,
     /// How long the answer may take.
     pub timeout: Duration,
-    /// What is recorded: the metrics that rules name, those of `keep`, and the one by which it is judged by default.
+    /// What is asked for: the metrics that rules name, those of `keep`, and the one by which it is judged by default.
     pub keep: MetricSet,
 }
 
 impl Check {
+    /// What of it the history keeps: all but the metrics of each of many processes.
+    pub fn recorded(&self) -> MetricSet {
+        let metrics = self.kind.metrics();
+        let mut recorded = MetricSet::default();
+        let is_one = |id: &MetricId| metrics.get(usize::from(id.0)).is_some_and(|metric| !metric.each);
+        self.keep.iter().filter(is_one).for_each(|id| recorded.insert(id));
+        recorded
+    }
     /// From this age on, its sample says nothing any more.
     pub fn stale_after(&self) -> Duration {
         self.every * 2 + self.timeout

@@ -1,6 +1,6 @@
 //! What of the engine's state outlives minder: one record for each service, written on transitions.
 
-use super::{Exit, Identity, Incident, Name, Reading, Status, Wall};
+use super::{Exit, Identity, Incident, Name, Reading, Status, Subject, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -100,6 +100,20 @@ pub struct SavedRule {
     pub samples: Vec<bool>,
     /// The values at its firing.
     pub value: String,
+    /// Of a rule that judges each process by itself: those that it is pending or firing for, each with its own state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<(Subject, SavedRule)>,
+}
+
+impl SavedRule {
+    /// Each firing: since when, and of which process.
+    pub fn firings(&self) -> Vec<(Wall, Option<Subject>)> {
+        if self.each.is_empty() {
+            return self.firing.then_some((self.since, None)).into_iter().collect();
+        }
+        let firing = self.each.iter().filter(|(_, one)| one.firing);
+        firing.map(|(who, one)| (one.since, Some(who.clone()))).collect()
+    }
 }
 
 /// A reading as it is saved.
