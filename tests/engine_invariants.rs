@@ -26,6 +26,8 @@ enum Happening {
     Back(usize),
     Trouble(usize, bool),
     Memory(usize, f64),
+    /// One of many processes uses this much of a core; without any it is gone.
+    Runs(usize, u32, Option<f64>),
     Starts(usize, Start),
     /// Its operator uses the supervisor's own means.
     Wanted(usize, bool),
@@ -60,6 +62,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => service.clone().prop_map(Back),
         2 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Trouble(s, on)),
         2 => (service.clone(), prop_oneof![Just(1e6), Just(9e8)]).prop_map(|(s, m)| Memory(s, m)),
+        5 => (service.clone(), 500u32..504, prop_oneof![Just(None), Just(Some(5.0)), Just(Some(99.0))])
+            .prop_map(|(s, pid, cpu)| Runs(s, pid, cpu)),
         3 => (service.clone(), start).prop_map(|(s, start)| Starts(s, start)),
         2 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Wanted(s, on)),
         1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Supervisor(s, on)),
@@ -83,7 +87,7 @@ fn variant(number: usize) -> Arc<Plan> {
             continue;
         }
         let every = if number == 2 && i == 0 { 7 } else { 10 };
-        let mut service = testing::service(name).checks(vec![process(every), file(10)]);
+        let mut service = testing::service(name).checks(vec![process(every), file(10), processes(10)]);
         service.restart.limit = LIMIT;
         service = service.control(if i == 1 { runit() } else { command() });
         let down = service.down();
@@ -94,6 +98,15 @@ fn variant(number: usize) -> Arc<Plan> {
         service =
             service.rule(rule("fat", fat, held, vec![exec(), Action::Restart, Action::Notify(Some("chat".into()))]));
         service = service.rule(rule("missing", missing, Hold::Count { bad: 2, of: 3 }, vec![]));
+        let busy = || service.is(2, "each.cpu", above(90.0));
+        let calm = service.is(2, "each.cpu", Test::Compare(Op::Less, Limit::Number(10.0)));
+        let runaway = rule("runaway", busy(), held, vec![Action::Signal(Signal(15))]);
+        let often = Condition::Or(vec![busy(), Condition::And(vec![busy(), service.is(1, "missing", Test::Truth)])]);
+        let often = rule("often", often, Hold::Count { bad: 2, of: 3 }, vec![]);
+        service = service.rule(Rule { until: Some((calm, Hold::None)), ..runaway });
+        if number != 2 {
+            service = service.rule(Rule { severity: Severity::Info, ..often });
+        }
         services.push(service);
     }
     plan(services)
@@ -117,6 +130,10 @@ fn live(happenings: &[Happening]) -> World {
             }
             Happening::Trouble(i, on) => real(&mut world, i, &|r| r.trouble = on),
             Happening::Memory(i, memory) => real(&mut world, i, &|r| r.memory = memory),
+            Happening::Runs(i, pid, cpu) => real(&mut world, i, &|r| {
+                let _ = r.crowd.remove(&pid);
+                r.crowd.extend(cpu.map(|cpu| (pid, cpu)));
+            }),
             Happening::Starts(i, start) => real(&mut world, i, &|r| r.start = start),
             Happening::Wanted(i, on) => {
                 real(&mut world, i, &|r| r.wanted = on);
@@ -173,15 +190,19 @@ fn fired_and_resolved_alternate(world: &World) -> Result<(), TestCaseError> {
     for (at, event) in events(world) {
         let service = event.service.clone();
         match &event.kind {
-            EventKind::Fired { rule, .. } => {
-                prop_assert!(firing.insert((service.clone(), rule.clone())), "{service:?} {rule} fired twice, at {at}");
+            EventKind::Fired { rule, of, .. } => {
+                let key = (service.clone(), rule.clone(), of.as_ref().map(|of| of.identity));
+                prop_assert!(firing.insert(key.clone()), "{key:?} fired twice, at {at}");
+                prop_assert_eq!(of.is_some(), ["runaway", "often"].contains(&rule.as_str()), "{} {:?}", rule, of);
             }
-            EventKind::Resolved { rule, .. } => {
-                prop_assert!(firing.remove(&(service.clone(), rule.clone())), "{service:?} {rule} resolved, at {at}");
+            EventKind::Resolved { rule, of, .. } => {
+                let key = (service.clone(), rule.clone(), of.as_ref().map(|of| of.identity));
+                prop_assert!(firing.remove(&key), "{key:?} resolved, at {at}");
             }
             _ => {}
         }
     }
+    prop_assert!(firing.is_empty(), "all is well, and these fire: {firing:?}");
     Ok(())
 }
 
@@ -359,7 +380,7 @@ proptest! {
             Happening::Reload(_) | Happening::KillMinder => false,
             Happening::Pass(_) => true,
             Happening::Kill(i, _) | Happening::Back(i) | Happening::Trouble(i, _) | Happening::Memory(i, _)
-            | Happening::Starts(i, _) | Happening::Wanted(i, _) | Happening::Supervisor(i, _)
+            | Happening::Runs(i, ..) | Happening::Starts(i, _) | Happening::Wanted(i, _) | Happening::Supervisor(i, _)
             | Happening::Answers(i, _) | Happening::Asked(_, i) => *i == 0,
         };
         let troubled: Vec<_> = happenings.iter().filter(others).cloned().collect();

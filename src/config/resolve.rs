@@ -407,7 +407,10 @@ impl Resolver<'_> {
             .filter(|kind| Kind::metrics_of(kind).is_some_and(|all| all.iter().any(|m| m.name == metric)))
             .collect();
         let all = format!("the metrics of `{kind}` are {}", listed(metrics.iter().map(|m| m.name)));
-        let help = if let Some(meant) = nearest(metric, metrics.iter().map(|m| m.name)) {
+        let of_each = format!("each.{metric}");
+        let help = if metrics.iter().any(|m| m.name == of_each) {
+            format!("did you mean `{check}.{of_each}`?")
+        } else if let Some(meant) = nearest(metric, metrics.iter().map(|m| m.name)) {
             format!("did you mean `{check}.{meant}`?")
         } else if !others.is_empty() {
             format!("did you mean {}?", listed(others.iter().map(String::as_str)).replace(" and ", " or "))

@@ -18,6 +18,7 @@ mod network;
 mod pidfile;
 mod pool;
 mod process;
+mod processes;
 mod protocol;
 mod rate;
 mod select;
@@ -55,6 +56,7 @@ pub struct Probes {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     processes: process::Processes,
+    everyone: processes::Everyone,
     files: Looks<file::State>,
     directories: Looks<()>,
     filesystems: filesystem::Filesystems,
@@ -77,6 +79,7 @@ impl Probes {
             runtime,
             processes,
             // What hangs in one kind never takes the threads of another.
+            everyone: processes::Everyone::new(at()),
             files: Looks::new("files", 8, at()),
             directories: Looks::new("directories", 4, at()),
             filesystems: filesystem::Filesystems::new(at()),
@@ -95,6 +98,10 @@ impl Probes {
         for question in questions {
             match &*question.kind {
                 Kind::Process(_) | Kind::System(_) => processes.push(question),
+                Kind::Processes(whom) => {
+                    let asking = self.everyone.ask(question.check, whom.clone(), question.wanted);
+                    self.spawn(question, asking);
+                }
                 Kind::File(file) => {
                     let (file, wanted) = (file.clone(), question.wanted);
                     let asking = self.files.ask(question.check, move |state, clock| state.look(&file, wanted, clock));
@@ -137,6 +144,7 @@ impl Probes {
     /// Lets go of what is kept for this check.
     pub fn forget(&self, check: CheckId) {
         self.processes.forget(check);
+        self.everyone.forget(check);
         self.files.forget(check);
         self.directories.forget(check);
         self.filesystems.forget(check);

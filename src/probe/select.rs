@@ -189,7 +189,7 @@ impl<'a> Wanted<'a> {
 
     /// Of a process that may not be looked at: whether its name is that of the wanted program. Otherwise any process of
     /// another user could be the wanted one, and nothing could ever be said.
-    fn may_be(&self, candidate: &Candidate) -> bool {
+    pub(super) fn may_be(&self, candidate: &Candidate) -> bool {
         let file_name = |path: &Path| path.file_name().map(|name| proc::Comm::new(name.as_encoded_bytes()));
         self.exe
             .as_ref()
@@ -220,6 +220,12 @@ impl Hung {
         let result = read();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&who);
         Some(result)
+    }
+
+    /// As if a thread had been hanging at this one for long.
+    #[cfg(test)]
+    pub(super) fn hang(&self, who: Identity) {
+        self.0.lock().unwrap().insert(who, Mono(0));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Names of users and groups, from `/etc/passwd` and `/etc/group` alone: asking a directory on the network can hang.
 
 use super::proc;
+use std::collections::HashMap;
 
 /// Larger ones are read so far.
 const MOST: u64 = 4 << 20;
@@ -12,6 +13,16 @@ pub fn uid_of(name: &str) -> Option<u32> {
     }
     let text = proc::read_path("/etc/passwd", MOST).unwrap_or_default();
     entries(&text).find(|entry| entry.name == name.as_bytes()).map(|entry| entry.number)
+}
+
+/// Every user's name by number: the first one, where a number has several.
+pub fn users() -> HashMap<u32, String> {
+    let text = proc::read_path("/etc/passwd", MOST).unwrap_or_default();
+    let mut users = HashMap::new();
+    for entry in entries(&text) {
+        users.entry(entry.number).or_insert_with(|| String::from_utf8_lossy(entry.name).into_owned());
+    }
+    users
 }
 
 /// The name of a user; the number where there is none.

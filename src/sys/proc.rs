@@ -27,6 +27,8 @@ pub struct Stat {
     pub pgrp: u32,
     /// Its session; 0 where the kernel does not say.
     pub session: u32,
+    /// It is a thread of the kernel's own.
+    pub kernel: bool,
     /// Processor time in its own code, in clock ticks.
     pub utime: u64,
     /// Processor time in the kernel, in clock ticks.
@@ -79,6 +81,9 @@ impl fmt::Debug for Comm {
     }
 }
 
+/// The flag of the kernel's own threads (`include/linux/sched.h`).
+const PF_KTHREAD: u64 = 0x0020_0000;
+
 /// Reads a line of `/proc/PID/stat`, or as much of it as reaches to the resident memory. The name may hold blanks and
 /// parentheses; what follows the last parenthesis is ours again.
 pub fn parse_stat(line: &[u8]) -> Option<Stat> {
@@ -91,7 +96,8 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
     // How many fields are passed over before each one.
     let mut after = |skipped: usize| decimal(fields.nth(skipped)?);
     let (ppid, pgrp, session) = (after(0)?, after(0)?, after(0)?);
-    let (utime, stime) = (after(7)?, after(0)?);
+    let flags = after(2)?;
+    let (utime, stime) = (after(4)?, after(0)?);
     let children_time = after(0)?.saturating_add(after(0)?);
     let threads = after(2)?;
     let start = after(1)?;
@@ -103,6 +109,7 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
         ppid: u32::try_from(ppid).ok()?,
         pgrp: u32::try_from(pgrp).ok()?,
         session: u32::try_from(session).ok()?,
+        kernel: flags & PF_KTHREAD != 0,
         utime,
         stime,
         children_time,
@@ -312,6 +319,7 @@ mod tests {
             ppid: 1,
             pgrp: 15010,
             session: 11176,
+            kernel: false,
             utime: 250,
             stime: 31,
             children_time: 42,

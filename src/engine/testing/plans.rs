@@ -1,7 +1,7 @@
 //! Plans built from the words of the model.
 
 use crate::model::controls::{Argv, CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
-use crate::model::kinds::{File, Process};
+use crate::model::kinds::{File, Process, Processes};
 use crate::model::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +43,11 @@ pub fn process(every: u64) -> Check {
 /// Stands for any check that is no process: its `missing` is the world's `trouble`, its `size` the world's `size`.
 pub fn file(every: u64) -> Check {
     check("file", Kind::File(File { path: "/srv/data".parse().unwrap(), matches: None }), every)
+}
+
+/// What it finds is the world's `crowd`.
+pub fn processes(every: u64) -> Check {
+    check("processes", Kind::Processes(Processes::default()), every)
 }
 
 pub fn check(name: &str, kind: Kind, every: u64) -> Check {

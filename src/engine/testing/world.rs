@@ -33,6 +33,8 @@ pub struct Real {
     pub wanted: bool,
     pub supervisor: bool,
     pub start: Start,
+    /// What a check of many processes finds: pid and processor time.
+    pub crowd: BTreeMap<u32, f64>,
 }
 
 impl Default for Real {
@@ -47,6 +49,7 @@ impl Default for Real {
             wanted: true,
             supervisor: true,
             start: Start::Up,
+            crowd: BTreeMap::new(),
         }
     }
 }
@@ -277,6 +280,16 @@ impl World {
                 let down = real.process.is_none();
                 let memory = if down { Reading::Absent } else { Reading::Part { value: real.memory, whole: 1e9 } };
                 sample.readings = vec![(MetricId(0), Reading::Flag(down)), (MetricId(6), memory)];
+            }
+            Kind::Processes(_) => {
+                sample.readings = vec![(MetricId(0), Reading::Number(real.crowd.len() as f64))];
+                let each = |(pid, cpu): (&u32, &f64)| Each {
+                    identity: Identity { pid: *pid, start: 1 },
+                    name: "stress".into(),
+                    user: "nobody".into(),
+                    readings: vec![(MetricId(1), Reading::Number(*cpu))],
+                };
+                sample.found = Found::Each(real.crowd.iter().map(each).collect());
             }
             Kind::Control(_) => {
                 sample.found = Found::Control(ControlState {

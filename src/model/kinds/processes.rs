@@ -1,6 +1,6 @@
 //! `processes`: every process of this machine, or those that match. Nobody has to be named beforehand: each is judged by itself.
 
-use super::CheckKind;
+use super::{CheckKind, Mistake};
 use crate::model::{AbsPath, Dimension, Metric, Pattern};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,16 @@ impl CheckKind for Processes {
         Metric::new("each.threads", Dimension::Count, "threads of each").each(),
         Metric::new("each.age", Dimension::Time, "how long each has been running").each(),
     ];
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        let empty = |key: &'static str, value: &Option<String>| {
+            let empty = value.as_deref() == Some("");
+            empty.then(|| {
+                Mistake::new(&[key], format!("`{key}` is empty")).help("leave the key away to mean all of them")
+            })
+        };
+        [empty("name", &self.name), empty("user", &self.user)].into_iter().flatten().collect()
+    }
 
     fn about(&self) -> String {
         let mut parts = Vec::new();
