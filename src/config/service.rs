@@ -8,7 +8,8 @@ use super::rule::{Around, Can, Drafted, implied, metrics_of, unique};
 use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
-use crate::model::{AbsPath, Check, Kind, Metric, MetricSet, Name, Rule, Service, Span};
+use crate::model::kinds::Processes;
+use crate::model::{AbsPath, Check, Kind, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -340,7 +341,7 @@ impl Builder<'_> {
                     let kept = listed(metrics.iter().filter(|metric| !metric.each).map(|metric| metric.name));
                     self.found.push(Diagnostic::new(item.place, message).help(format!("what can be kept is {kept}")));
                 }
-                keep.insert(crate::model::MetricId(place));
+                keep.insert(MetricId(place));
                 continue;
             }
             let names = || metrics.iter().map(|metric| metric.name);
@@ -463,6 +464,10 @@ fn complete(mut rules: Vec<Rule>, checks: &mut [Check], asked: &[Asked]) -> Vec<
     for (index, check) in checks.iter_mut().enumerate() {
         if let Some(metric) = check.kind.default_metric() {
             check.keep.insert(metric);
+        }
+        // What is of each process has no history: without this, such a check would have none at all.
+        if matches!(*check.kind, Kind::Processes(_)) {
+            check.keep.insert(MetricId(Processes::COUNT));
         }
         if !mentioned(index, &rules)
             && let Some(asked) = asked.get(index)

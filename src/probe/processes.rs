@@ -19,7 +19,7 @@ use std::time::Duration;
 const fn metric(name: &str) -> MetricId {
     place(Processes::METRICS, name)
 }
-const COUNT: MetricId = metric("count");
+const COUNT: MetricId = MetricId(Processes::COUNT);
 const CPU: MetricId = metric("each.cpu");
 const MEMORY: MetricId = metric("each.memory");
 const FDS: MetricId = metric("each.fds");

@@ -11,6 +11,7 @@ mod limits;
 mod machine;
 mod messages;
 mod nginx;
+mod runaway;
 mod runit;
 
 use std::path::Path;

@@ -22,6 +22,12 @@ pub struct Processes {
     pub user: Option<String>,
 }
 
+/// Places of the metrics that other parts name.
+impl Processes {
+    /// `count`
+    pub const COUNT: u8 = 0;
+}
+
 impl CheckKind for Processes {
     const NAME: &'static str = "processes";
     const SHORT: Option<&'static str> = Some("name");
@@ -60,5 +66,16 @@ impl CheckKind for Processes {
             parts.push(format!("user {u}"));
         }
         if parts.is_empty() { "every process".to_owned() } else { parts.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_place_is_right_and_all_others_are_of_each() {
+        assert_eq!(Processes::METRICS[usize::from(Processes::COUNT)].name, "count");
+        assert!(Processes::METRICS.iter().all(|metric| metric.each == metric.name.starts_with("each.")));
     }
 }
