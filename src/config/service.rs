@@ -8,7 +8,7 @@ use super::rule::{Around, Can, Drafted, implied, metrics_of, unique};
 use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
-use crate::model::kinds::Processes;
+use crate::model::kinds::{CheckKind, Processes};
 use crate::model::{AbsPath, Check, Kind, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,7 +280,11 @@ impl Builder<'_> {
             self.found.push(diagnostic);
             return ReadCheck { asked, place, check: None };
         }
-        let keys = long_form(keys, *short);
+        // Without keys it means every process.
+        let keys = match *kind_name {
+            Processes::NAME if keys.is_empty() => Cow::Owned(Node { value: Value::Map(Vec::new()), place: keys.place }),
+            _ => long_form(keys, *short),
+        };
         let kind = decode::read(&keys, word.place, &mut self.found, |reader: Reader<'_>| {
             Kind::read(kind_name, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such kind")))
         });

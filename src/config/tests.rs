@@ -170,6 +170,23 @@ fn rules_get_names_severities_and_defaults() {
 }
 
 #[test]
+fn each_process_is_judged_with_or_without_keys() {
+    let head = "version: 1\nservices:\n  all:\n    checks: [";
+    let rules =
+        "]\n    rules:\n      - processes.each.fds > 90% and system.load1 > 5 for 5m -> signal TERM, snapshot\n";
+    for keys in ["", "{}", "nginx", "{ user: 33 }"] {
+        let plan = plan(&format!("{head}{{ processes: {keys} }}, {{ system: }}{rules}"));
+        let service = &plan.services[0];
+        assert_eq!(service.rules.len(), 1);
+        let kept: Vec<u8> = service.checks[0].recorded().iter().map(|id| id.0).collect();
+        assert_eq!((kept.as_slice(), service.checks[0].keep.iter().count()), (&[0][..], 2), "{keys}");
+        let explained = explain::service(&plan, "all").unwrap();
+        assert!(explained.contains("warning: for each process by itself, if `processes.each.fds > 90%"), "{explained}");
+        assert_eq!(*self::plan(&explained).services[0], **service, "{explained}");
+    }
+}
+
+#[test]
 fn what_is_explained_reads_back_as_the_same_service() {
     let whole = plan(WHOLE);
     let head = "version: 1\ndefaults: { every: 20s, timeout: 4s }\nmail: { server: \"m:25\", from: a@b }\nnotifiers:\n  ops: &x { exec: { command: [/bin/true] } }\n  \
