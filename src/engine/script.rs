@@ -92,15 +92,16 @@ impl ServiceState {
             return if due && self.rule_wants(cx, goal, rule) { Wait::Work } else { Wait::Nothing };
         }
         let words = action.to_string();
+        let named = script.of.map_or_else(|| words.clone(), |of| format!("{words} ({of})"));
         if cx.setting.no_act {
-            self.held(cx, &words, "minder runs with --no-act");
+            self.held(cx, &named, "minder runs with --no-act");
             return Wait::Nothing;
         }
         // Of a process by itself: the rule may have resolved for it while the actions before this one took their time.
         let one = script.of.map(|of| self.one_of(r, of));
         let (one, aim) = match one {
             Some(None) => {
-                self.held(cx, &words, "the rule no longer fires for this process");
+                self.held(cx, &named, "the rule no longer fires for this process");
                 return Wait::Nothing;
             }
             Some(Some((who, value, aim))) => (Some((who, value)), Some(aim)),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::control::tests::{identity_of, path};
 use crate::model::Kind;
+use crate::model::kinds::Processes;
 use crate::sys::proc;
 use crate::sys::testing::{Script, until};
 use std::fs;
@@ -24,6 +25,12 @@ fn some_are_never_signalled() {
     let script = Script::start("exec sleep 4711");
     let other = Identity { start: 1, ..identity_of(script.own_pid()) };
     assert!(matches!(open(&aim(other, Process::default())), Err(Refusal::Gone)));
+    // The same, found by a look at everybody.
+    let everybody = |identity| Aim { identity, selector: Arc::new(Kind::Processes(Processes::default())) };
+    assert!(matches!(open(&everybody(identity_of(1))), Err(Refusal::Init)));
+    assert!(matches!(open(&everybody(identity_of(std::process::id()))), Err(Refusal::Ourselves)));
+    assert!(matches!(open(&everybody(other)), Err(Refusal::Gone)));
+    assert!(open(&everybody(identity_of(script.own_pid()))).is_ok());
 }
 
 /// Only root can make one.

@@ -127,7 +127,10 @@ fn an_action_whose_turn_comes_too_late_is_not_taken() {
     world.swallow_reports = true;
     world.running(&[(500, 99.0)], 10);
     let news = world.running(&[(500, 1.0)], 60);
-    assert!(news.contains(&"no signal TERM: the rule no longer fires for this process".to_owned()), "{news:?}");
+    assert!(
+        news.contains(&"no signal TERM (pid 500): the rule no longer fires for this process".to_owned()),
+        "{news:?}"
+    );
     assert!(!news.contains(&"> signal".to_owned()), "{news:?}");
 }
 
