@@ -78,7 +78,8 @@ impl Everyone {
         wanted: MetricSet,
     ) -> impl Future<Output = Sample> + use<> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        // While another look at the same hangs, this one begins without a memory of earlier ones.
+        // While another look at the same hangs, this one begins without a memory of earlier ones, and passes over the process that
+        // the other hangs with: whoever can make one process hang must not be able to hide all others.
         let mut state = lock(&self.kept).insert(check, State::default()).unwrap_or_default();
         let (clock, hung, kept) = (Arc::clone(&self.clock), Arc::clone(&self.hung), Arc::clone(&self.kept));
         let look = move || {
