@@ -3,6 +3,7 @@
 use crate::engine::testing::*;
 use crate::model::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// `machine`, with a rule on the processor time of each of its processes.
 fn judging(hold: Hold, actions: Vec<Action>) -> Service {
@@ -66,6 +67,15 @@ fn a_look_that_fails_ends_nobody_and_completes_no_hold() {
     assert!(world.running(&[(500, 99.0)], 60).iter().any(|line| line.starts_with("runaway fires")));
     answers(&mut world, false);
     assert_eq!(world.running(&[(500, 99.0)], 60), [""; 0]);
+    assert_eq!(world.view("machine").rules[0].state, RuleState::Firing);
+    // An answer that says nothing: it timed out.
+    let asked = world.log.iter().find_map(|(_, effect)| match effect {
+        Effect::Ask(question) if matches!(*question.kind, Kind::Processes(_)) => Some(question.check),
+        _ => None,
+    });
+    let sample = Sample::unknown(now(world.ms), "no answer within 5s");
+    world.input(Input::Sampled(vec![(asked.unwrap(), Arc::new(sample))]));
+    assert_eq!(world.news(), [""; 0]);
     assert_eq!(world.view("machine").rules[0].state, RuleState::Firing);
 }
 
