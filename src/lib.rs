@@ -29,9 +29,10 @@
 //! | [`control`] | starts and stops: a file per supervisor | `model`, `sys` |
 //! | [`notify`] | delivers messages | `model`, `sys` |
 //! | [`store`] | keeps state and history in two databases | `model`, `sys` |
+//! | [`trial`] | rules on a timeline, made up or recorded | `model`, `config`, `engine`, `store` (queries) |
 //! | [`dashboard`] | shows, and takes commands | `model`, `store` (queries) |
 //! | [`daemon`] | wires all of these: the loop, reload, signals, the clock | all but `cli` |
-//! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `model`, `sys` |
+//! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `trial`, `model`, `sys` |
 //!
 //! `tests/architecture.rs` reads the sources and fails on an import that runs the wrong way.
 //!
@@ -57,3 +58,4 @@ pub mod notify;
 pub mod probe;
 pub mod store;
 pub mod sys;
+pub mod trial;

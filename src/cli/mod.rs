@@ -7,6 +7,7 @@ mod run;
 mod screen;
 mod status;
 mod steer;
+mod test;
 mod validate;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +47,7 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Explain(explain::Args),
+    Test(test::Args),
     Status(status::Args),
     History(history::Args),
     Start(steer::Start),
@@ -107,6 +109,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Run(args) => run::run(args, cli.socket),
         Command::Validate(args) => validate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Status(args) => status::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),

@@ -18,13 +18,16 @@ mod diagnostic;
 mod expand;
 pub mod explain;
 mod fill;
+mod happening;
 mod keys;
 mod lexer;
+mod notation;
 mod notifier;
 mod parser;
 mod plan;
 mod resolve;
 mod rule;
+mod scenario;
 mod service;
 mod source;
 mod syntax;
@@ -36,6 +39,7 @@ mod tree;
 
 pub use diagnostic::{Diagnostic, Place, render};
 pub use plan::parse;
+pub use scenario::{Mistakes, scenarios};
 pub use source::{Env, SourceFile, Sources, read};
 
 use crate::model::Plan;

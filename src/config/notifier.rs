@@ -107,6 +107,7 @@ impl<'a> Builder<'a> {
         let (key, name, value) = match given.source() {
             _ if self.alone => return,
             Source::Literal => return,
+            _ if self.sources.made_up => return,
             Source::Env(name) => {
                 let value = match self.sources.env.0.get(name) {
                     Some(value) if value.is_empty() => {

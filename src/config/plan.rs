@@ -32,21 +32,7 @@ const ENOUGH: usize = 1000;
 
 /// The sources as a plan; or everything that is wrong with them, in the order of the files.
 pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
-    let mut builder = Builder {
-        sources,
-        found: sources.found.clone(),
-        notifiers: BTreeMap::new(),
-        named: BTreeMap::new(),
-        defaults: Defaults::default(),
-        mail: Mails::None,
-        incomplete: !sources.found.is_empty(),
-        templates: BTreeMap::new(),
-        bad_templates: BTreeSet::new(),
-        traced: BTreeMap::new(),
-        nodes_left: sources.nodes_left,
-        alone: false,
-        vague: false,
-    };
+    let mut builder = Builder::new(sources, sources.found.clone());
     let plan = builder.plan();
     let mut found = builder.found;
     if found.is_empty() {
@@ -118,6 +104,25 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
+    /// Adds to what was found already.
+    pub(super) fn new(sources: &'a Sources, found: Vec<Diagnostic>) -> Builder<'a> {
+        Builder {
+            sources,
+            found,
+            notifiers: BTreeMap::new(),
+            named: BTreeMap::new(),
+            defaults: Defaults::default(),
+            mail: Mails::None,
+            incomplete: !sources.found.is_empty(),
+            templates: BTreeMap::new(),
+            bad_templates: BTreeSet::new(),
+            traced: BTreeMap::new(),
+            nodes_left: sources.nodes_left,
+            alone: false,
+            vague: false,
+        }
+    }
+
     fn plan(&mut self) -> Plan {
         let sources = self.sources;
         let trees: Vec<&Node> = sources.files.iter().filter_map(|file| file.tree.as_ref()).collect();

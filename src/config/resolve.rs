@@ -445,7 +445,7 @@ fn range_of(expr: &Expr) -> Range<usize> {
     }
 }
 
-fn expectation(metric: &Metric) -> String {
+pub(super) fn expectation(metric: &Metric) -> String {
     match metric.dimension {
         dimension if metric.of_whole => format!("{}, or a percentage such as `80%`", dimension.expectation()),
         dimension => dimension.expectation().to_owned(),

@@ -1,7 +1,7 @@
 //! Reading the files: within bounds, and only those that nobody else could have written.
 
 use super::diagnostic::{Diagnostic, Place, quoted};
-use super::tree::{self, Node, Value};
+use super::tree::{self, Key, Node, Value};
 use crate::sys::trust::{Distrust, only_root_or};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -84,13 +84,15 @@ pub struct Sources {
     /// What `{ env: NAME }` is taken from.
     pub env: Env,
     pub(super) found: Vec<Diagnostic>,
+    /// Nothing is ever sent: what comes from the environment or a file is not looked for.
+    pub(super) made_up: bool,
     /// How many values may still be made of what is read.
     pub(super) nodes_left: usize,
 }
 
 impl Sources {
     fn new(env: &Env) -> Sources {
-        Sources { files: Vec::new(), env: env.clone(), found: Vec::new(), nodes_left: tree::NODES }
+        Sources { files: Vec::new(), env: env.clone(), found: Vec::new(), made_up: false, nodes_left: tree::NODES }
     }
 
     /// One text as a file of this name, which is not looked at; nothing is included.
@@ -112,14 +114,60 @@ impl Sources {
 /// include. Whatever is wrong with that is kept, for [`super::parse`] to report with all else.
 pub fn read(path: &Path, env: &Env) -> Sources {
     let mut sources = Sources::new(env);
+    add_rules(&mut sources, path, None);
+    sources
+}
+
+/// Reads a file of scenarios, and the rules that they are about: those that it names under `rules`, or those that stand in it
+/// under `plan`. Also what the file says, if that can be read at all.
+pub(super) fn read_scenarios(path: &Path) -> (Sources, Option<Node>) {
+    let mut sources = Sources { made_up: true, ..Sources::new(&Env::default()) };
+    match rule_file(path) {
+        Ok(text) => sources.add(path.to_owned(), text),
+        Err(Refused { message, help }) => {
+            sources.found.push(Diagnostic { help: help.into_iter().collect(), ..Diagnostic::nowhere(message) });
+        }
+    }
+    let Some(root) = sources.files.first_mut().and_then(|file| file.tree.take()) else { return (sources, None) };
+    if let Some((key, plan)) = root.get("plan") {
+        let mut plan = plan.clone();
+        if let Value::Map(entries) = &mut plan.value
+            && !entries.iter().any(|(key, _)| key.text == "version")
+        {
+            // It is that of the file.
+            let value = Value::Scalar { text: "1".to_owned(), plain: true };
+            let version = Key { text: "version".to_owned(), place: key.place };
+            entries.push((version, Node { value, place: key.place }));
+        }
+        if let Some(file) = sources.files.first_mut() {
+            file.tree = Some(plan);
+        }
+        let waiting = includes(&mut sources).into();
+        add_files(&mut sources, waiting);
+    } else if let Some((_, rules)) = root.get("rules")
+        && let Some(name) = rules.text()
+    {
+        let beside = path.parent().unwrap_or(Path::new("")).join(name);
+        add_rules(&mut sources, &beside, Some(rules.place));
+    }
+    (sources, Some(root))
+}
+
+/// Adds a file, or those of a directory, that is named at this place.
+fn add_rules(sources: &mut Sources, path: &Path, named: Option<Place>) {
     let mut waiting = VecDeque::new();
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => match directory(path) {
-            Ok(files) => waiting.extend(files.into_iter().map(|file| (file, None))),
-            Err(diagnostic) => sources.found.push(*diagnostic),
+            Ok(files) => waiting.extend(files.into_iter().map(|file| (file, named))),
+            Err(diagnostic) => sources.found.push(Diagnostic { at: named, ..*diagnostic }),
         },
-        _ => waiting.push_back((path.to_owned(), None)),
+        _ => waiting.push_back((path.to_owned(), named)),
     }
+    add_files(sources, waiting);
+}
+
+/// Adds these files, and what they include.
+fn add_files(sources: &mut Sources, mut waiting: VecDeque<(PathBuf, Option<Place>)>) {
     let mut seen = BTreeSet::new();
     let mut size = 0;
     while let Some((path, included)) = waiting.pop_front() {
@@ -140,7 +188,7 @@ pub fn read(path: &Path, env: &Env) -> Sources {
                     break;
                 }
                 sources.add(path, text);
-                waiting.extend(includes(&mut sources));
+                waiting.extend(includes(sources));
             }
             Err(Refused { message, help }) => {
                 let diagnostic = refused(message);
@@ -148,7 +196,6 @@ pub fn read(path: &Path, env: &Env) -> Sources {
             }
         }
     }
-    sources
 }
 
 /// The rule files of a directory. Whoever may write into it may add rules: then none are read.

@@ -1,0 +1,145 @@
+//! What happens in a scenario, as a person writes it: `killed by SEGV`, `starts fail`, `minder stop`.
+
+use super::diagnostic::{listed, nearest, quoted};
+use super::lexer::Wrong;
+use crate::model::{Command, Exit, Happening, Name, Plan, Service, Signal, Starting, parse_duration};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Every form, for diagnostics.
+const FORMS: [&str; 10] = [
+    "killed by SEGV",
+    "exits with 1",
+    "ends",
+    "appears",
+    "starts work",
+    "starts fail",
+    "starts hang",
+    "starts die after 2s",
+    "commands fail",
+    "minder stop",
+];
+const OPERATORS: [&str; 2] = ["taken down", "wanted up"];
+const ORDERS: [&str; 5] = ["start", "stop", "restart", "pause", "resume"];
+
+/// Reads what happens, and to whom; `service` if the text does not say it.
+pub(super) fn happening(text: &str, plan: &Plan, service: &Name) -> Result<(Name, Happening), Wrong> {
+    let mut words: Vec<Range<usize>> = Vec::new();
+    for word in text.split_whitespace() {
+        let start = word.as_ptr() as usize - text.as_ptr() as usize;
+        words.push(start..start + word.len());
+    }
+    let word = |i: usize| words.get(i).map_or("", |range| &text[range.clone()]);
+    let whole = 0..text.len();
+    if word(0) == "minder" && (words.len() < 2 || ORDERS.contains(&word(1)) || named(plan, "minder").is_none()) {
+        let service = match words.get(2) {
+            None => Arc::clone(service),
+            Some(range) => match named(plan, word(2)) {
+                Some(service) => Arc::clone(&service.name),
+                None => return Err(no_service(plan, word(2), range)),
+            },
+        };
+        let order = match word(1) {
+            "start" => Command::Start { service: Arc::clone(&service) },
+            "stop" => Command::Stop { service: Arc::clone(&service) },
+            "restart" => Command::Restart { service: Arc::clone(&service) },
+            "pause" => Command::Pause { service: Arc::clone(&service) },
+            "resume" => Command::Resume { service: Arc::clone(&service) },
+            other => {
+                let range = words.get(1).cloned().unwrap_or(whole);
+                let wrong = Wrong::new(range, format!("{} is nothing that a person asks of a service", quoted(other)));
+                return Err(wrong.help(match nearest(other, ORDERS) {
+                    Some(meant) => format!("did you mean `minder {meant}`?"),
+                    None => format!("write `minder` and one of {}", listed(ORDERS)),
+                }));
+            }
+        };
+        return Ok((service, Happening::Asked(order)));
+    }
+    let verbs = ["killed", "exits", "ends", "appears", "starts", "commands", "taken", "wanted"];
+    let of = named(plan, word(0)).filter(|_| words.len() > 1 && !verbs.contains(&word(0)));
+    let first = usize::from(of.is_some());
+    let Some(service) = of.or_else(|| named(plan, service)) else { return Err(no_service(plan, service, &whole)) };
+    let rest: Vec<&str> = words[first.min(words.len())..].iter().map(|range| &text[range.clone()]).collect();
+    let last = words.last().cloned().unwrap_or(whole.clone());
+    let happening = match rest[..] {
+        ["killed", "by", signal] => match Signal::parse(signal) {
+            Some(signal) => Happening::Ends(Some(Exit::Signal { number: signal.0, core: false })),
+            None => {
+                let wrong = Wrong::new(last, format!("there is no signal {}", quoted(signal)));
+                let meant = nearest(signal, Signal::names()).map(|meant| format!("did you mean `{meant}`?"));
+                return Err(wrong.help(meant.unwrap_or("write one such as `SEGV` or `KILL`".to_owned())));
+            }
+        },
+        ["exits", "with", code] => match code.parse::<u8>() {
+            Ok(code) => Happening::Ends(Some(Exit::Code(i32::from(code)))),
+            Err(_) => return Err(Wrong::new(last, format!("{} is no code from 0 to 255", quoted(code)))),
+        },
+        ["ends"] => Happening::Ends(None),
+        ["appears"] => Happening::Appears,
+        ["starts", "work"] => Happening::Starts(Starting::Works),
+        ["starts", "fail"] => Happening::Starts(Starting::Fails),
+        ["starts", "hang"] => Happening::Starts(Starting::Hangs),
+        ["starts", "die", "after", span] => {
+            Happening::Starts(Starting::Dies(parse_duration(span).map_err(|e| Wrong::new(last, e))?))
+        }
+        ["commands", "work"] => Happening::Commands(true),
+        ["commands", "fail"] => Happening::Commands(false),
+        ["taken", "down"] => Happening::Operator { up: false },
+        ["wanted", "up"] => Happening::Operator { up: true },
+        _ => {
+            let forms = || FORMS.into_iter().chain(OPERATORS);
+            let said = rest.join(" ");
+            let meant = nearest(&said, forms()).or_else(|| {
+                let verb = *rest.first()?;
+                let verb = nearest(verb, verbs).or(verbs.into_iter().find(|known| known.starts_with(verb)))?;
+                forms().find(|form| form.starts_with(verb))
+            });
+            if of.is_none() && words.len() > 1 && verbs.contains(&word(1)) {
+                return Err(no_service(plan, word(0), &words[0]));
+            }
+            let wrong = Wrong::new(whole, format!("{} is nothing that can happen in a scenario", quoted(text)));
+            return Err(wrong.help(match meant {
+                Some(meant) => format!("did you mean something such as `{meant}`?"),
+                None => format!("this can happen: {}", listed(forms())),
+            }));
+        }
+    };
+    fits(&happening, service).map_err(|(what, help)| Wrong::new(0..text.len(), what).help(help))?;
+    Ok((Arc::clone(&service.name), happening))
+}
+
+fn named<'p>(plan: &'p Plan, name: &str) -> Option<&'p Arc<Service>> {
+    plan.services.iter().find(|service| &*service.name == name)
+}
+
+fn no_service(plan: &Plan, name: &str, range: &Range<usize>) -> Wrong {
+    let names = || plan.services.iter().map(|service| &*service.name);
+    let wrong = Wrong::new(range.clone(), format!("the rules have no service {}", quoted(name)));
+    wrong.help(match nearest(name, names().collect::<Vec<_>>()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("the services are {}", listed(names())),
+    })
+}
+
+/// What cannot happen to this service.
+fn fits(happening: &Happening, service: &Service) -> Result<(), (String, String)> {
+    let name = &service.name;
+    let supervised = service.control.as_ref().is_some_and(|control| control.supervises());
+    let has_process = service.checks.iter().any(|check| matches!(*check.kind, crate::model::Kind::Process(_)));
+    match happening {
+        Happening::Ends(_) | Happening::Appears if !(has_process || supervised) => Err((
+            format!("no check of `{name}` looks at a process"),
+            "what its checks answer stands under `samples`".to_owned(),
+        )),
+        Happening::Starts(_) if service.control.is_none() => Err((
+            format!("`{name}` has no control: nothing starts it"),
+            "add a `control` to it in the rules".to_owned(),
+        )),
+        Happening::Operator { .. } if !supervised => Err((
+            format!("`{name}` has no supervisor that an operator could speak to"),
+            "an operator stops it by `minder stop`".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,77 @@
+//! A scenario as a script: when its checks are sampled, what they measure, and what happens.
+
+use super::world::{Script, Step};
+use crate::model::{Course, Happening, Kind, MetricId, Mono, Question, Reading, Scenario};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+/// See the head of this file.
+pub(super) struct Written<'s> {
+    scenario: &'s Scenario,
+    courses: HashMap<(usize, usize), Vec<&'s Course>>,
+    happenings: VecDeque<(Mono, usize, Happening)>,
+    /// When each check that is not of a process is sampled next: at the begin, and then each `every`.
+    ticks: BinaryHeap<Reverse<(Mono, usize, usize)>>,
+}
+
+impl<'s> Written<'s> {
+    pub fn new(scenario: &'s Scenario) -> Written<'s> {
+        let mut courses: HashMap<_, Vec<&Course>> = HashMap::new();
+        for course in &scenario.courses {
+            courses.entry((course.service, course.check)).or_default().push(course);
+        }
+        let services = &scenario.plan.services;
+        let place = |name: &str| services.iter().position(|service| &*service.name == name);
+        let happenings = scenario.happenings.iter();
+        let happenings =
+            happenings.filter_map(|(at, of, what)| Some((Mono(0) + *at, place(of)?, what.clone()))).collect();
+        let mut ticks = BinaryHeap::new();
+        for (s, service) in services.iter().enumerate() {
+            for (c, check) in service.checks.iter().enumerate() {
+                if !matches!(*check.kind, Kind::Process(_) | Kind::Control(_)) {
+                    ticks.push(Reverse((Mono(0), s, c)));
+                }
+            }
+        }
+        Written { scenario, courses, happenings, ticks }
+    }
+}
+
+impl Script for Written<'_> {
+    fn next_at(&self) -> Option<Mono> {
+        [self.happenings.front().map(|(at, ..)| *at), self.ticks.peek().map(|Reverse((at, ..))| *at)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn step(&mut self) -> Option<Step> {
+        let tick = self.ticks.peek().map(|Reverse((at, ..))| *at);
+        // What happens at a time has happened when the checks are sampled.
+        if self.happenings.front().is_some_and(|(at, ..)| tick.is_none_or(|tick| *at <= tick)) {
+            return self.happenings.pop_front().map(|(_, service, what)| Step::Happens(service, what));
+        }
+        let Reverse((at, service, check)) = self.ticks.pop()?;
+        let every = self.scenario.plan.services[service].checks[check].every;
+        self.ticks.push(Reverse((at + every, service, check)));
+        Some(Step::Sample(service, check))
+    }
+
+    fn readings(&mut self, service: usize, check: usize, at: Mono) -> Option<Vec<(MetricId, Reading)>> {
+        let at: Duration = at - Mono(0);
+        let courses = self.courses.get(&(service, check)).map_or(&[][..], Vec::as_slice);
+        let mut readings: Vec<_> = courses.iter().map(|course| (course.metric, course.at(at))).collect();
+        // All is well, where nobody says anything else.
+        let kind = &self.scenario.plan.services[service].checks[check].kind;
+        if let Some(judged) = kind.default_metric().filter(|id| readings.iter().all(|(known, _)| known != id)) {
+            readings.push((judged, Reading::Flag(false)));
+        }
+        readings.retain(|(_, reading)| *reading != Reading::Unknown);
+        Some(readings)
+    }
+
+    fn answers(&self, _: &Question) -> bool {
+        true
+    }
+}

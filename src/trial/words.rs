@@ -1,0 +1,27 @@
+//! What minder did, in the words of scenarios and backtests.
+
+use crate::model::{EventKind, Listed};
+use std::time::Duration;
+
+/// Something that a list of a scenario can expect.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub listed: Listed,
+    pub at: Duration,
+    pub words: String,
+}
+
+/// What an event is called in the lists of a scenario; nothing if it is in none of them. An action counts when it begins; that
+/// it did what it should is the rule, and not said.
+pub(super) fn deed(kind: &EventKind) -> Option<(Listed, String)> {
+    Some(match kind {
+        EventKind::Fired { rule, .. } => (Listed::Fired, rule.clone()),
+        EventKind::Resolved { rule, .. } => (Listed::Resolved, rule.clone()),
+        EventKind::Noticed { rule, .. } => (Listed::Noticed, rule.clone()),
+        EventKind::Acting { action, .. } => (Listed::Did, action.clone()),
+        EventKind::Acted { action, ok: false, .. } => (Listed::Did, format!("{action} failed")),
+        EventKind::Held { action, .. } => (Listed::Did, format!("{action} held")),
+        EventKind::GaveUp { .. } => (Listed::Did, "given up".to_owned()),
+        _ => return None,
+    })
+}

@@ -1,0 +1,139 @@
+//! The scenarios of `tests/scenarios/` show the rule language at work; so do those of the shipped rules.
+//!
+//! `wrong/` has expectations that are wrong: the report of what `minder test` says of each is the snapshot beside it.
+//! `mistakes/` has files that cannot be run, each with its report. After a wanted change:
+//! `INSTA_UPDATE=always cargo test --test scenarios`, and read the difference.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is all test code")]
+#![allow(clippy::disallowed_methods, reason = "tests start programs")]
+
+use minder::config;
+use minder::model::{Listed, Scenario, Status};
+use minder::trial::play;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Copies files and folders to where nobody else can write, which a clone need not be.
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        fs::set_permissions(to, Permissions::from_mode(0o700)).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap().path();
+            copy(&entry, &to.join(entry.file_name().unwrap()));
+        }
+    } else {
+        fs::copy(from, to).unwrap();
+        fs::set_permissions(to, Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+/// A copy of what is beside this file.
+fn copied(what: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("copy");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(what), &to);
+    (dir, to)
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    files.sort();
+    files
+}
+
+fn read(file: &Path) -> Vec<Scenario> {
+    config::scenarios(file).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(false)))
+}
+
+#[test]
+fn everything_is_as_expected() {
+    let (_dir, scenarios) = copied("tests/scenarios");
+    let mut count = 0;
+    for scenario in files(&scenarios).iter().flat_map(|file| read(file)) {
+        let differences = play(&scenario);
+        assert!(differences.is_empty(), "{}: {}: {differences:#?}", scenario.file.display(), scenario.name);
+        count += 1;
+    }
+    assert!(count >= 30, "only {count} scenarios were found");
+}
+
+/// No expectation is such that it always holds: with any other status, and with a list that is longer or shorter by one, it fails.
+#[test]
+fn no_expectation_holds_by_itself() {
+    let (_dir, scenarios) = copied("tests/scenarios");
+    let mut tried = 0;
+    for scenario in files(&scenarios).iter().flat_map(|file| read(file)) {
+        let mut must_fail = |wrong: Scenario, what: String| {
+            assert!(!play(&wrong).is_empty(), "{}: {}: {what}", scenario.file.display(), scenario.name);
+            tried += 1;
+        };
+        for (i, expectation) in scenario.expectations.iter().enumerate() {
+            for (j, (_, status)) in expectation.statuses.iter().enumerate() {
+                let mut wrong = scenario.clone();
+                wrong.expectations[i].statuses[j].1 = if *status == Status::Ok { Status::Paused } else { Status::Ok };
+                must_fail(wrong, format!("{:?} is not {status}", expectation.at));
+            }
+            for (j, (listed, entries)) in expectation.lists.iter().enumerate() {
+                let mut wrong = scenario.clone();
+                wrong.expectations[i].lists[j].1.push("more".to_owned());
+                must_fail(wrong, format!("{:?} {listed} has more", expectation.at));
+                if !entries.is_empty() {
+                    let mut wrong = scenario.clone();
+                    wrong.expectations[i].lists[j].1.pop();
+                    must_fail(wrong, format!("{:?} {listed} has less", expectation.at));
+                }
+            }
+        }
+    }
+    assert!(tried > 100, "only {tried} were tried");
+    assert_eq!(Listed::ALL.len(), 7);
+}
+
+/// What the program says, and how it ends.
+fn minder(args: &[&Path], dir: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_minder")).arg("test").args(args).current_dir(dir).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    format!("{}{}exit {}\n", text(output.stdout), text(output.stderr), output.status.code().unwrap())
+}
+
+fn snapshots(folder: &str) {
+    let (_dir, copy) = copied(&format!("tests/scenarios/{folder}"));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(format!("scenarios/{folder}"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for file in files(&copy) {
+        let said = minder(&[Path::new(file.file_name().unwrap())], &copy);
+        settings.bind(|| insta::assert_snapshot!(file.file_stem().unwrap().to_str().unwrap(), said));
+    }
+}
+
+#[test]
+fn a_difference_is_shown() {
+    snapshots("wrong");
+}
+
+#[test]
+fn every_mistake_of_a_scenario_is_explained() {
+    snapshots("mistakes");
+}
+
+#[test]
+fn a_directory_is_run_and_what_is_wrong_decides_how_it_ends() {
+    let (_dir, copy) = copied("tests/scenarios");
+    let good = minder(&[Path::new(".")], &copy);
+    assert!(good.ends_with(" scenarios, all as expected.\nexit 0\n"), "{good}");
+    assert!(good.contains("✓ ./leak.yaml: a leak is restarted once it has lasted\n"), "{good}");
+    let wrong = minder(&[Path::new("leak.yaml"), Path::new("wrong")], &copy);
+    assert!(wrong.ends_with("5 scenarios, 3 not as expected.\nexit 1\n"), "{wrong}");
+    let mistakes = minder(&[Path::new("leak.yaml"), Path::new("mistakes/no-rules.yaml")], &copy);
+    assert!(mistakes.ends_with("1 mistake\nexit 2\n"), "{mistakes}");
+    let none = minder(&[Path::new("none")], &copy);
+    assert!(none.contains("there is no none") && none.ends_with("exit 2\n"), "{none}");
+    let empty = tempfile::tempdir().unwrap();
+    assert!(minder(&[empty.path()], &copy).ends_with("there is no `*.yaml` in this directory\nexit 2\n"));
+}
