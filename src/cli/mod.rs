@@ -1,5 +1,6 @@
 //! The command line: a file per command. Most are clients of the daemon's own socket.
 
+mod backtest;
 mod client;
 mod explain;
 mod history;
@@ -48,6 +49,7 @@ enum Command {
     Validate(validate::Args),
     Explain(explain::Args),
     Test(test::Args),
+    Backtest(backtest::Args),
     Status(status::Args),
     History(history::Args),
     Start(steer::Start),
@@ -110,6 +112,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Validate(args) => validate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Status(args) => status::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),

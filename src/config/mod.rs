@@ -40,7 +40,7 @@ mod tree;
 pub use diagnostic::{Diagnostic, Place, render};
 pub use plan::parse;
 pub use scenario::{Mistakes, scenarios};
-pub use source::{Env, SourceFile, Sources, read};
+pub use source::{Env, SourceFile, Sources, read, read_to_try};
 
 use crate::model::Plan;
 use std::path::Path;

@@ -118,6 +118,14 @@ pub fn read(path: &Path, env: &Env) -> Sources {
     sources
 }
 
+/// The same for rules that are tried and never run: values from the environment and from files, such as passwords, are not
+/// looked for.
+pub fn read_to_try(path: &Path) -> Sources {
+    let mut sources = Sources { made_up: true, ..Sources::new(&Env::default()) };
+    add_rules(&mut sources, path, None);
+    sources
+}
+
 /// Reads a file of scenarios, and the rules that they are about: those that it names under `rules`, or those that stand in it
 /// under `plan`. Also what the file says, if that can be read at all.
 pub(super) fn read_scenarios(path: &Path) -> (Sources, Option<Node>) {

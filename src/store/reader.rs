@@ -33,6 +33,12 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Of a state directory that another minder may use at the same time: it has the samples that this one still keeps in
+    /// memory, the last minute or so, and they are not seen.
+    pub fn of(directory: &Path) -> Reader {
+        Reader::new(directory, Arc::default())
+    }
+
     pub(super) fn new(directory: &Path, buffers: Arc<Buffers>) -> Reader {
         let pool = |name| Arc::new(Pool { path: directory.join(name), idle: Mutex::new(Vec::new()) });
         Reader { state: pool(super::database::STATE.name), history: pool(super::database::HISTORY.name), buffers }

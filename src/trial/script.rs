@@ -64,9 +64,11 @@ impl Script for Written<'_> {
         let mut readings: Vec<_> = courses.iter().map(|course| (course.metric, course.at(at))).collect();
         // All is well, where nobody says anything else.
         let kind = &self.scenario.plan.services[service].checks[check].kind;
-        if let Some(judged) = kind.default_metric().filter(|id| readings.iter().all(|(known, _)| known != id)) {
-            readings.push((judged, Reading::Flag(false)));
-        }
+        let well = match **kind {
+            Kind::Process(_) => kind.metric("count").zip(Some(Reading::Number(1.0))),
+            _ => kind.default_metric().zip(Some(Reading::Flag(false))),
+        };
+        readings.extend(well.filter(|(id, _)| courses.iter().all(|course| course.metric != *id)));
         readings.retain(|(_, reading)| *reading != Reading::Unknown);
         Some(readings)
     }

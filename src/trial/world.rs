@@ -42,6 +42,8 @@ pub(super) enum Step {
         alive: bool,
         /// It is another one than was seen before.
         anew: bool,
+        /// How the one before has ended, where that is known.
+        how: Option<Exit>,
     },
 }
 
@@ -73,6 +75,7 @@ struct Body {
 #[derive(Debug)]
 enum Coming {
     Input(Input),
+    Sample(usize, usize),
     Appears(usize, ActId),
     Dies(Identity),
 }
@@ -124,19 +127,15 @@ impl World {
             world.appears(service);
         }
         // What happens at the begin has happened before minder looks.
-        let mut samples = Vec::new();
         while script.next_at() == Some(Mono(0)) {
             match script.step() {
                 Some(Step::Happens(service, happening)) => world.happens(service, happening),
-                Some(Step::Sample(service, check)) => samples.push((service, check)),
-                Some(Step::Seen { service, alive, anew }) => world.seen(service, alive, anew),
+                Some(Step::Sample(service, check)) => world.later(Duration::ZERO, Coming::Sample(service, check)),
+                Some(Step::Seen { service, alive, anew, how }) => world.seen(service, alive, anew, how),
                 None => break,
             }
         }
         world.perform(effects, script, see);
-        for (service, check) in samples {
-            world.sampled(service, check, script, see);
-        }
         world
     }
 
@@ -162,7 +161,7 @@ impl World {
                 match script.step() {
                     Some(Step::Happens(service, happening)) => self.happens(service, happening),
                     Some(Step::Sample(service, check)) => self.sampled(service, check, script, see),
-                    Some(Step::Seen { service, alive, anew }) => self.seen(service, alive, anew),
+                    Some(Step::Seen { service, alive, anew, how }) => self.seen(service, alive, anew, how),
                     None => {}
                 }
             } else {
@@ -180,6 +179,7 @@ impl World {
         }
         match next {
             Some(Coming::Input(input)) => self.input(input, script, see),
+            Some(Coming::Sample(service, check)) => self.sampled(service, check, script, see),
             Some(Coming::Appears(service, act)) => {
                 self.appears(service);
                 let control = self.plan.services[service].control.as_ref();
@@ -263,13 +263,13 @@ impl World {
     }
 
     /// What was seen of it in a world in which nobody acts. A start or restart under way here is to succeed.
-    fn seen(&mut self, service: usize, alive: bool, anew: bool) {
+    fn seen(&mut self, service: usize, alive: bool, anew: bool, how: Option<Exit>) {
         let lives = self.bodies[service].process.is_some();
-        if self.bodies[service].busy {
-        } else if alive && (anew || !lives) {
-            self.appears(service);
-        } else if !alive {
-            self.ends(service, None);
+        match alive {
+            _ if self.bodies[service].busy => {}
+            true if anew || !lives => self.appears(service),
+            true => {}
+            false => self.ends(service, how),
         }
     }
 
@@ -303,11 +303,8 @@ impl World {
         if let Some(process) = body.process.filter(|_| is_process) {
             found = Found::Process(process);
             readings.push((MetricId(Process::DOWN), Reading::Flag(false)));
-            for (name, value) in [("pid", f64::from(process.pid)), ("count", 1.0)] {
-                if let Some(id) = kind.metric(name).filter(|id| readings.iter().all(|(known, _)| known != id)) {
-                    readings.push((id, Reading::Number(value)));
-                }
-            }
+            let pid = kind.metric("pid").filter(|id| readings.iter().all(|(known, _)| known != id));
+            readings.extend(pid.map(|id| (id, Reading::Number(f64::from(process.pid)))));
         }
         readings.sort_by_key(|(id, _)| *id);
         sample_of(at, found, readings)
