@@ -29,7 +29,7 @@
 //! | [`control`] | starts and stops: a file per supervisor | `model`, `sys` |
 //! | [`notify`] | delivers messages | `model`, `sys` |
 //! | [`store`] | keeps state and history in two databases | `model`, `sys` |
-//! | [`trial`] | rules on a timeline, made up or recorded | `model`, `config`, `engine`, `store` (queries) |
+//! | [`trial`] | rules on a timeline, made up or recorded | `model`, `engine`, `store` (queries) |
 //! | [`dashboard`] | shows, and takes commands | `model`, `store` (queries) |
 //! | [`daemon`] | wires all of these: the loop, reload, signals, the clock | all but `cli` |
 //! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `trial`, `model`, `sys` |

@@ -291,7 +291,21 @@ fn the_command_prints_a_table() {
     std::fs::write(&rules, LEAK).unwrap();
     let said = minder(dir.path(), &rules, &["--since", "1d"]);
     let day = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d").unwrap();
-    insta::assert_snapshot!(day.replace_all(&said, "DATE       TIME    "), @"");
+    insta::assert_snapshot!(day.replace_all(&said, "DATE TIME"), @r"
+    1 service, 720 samples, from DATE TIME to DATE TIME
+
+    web
+                           these rules                                   in effect then
+      DATE TIME  leak fires for 10 min: process.memory 600 MB  memory fires for 5 min: process.memory 600 MB
+      DATE TIME    restart, because of leak                      restart, because of memory
+      DATE TIME    restart, because of leak
+      DATE TIME    restart, because of leak
+      DATE TIME    given up after 3 restarts in 15 min
+      these rules would have fired once, restarted 3 times, given up once; in effect then: fired once, restarted once
+
+    What these rules would have done is taken to have succeeded, and the record goes on as it was: what a restart would have mended is as bad after it as it was then.
+    exit 0
+    ");
     let json = minder(dir.path(), &rules, &["--since", "1d", "--json", "--service", "web"]);
     let json: serde_json::Value = serde_json::from_str(json.strip_suffix("exit 0\n").unwrap()).unwrap();
     assert_eq!(json["services"][0]["these"]["restarted"], 3);

@@ -112,6 +112,36 @@ fn snapshots(folder: &str) {
     }
 }
 
+/// A file that the reference of the language shows, between its mark and the end of its block.
+fn shown(name: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/README.md")).unwrap();
+    let mark = format!("<!-- file: {name} -->\n```yaml\n");
+    let (_, rest) = text.split_once(&mark).unwrap_or_else(|| panic!("rules/README.md shows no {name}"));
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_example_of_the_reference_is_as_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["leak.yaml", "leak-scenarios.yaml"] {
+        fs::write(dir.path().join(name), shown(name)).unwrap();
+    }
+    let said = minder(&[Path::new("leak-scenarios.yaml")], dir.path());
+    assert!(said.ends_with("\n3 scenarios, all as expected.\nexit 0\n"), "{said}");
+}
+
+/// Every rule file that is shipped has scenarios of its own, and they hold.
+#[test]
+fn the_shipped_rules_do_what_they_say() {
+    let (_dir, rules) = copied("rules");
+    let said = minder(&[&rules.join("scenarios")], &rules);
+    assert!(said.ends_with(" scenarios, all as expected.\nexit 0\n"), "{said}");
+    for example in files(&rules.join("examples")) {
+        let name = example.file_name().unwrap();
+        assert!(rules.join("scenarios").join(name).exists(), "{} has no scenarios", name.display());
+    }
+}
+
 #[test]
 fn a_difference_is_shown() {
     snapshots("wrong");

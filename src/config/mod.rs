@@ -10,19 +10,22 @@
 //!                                  diagnostic: every mistake, drawn into its line
 //! ```
 //!
+//! Files of scenarios (`scenario`, `expectation`, `occurrence`, `notation`) are read by the same means.
+//!
 //! Nothing stops at the first mistake: a part that cannot be read is left out, and the rest is read on.
 
 mod contradiction;
 mod decode;
 mod diagnostic;
 mod expand;
+mod expectation;
 pub mod explain;
 mod fill;
-mod happening;
 mod keys;
 mod lexer;
 mod notation;
 mod notifier;
+mod occurrence;
 mod parser;
 mod plan;
 mod resolve;

@@ -20,7 +20,7 @@ pub struct Scenario {
     /// What the checks answer. What nobody says is well, where the check has a metric that says so, and else unknown.
     pub courses: Vec<Course>,
     /// What happens otherwise, in order.
-    pub happenings: Vec<(Duration, Name, Happening)>,
+    pub occurrences: Vec<(Duration, Name, Occurrence)>,
     /// In order; the last one is where it ends.
     pub expectations: Vec<Expectation>,
 }
@@ -79,7 +79,7 @@ impl Run {
 
 /// What happens to a service, beside what its checks answer.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
+pub enum Occurrence {
     /// Its process ends.
     Ends(Option<Exit>),
     /// A process is there, in the place of the one before if there was one.

@@ -2,7 +2,7 @@
 
 use super::world::{Script, Step};
 use crate::model::{
-    Command, Dimension, Event, EventKind, Happening, Kind, MetricId, Mono, Name, Op, Plan, Question, Reading, Test,
+    Command, Dimension, Event, EventKind, Kind, MetricId, Mono, Name, Occurrence, Op, Plan, Question, Reading, Test,
     Wall,
 };
 use crate::store::{ReadError, Reader, Step as Each};
@@ -344,7 +344,7 @@ impl Script for Recorded<'_> {
 
 /// What an event says of the world, as opposed to what minder thought of it.
 fn step_of(kind: &EventKind, place: usize, service: &Name) -> Option<Step> {
-    let asked = |command: Command| Some(Step::Happens(place, Happening::Asked(command)));
+    let asked = |command: Command| Some(Step::Happens(place, Occurrence::Asked(command)));
     let service = || Arc::clone(service);
     match kind {
         EventKind::Died { how, .. } => Some(Step::Seen { service: place, alive: false, anew: false, how: *how }),
@@ -352,7 +352,7 @@ fn step_of(kind: &EventKind, place: usize, service: &Name) -> Option<Step> {
             Some(Step::Seen { service: place, alive: true, anew: true, how: None })
         }
         EventKind::Intended { up, by } if by.starts_with("the operator") => {
-            Some(Step::Happens(place, Happening::Operator { up: *up }))
+            Some(Step::Happens(place, Occurrence::Operator { up: *up }))
         }
         EventKind::Intended { up: true, by } if is_person(by) => asked(Command::Start { service: service() }),
         EventKind::Intended { up: false, by } if is_person(by) => asked(Command::Stop { service: service() }),

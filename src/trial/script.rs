@@ -1,7 +1,7 @@
 //! A scenario as a script: when its checks are sampled, what they measure, and what happens.
 
 use super::world::{Script, Step};
-use crate::model::{Course, Happening, Kind, MetricId, Mono, Question, Reading, Scenario};
+use crate::model::{Course, Kind, MetricId, Mono, Occurrence, Question, Reading, Scenario};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(super) struct Written<'s> {
     scenario: &'s Scenario,
     courses: HashMap<(usize, usize), Vec<&'s Course>>,
-    happenings: VecDeque<(Mono, usize, Happening)>,
+    occurrences: VecDeque<(Mono, usize, Occurrence)>,
     /// When each check that is not of a process is sampled next: at the begin, and then each `every`.
     ticks: BinaryHeap<Reverse<(Mono, usize, usize)>>,
 }
@@ -23,9 +23,9 @@ impl<'s> Written<'s> {
         }
         let services = &scenario.plan.services;
         let place = |name: &str| services.iter().position(|service| &*service.name == name);
-        let happenings = scenario.happenings.iter();
-        let happenings =
-            happenings.filter_map(|(at, of, what)| Some((Mono(0) + *at, place(of)?, what.clone()))).collect();
+        let occurrences = scenario.occurrences.iter();
+        let occurrences =
+            occurrences.filter_map(|(at, of, what)| Some((Mono(0) + *at, place(of)?, what.clone()))).collect();
         let mut ticks = BinaryHeap::new();
         for (s, service) in services.iter().enumerate() {
             for (c, check) in service.checks.iter().enumerate() {
@@ -34,13 +34,13 @@ impl<'s> Written<'s> {
                 }
             }
         }
-        Written { scenario, courses, happenings, ticks }
+        Written { scenario, courses, occurrences, ticks }
     }
 }
 
 impl Script for Written<'_> {
     fn next_at(&self) -> Option<Mono> {
-        [self.happenings.front().map(|(at, ..)| *at), self.ticks.peek().map(|Reverse((at, ..))| *at)]
+        [self.occurrences.front().map(|(at, ..)| *at), self.ticks.peek().map(|Reverse((at, ..))| *at)]
             .into_iter()
             .flatten()
             .min()
@@ -49,8 +49,8 @@ impl Script for Written<'_> {
     fn step(&mut self) -> Option<Step> {
         let tick = self.ticks.peek().map(|Reverse((at, ..))| *at);
         // What happens at a time has happened when the checks are sampled.
-        if self.happenings.front().is_some_and(|(at, ..)| tick.is_none_or(|tick| *at <= tick)) {
-            return self.happenings.pop_front().map(|(_, service, what)| Step::Happens(service, what));
+        if self.occurrences.front().is_some_and(|(at, ..)| tick.is_none_or(|tick| *at <= tick)) {
+            return self.occurrences.pop_front().map(|(_, service, what)| Step::Happens(service, what));
         }
         let Reverse((at, service, check)) = self.ticks.pop()?;
         let every = self.scenario.plan.services[service].checks[check].every;

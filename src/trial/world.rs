@@ -16,9 +16,9 @@ use crate::engine::Engine;
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::Process;
 use crate::model::{
-    Act, ActId, CheckId, ControlState, Delivery, Effect, Event, EventKind, Exit, Found, Happening, Identity, Input,
-    Kind, MetricId, Mono, Now, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample, Setting, Starting,
-    Wall,
+    Act, ActId, CheckId, ControlState, Delivery, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
+    MetricId, Mono, Now, Occurrence, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample, Setting,
+    Starting, Wall,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) enum Step {
     /// The check at this place of the service at this place is sampled.
     Sample(usize, usize),
     /// Something happens to the service at this place.
-    Happens(usize, Happening),
+    Happens(usize, Occurrence),
     /// The process of the service at this place was seen, or was looked for in vain.
     Seen {
         service: usize,
@@ -129,7 +129,7 @@ impl World {
         // What happens at the begin has happened before minder looks.
         while script.next_at() == Some(Mono(0)) {
             match script.step() {
-                Some(Step::Happens(service, happening)) => world.happens(service, happening),
+                Some(Step::Happens(service, occurrence)) => world.happens(service, occurrence),
                 Some(Step::Sample(service, check)) => world.later(Duration::ZERO, Coming::Sample(service, check)),
                 Some(Step::Seen { service, alive, anew, how }) => world.seen(service, alive, anew, how),
                 None => break,
@@ -159,7 +159,7 @@ impl World {
                 self.arrives(script, see);
             } else if by_itself.is_some_and(|at| at <= self.now) {
                 match script.step() {
-                    Some(Step::Happens(service, happening)) => self.happens(service, happening),
+                    Some(Step::Happens(service, occurrence)) => self.happens(service, occurrence),
                     Some(Step::Sample(service, check)) => self.sampled(service, check, script, see),
                     Some(Step::Seen { service, alive, anew, how }) => self.seen(service, alive, anew, how),
                     None => {}
@@ -216,13 +216,13 @@ impl World {
 
     // ---- services ----
 
-    fn happens(&mut self, service: usize, happening: Happening) {
-        match happening {
-            Happening::Ends(how) => self.ends(service, how),
-            Happening::Appears => self.appears(service),
-            Happening::Starts(starting) => self.bodies[service].starting = starting,
-            Happening::Commands(work) => self.bodies[service].commands = work,
-            Happening::Operator { up } => {
+    fn happens(&mut self, service: usize, occurrence: Occurrence) {
+        match occurrence {
+            Occurrence::Ends(how) => self.ends(service, how),
+            Occurrence::Appears => self.appears(service),
+            Occurrence::Starts(starting) => self.bodies[service].starting = starting,
+            Occurrence::Commands(work) => self.bodies[service].commands = work,
+            Occurrence::Operator { up } => {
                 self.bodies[service].wanted = up;
                 match up {
                     true if self.bodies[service].process.is_none() => self.appears(service),
@@ -230,7 +230,7 @@ impl World {
                     true => {}
                 }
             }
-            Happening::Asked(command) => {
+            Occurrence::Asked(command) => {
                 let asked = Input::Asked { request: RequestId(1), who: "root".into(), command };
                 self.later(Duration::ZERO, Coming::Input(asked));
             }

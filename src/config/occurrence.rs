@@ -2,7 +2,7 @@
 
 use super::diagnostic::{listed, nearest, quoted};
 use super::lexer::Wrong;
-use crate::model::{Command, Exit, Happening, Name, Plan, Service, Signal, Starting, parse_duration};
+use crate::model::{Command, Exit, Name, Occurrence, Plan, Service, Signal, Starting, parse_duration};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const OPERATORS: [&str; 2] = ["taken down", "wanted up"];
 const ORDERS: [&str; 5] = ["start", "stop", "restart", "pause", "resume"];
 
 /// Reads what happens, and to whom; `service` if the text does not say it.
-pub(super) fn happening(text: &str, plan: &Plan, service: &Name) -> Result<(Name, Happening), Wrong> {
+pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Name, Occurrence), Wrong> {
     let mut words: Vec<Range<usize>> = Vec::new();
     for word in text.split_whitespace() {
         let start = word.as_ptr() as usize - text.as_ptr() as usize;
@@ -54,7 +54,7 @@ pub(super) fn happening(text: &str, plan: &Plan, service: &Name) -> Result<(Name
                 }));
             }
         };
-        return Ok((service, Happening::Asked(order)));
+        return Ok((service, Occurrence::Asked(order)));
     }
     let verbs = ["killed", "exits", "ends", "appears", "starts", "commands", "taken", "wanted"];
     let of = named(plan, word(0)).filter(|_| words.len() > 1 && !verbs.contains(&word(0)));
@@ -62,9 +62,9 @@ pub(super) fn happening(text: &str, plan: &Plan, service: &Name) -> Result<(Name
     let Some(service) = of.or_else(|| named(plan, service)) else { return Err(no_service(plan, service, &whole)) };
     let rest: Vec<&str> = words[first.min(words.len())..].iter().map(|range| &text[range.clone()]).collect();
     let last = words.last().cloned().unwrap_or(whole.clone());
-    let happening = match rest[..] {
+    let occurrence = match rest[..] {
         ["killed", "by", signal] => match Signal::parse(signal) {
-            Some(signal) => Happening::Ends(Some(Exit::Signal { number: signal.0, core: false })),
+            Some(signal) => Occurrence::Ends(Some(Exit::Signal { number: signal.0, core: false })),
             None => {
                 let wrong = Wrong::new(last, format!("there is no signal {}", quoted(signal)));
                 let meant = nearest(signal, Signal::names()).map(|meant| format!("did you mean `{meant}`?"));
@@ -72,21 +72,21 @@ pub(super) fn happening(text: &str, plan: &Plan, service: &Name) -> Result<(Name
             }
         },
         ["exits", "with", code] => match code.parse::<u8>() {
-            Ok(code) => Happening::Ends(Some(Exit::Code(i32::from(code)))),
+            Ok(code) => Occurrence::Ends(Some(Exit::Code(i32::from(code)))),
             Err(_) => return Err(Wrong::new(last, format!("{} is no code from 0 to 255", quoted(code)))),
         },
-        ["ends"] => Happening::Ends(None),
-        ["appears"] => Happening::Appears,
-        ["starts", "work"] => Happening::Starts(Starting::Works),
-        ["starts", "fail"] => Happening::Starts(Starting::Fails),
-        ["starts", "hang"] => Happening::Starts(Starting::Hangs),
+        ["ends"] => Occurrence::Ends(None),
+        ["appears"] => Occurrence::Appears,
+        ["starts", "work"] => Occurrence::Starts(Starting::Works),
+        ["starts", "fail"] => Occurrence::Starts(Starting::Fails),
+        ["starts", "hang"] => Occurrence::Starts(Starting::Hangs),
         ["starts", "die", "after", span] => {
-            Happening::Starts(Starting::Dies(parse_duration(span).map_err(|e| Wrong::new(last, e))?))
+            Occurrence::Starts(Starting::Dies(parse_duration(span).map_err(|e| Wrong::new(last, e))?))
         }
-        ["commands", "work"] => Happening::Commands(true),
-        ["commands", "fail"] => Happening::Commands(false),
-        ["taken", "down"] => Happening::Operator { up: false },
-        ["wanted", "up"] => Happening::Operator { up: true },
+        ["commands", "work"] => Occurrence::Commands(true),
+        ["commands", "fail"] => Occurrence::Commands(false),
+        ["taken", "down"] => Occurrence::Operator { up: false },
+        ["wanted", "up"] => Occurrence::Operator { up: true },
         _ => {
             let forms = || FORMS.into_iter().chain(OPERATORS);
             let said = rest.join(" ");
@@ -105,8 +105,8 @@ pub(super) fn happening(text: &str, plan: &Plan, service: &Name) -> Result<(Name
             }));
         }
     };
-    fits(&happening, service).map_err(|(what, help)| Wrong::new(0..text.len(), what).help(help))?;
-    Ok((Arc::clone(&service.name), happening))
+    fits(&occurrence, service).map_err(|(what, help)| Wrong::new(0..text.len(), what).help(help))?;
+    Ok((Arc::clone(&service.name), occurrence))
 }
 
 fn named<'p>(plan: &'p Plan, name: &str) -> Option<&'p Arc<Service>> {
@@ -123,20 +123,20 @@ fn no_service(plan: &Plan, name: &str, range: &Range<usize>) -> Wrong {
 }
 
 /// What cannot happen to this service.
-fn fits(happening: &Happening, service: &Service) -> Result<(), (String, String)> {
+fn fits(occurrence: &Occurrence, service: &Service) -> Result<(), (String, String)> {
     let name = &service.name;
     let supervised = service.control.as_ref().is_some_and(|control| control.supervises());
     let has_process = service.checks.iter().any(|check| matches!(*check.kind, crate::model::Kind::Process(_)));
-    match happening {
-        Happening::Ends(_) | Happening::Appears if !(has_process || supervised) => Err((
+    match occurrence {
+        Occurrence::Ends(_) | Occurrence::Appears if !(has_process || supervised) => Err((
             format!("no check of `{name}` looks at a process"),
             "what its checks answer stands under `samples`".to_owned(),
         )),
-        Happening::Starts(_) if service.control.is_none() => Err((
+        Occurrence::Starts(_) if service.control.is_none() => Err((
             format!("`{name}` has no control: nothing starts it"),
             "add a `control` to it in the rules".to_owned(),
         )),
-        Happening::Operator { .. } if !supervised => Err((
+        Occurrence::Operator { .. } if !supervised => Err((
             format!("`{name}` has no supervisor that an operator could speak to"),
             "an operator stops it by `minder stop`".to_owned(),
         )),
