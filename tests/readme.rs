@@ -152,6 +152,16 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
             return;
         }
         "validate" => words.push(rules),
+        "test" => {
+            let scenario = format!(
+                "version: 1\nrules: {rules}\nscenarios: {{ a crash is mended: {{ happens: {{ 1m: killed by SEGV }}, \
+                 expect: [{{ at: 2m, did: [restart] }}] }} }}\n"
+            );
+            let file = minder.dir().join("scenario.yaml");
+            std::fs::write(&file, scenario).unwrap();
+            return drop(minder.ok(&["test", file.to_str().unwrap()]));
+        }
+        "backtest" => words.iter_mut().filter(|word| **word == "RULES").for_each(|word| *word = rules),
         "explain" => words.extend(["--rules", rules]),
         "start" | "stop" | "restart" | "pause" | "resume" if words.len() == 2 => words.push("nginx"),
         _ => {}
