@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Run rules over the recorded history: when they would have fired, beside what the rules in effect did
+/// Say when rules would have fired in the past
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  minder backtest /etc/minder\n  minder backtest new.yaml --since 2d --service web")]
 pub(super) struct Args {

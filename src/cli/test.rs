@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// Run scenarios: what rules do on a made-up timeline, held against what is expected of them
+/// Run scenarios: what rules do on a made-up timeline
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  minder test scenarios/\n\nScenarios are explained in rules/README.md.")]
 pub(super) struct Args {
