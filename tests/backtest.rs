@@ -89,9 +89,19 @@ impl History {
         let (rule, condition, value) = (rule.to_owned(), String::new(), "process.memory 600 MB".to_owned());
         self.event(
             at,
-            EventKind::Fired { rule: rule.clone(), severity: Severity::Warning, condition, value, note: None },
+            EventKind::Fired {
+                rule: rule.clone(),
+                severity: Severity::Warning,
+                condition,
+                value,
+                note: None,
+                of: None,
+            },
         );
-        self.event(at + lasted, EventKind::Resolved { rule, after: u64::try_from(lasted).unwrap(), why: None });
+        self.event(
+            at + lasted,
+            EventKind::Resolved { rule, after: u64::try_from(lasted).unwrap(), why: None, of: None },
+        );
     }
 
     /// Everything on disk; the directory.
