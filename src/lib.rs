@@ -31,8 +31,9 @@
 //! | [`store`] | keeps state and history in two databases | `model`, `sys` |
 //! | [`trial`] | rules on a timeline, made up or recorded | `model`, `engine`, `store` (queries) |
 //! | [`dashboard`] | shows, and takes commands | `model`, `store` (queries) |
-//! | [`daemon`] | wires all of these: the loop, reload, signals, the clock | all but `cli` |
-//! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `trial`, `model`, `sys` |
+//! | [`import`] | other monitors' words to the text of rules | `model` |
+//! | [`daemon`] | wires all of these: the loop, reload, signals, the clock | all but `cli`, `import` |
+//! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `trial`, `import`, `model`, `sys` |
 //!
 //! `tests/architecture.rs` reads the sources and fails on an import that runs the wrong way.
 //!
@@ -52,6 +53,7 @@ pub mod control;
 pub mod daemon;
 pub mod dashboard;
 pub mod engine;
+pub mod import;
 pub mod listen;
 pub mod model;
 pub mod notify;

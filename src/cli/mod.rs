@@ -4,6 +4,7 @@ mod backtest;
 mod client;
 mod explain;
 mod history;
+mod import;
 mod run;
 mod screen;
 mod status;
@@ -50,6 +51,7 @@ enum Command {
     Explain(explain::Args),
     Test(test::Args),
     Backtest(backtest::Args),
+    Import(import::Args),
     Status(status::Args),
     History(history::Args),
     Start(steer::Start),
@@ -113,6 +115,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Backtest(args) => backtest::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Status(args) => status::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),
