@@ -50,7 +50,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     };
     let text = read(&args.file).map_err(|e| Failure::new(code::USAGE, e))?;
     let main = File { name: args.file.to_string_lossy().into_owned(), text };
-    let imported = import::monit::import(main, &machine, &mut find);
+    // monit takes patterns from where it was started, which is where its file is, if anywhere.
+    let base = args.file.parent().unwrap_or(Path::new(""));
+    let imported = import::monit::import(main, &machine, &mut |pattern| find(base, pattern));
     report(&imported);
     if imported.services == 0 {
         return Err(Failure::new(code::WRONG, format!("there is no service in {}", args.file.display())));
@@ -68,8 +70,17 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
 /// The list of what is not as it was, for people.
 fn report(imported: &Imported) {
     let mut text = String::new();
-    for note in &imported.notes {
-        text.push_str(&format!("{note}\n"));
+    // A file that is included by many services is told once.
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for line in imported.notes.iter().map(ToString::to_string) {
+        match told.iter_mut().find(|(other, _)| *other == line) {
+            Some((_, times)) => *times += 1,
+            None => told.push((line, 1)),
+        }
+    }
+    for (line, times) in told {
+        let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+        text.push_str(&format!("{line}{times}\n"));
     }
     for secret in &imported.secrets {
         text.push_str(&format!("{}: a password: put it into the environment variable {}\n", secret.place, secret.name));
@@ -85,9 +96,9 @@ fn report(imported: &Imported) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// The files that a pattern names, in order; a pattern without a slash at its beginning is meant from where its file is.
-fn find(from: &str, pattern: &str) -> Result<Vec<File>, String> {
-    let base = Path::new(from).parent().and_then(Path::to_str).map(glob::Pattern::escape).unwrap_or_default();
+/// The files that a pattern names, in order.
+fn find(base: &Path, pattern: &str) -> Result<Vec<File>, String> {
+    let base = base.to_str().map(glob::Pattern::escape).unwrap_or_default();
     let whole = Path::new(&base).join(pattern);
     let paths = glob::glob(&whole.to_string_lossy()).map_err(|e| format!("this is no pattern: {}", e.msg))?;
     let mut files = Vec::new();

@@ -12,6 +12,8 @@
 
 mod read;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use super::{File, Imported, Machine};

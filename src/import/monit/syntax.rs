@@ -35,6 +35,8 @@ pub enum Setting {
     /// Whether certificates are verified, if it says so.
     Tls(Option<bool>),
     Httpd,
+    /// After a boot, what was not stopped by hand is watched.
+    Onreboot,
     /// What minder has no use for: the reason.
     Needless(&'static str),
     /// What minder cannot do: the reason.

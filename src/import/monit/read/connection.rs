@@ -58,8 +58,8 @@ pub fn connection(cursor: &mut Cursor<'_>, succeeded: bool) -> Option<Connection
 fn option(cursor: &mut Cursor<'_>, c: &mut Connection) -> Option<bool> {
     let mut is = |words: &[&str]| cursor.then(words);
     if is(&["host"]) {
-        // The host that a websocket is asked for.
-        if c.protocol.as_deref() == Some("websocket") && c.host.is_some() {
+        // Behind the protocol it is the host that a websocket is asked for.
+        if c.protocol.as_deref() == Some("websocket") {
             c.headers.push(("Host".to_owned(), cursor.given()?));
         } else {
             c.host = Some(cursor.given()?);

@@ -14,6 +14,9 @@ const STARTS: &[&str] = &[
     "alert", "noalert", "ignore",
 ];
 
+/// What begins a line that logs in.
+pub const LOGINS: &[&str] = &["AUTH ", "PASS ", "LOGIN "];
+
 pub struct Cursor<'a> {
     tokens: &'a [Token],
     at: usize,
@@ -155,16 +158,18 @@ impl<'a> Cursor<'a> {
 }
 
 /// Words in one line, without passwords: those behind `password` and `secret`, those of `allow name:password`, those within
-/// URLs, and the values of headers.
+/// URLs, those that are sent, and the values of headers.
 fn shown(tokens: &[Token]) -> String {
     let mut line = String::new();
-    let (mut hide_next, mut hiding, mut allowed) = (false, false, false);
+    let (mut hide_next, mut hiding, mut allowed, mut after_allow, mut sent) = (false, false, false, false, false);
     for token in tokens {
         let quote = if token.kind == Kind::Quoted { if token.text.contains('"') { "'" } else { "\"" } } else { "" };
         if !line.is_empty() && !token.glued {
             line.push(' ');
         }
         hiding &= token.glued;
+        allowed = after_allow || (allowed && (token.glued || token.is(":")));
+        after_allow = token.is("allow");
         let secret = hide_next && !token.is("=") && !token.is("is") && !token.is(":");
         if secret || hiding {
             if !hiding {
@@ -179,12 +184,12 @@ fn shown(tokens: &[Token]) -> String {
         match token.kind {
             Kind::Block => line.push_str(&format!("[{}]", headers(&token.text))),
             _ => {
-                let (text, cut) = without_password(&token.text, allowed);
+                let (text, cut) = without_password(&token.text, allowed, sent);
                 hiding = cut;
+                sent = token.is("send") || (sent && token.is("="));
                 line.push_str(&format!("{quote}{text}{quote}"));
             }
         }
-        allowed = token.is("allow") || (allowed && (token.glued || token.is(":")));
     }
     line
 }
@@ -196,12 +201,27 @@ fn headers(block: &str) -> String {
 }
 
 /// A word without the password in it, and whether there was one.
-fn without_password(text: &str, allowed: bool) -> (String, bool) {
+fn without_password(text: &str, allowed: bool, sent: bool) -> (String, bool) {
     if let Some((scheme, rest)) = text.split_once("://")
         && let Some((user, host)) = rest.rsplit_once('@')
         && let Some((user, _)) = user.split_once(':')
     {
         return (format!("{scheme}://{user}:[password]@{host}"), false);
+    }
+    // A quote that was forgotten may have made a text of what it stands in.
+    if let Some((first, rest)) = text.split_once('\n')
+        && rest.to_ascii_lowercase().contains("allow")
+    {
+        return (first.to_owned(), true);
+    }
+    if let Some(at) = text.to_ascii_lowercase().find("password").filter(|_| !text.eq_ignore_ascii_case("password")) {
+        return (format!("{}password [password]", &text[..at]), true);
+    }
+    if sent
+        && let Some(login) =
+            LOGINS.iter().find_map(|word| text.to_ascii_uppercase().find(word).map(|at| at + word.len()))
+    {
+        return (format!("{}[password]", &text[..login]), true);
     }
     match text.split_once(':') {
         Some((user, _)) if allowed && text.parse::<IpAddr>().is_err() => (format!("{user}:[password]"), true),
@@ -225,6 +245,9 @@ mod tests {
             ("allow admin:\"hunter2\"", "allow admin:[password]"),
             ("allow \"admin\":hunter2", "allow \"admin\":[password]"),
             ("url http://u:hunter2/@@h/x", "url http://u:[password]@h/x"),
+            ("\"x password hunter2\" y", "\"x password [password]\" y"),
+            ("\"x\nallow a:hunter2\"", "\"x\""),
+            ("send \"auth hunter2\\n\" x", "send \"auth [password]\" x"),
             ("secret \"hunter2\"", "secret [password]"),
             ("headers [Authorization: hunter2, Host: x]", "headers [Authorization: .., Host: ..]"),
         ] {

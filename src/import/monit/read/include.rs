@@ -11,8 +11,8 @@ const FILES: usize = 1000;
 /// All of them together.
 const BYTES: usize = 16 << 20;
 
-/// Looks files up: by the file that names them, and the pattern that it names them by.
-pub type Find<'a> = dyn FnMut(&str, &str) -> Result<Vec<File>, String> + 'a;
+/// Looks up the files that a pattern names.
+pub type Find<'a> = dyn FnMut(&str) -> Result<Vec<File>, String> + 'a;
 
 /// What was read.
 pub struct Text {
@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
                     let place = self.text.includes.len();
                     let statement = format!("include {}", pattern.text);
                     self.text.includes.push((token.place, statement, Ok(())));
-                    let outcome = self.include(&file.name, &pattern.text);
+                    let outcome = self.include(&pattern.text);
                     self.text.includes[place].2 = outcome;
                     // What follows begins a statement, wherever it stands.
                     if let Some(next) = waiting.front_mut() {
@@ -71,11 +71,11 @@ impl Reader<'_, '_> {
         self.within.pop();
     }
 
-    fn include(&mut self, from: &str, pattern: &str) -> Result<(), String> {
+    fn include(&mut self, pattern: &str) -> Result<(), String> {
         if self.within.len() >= DEPTH {
             return Err(format!("files include files more than {DEPTH} levels deep"));
         }
-        let files = (self.find)(from, pattern)?;
+        let files = (self.find)(pattern)?;
         for mut file in files {
             if self.within.contains(&file.name) {
                 return Err(format!("{} includes itself", file.name));
@@ -100,11 +100,10 @@ mod tests {
     }
 
     fn run(files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
-        let mut find =
-            |_: &str, pattern: &str| match files.iter().filter(|(name, _)| *name == pattern).collect::<Vec<_>>() {
-                found if found.is_empty() => Err("no such file".to_owned()),
-                found => Ok(found.into_iter().map(|(name, text)| file(name, text)).collect()),
-            };
+        let mut find = |pattern: &str| match files.iter().filter(|(name, _)| *name == pattern).collect::<Vec<_>>() {
+            found if found.is_empty() => Err("no such file".to_owned()),
+            found => Ok(found.into_iter().map(|(name, text)| file(name, text)).collect()),
+        };
         let read = read(file(files[0].0, files[0].1), &mut find);
         let words = read.tokens.into_iter().map(|token| token.text).collect();
         (words, read.includes.into_iter().filter_map(|(_, _, outcome)| outcome.err()).collect())

@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
     fn token(&mut self, c: char) {
         let rest = self.rest();
         if c == '"' || c == '\'' {
-            match closing(rest, c) {
+            match closing(rest, c).filter(|end| !holds_a_service(&rest[1..*end])) {
                 Some(end) => self.push(Kind::Quoted, end + 1, 1),
                 None => {
                     let end = rest.find('\n').unwrap_or(rest.len());
@@ -134,17 +134,29 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The place of the quote that ends a text. A quote with a backslash before it is part of the text.
+/// The place of the quote that ends a text. A double quote with a backslash before it is part of the text: monit has no such
+/// escape, but who writes one means it.
 fn closing(rest: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (i, c) in rest.char_indices().skip(1) {
         match c {
-            '\\' => escaped = !escaped,
+            '\\' => escaped = !escaped && quote == '"',
             c if c == quote && !escaped => return Some(i),
             _ => escaped = false,
         }
     }
     None
+}
+
+/// Whether a text goes on into the next service: then it is not its end that was found, but the beginning of another one.
+fn holds_a_service(text: &str) -> bool {
+    let kinds =
+        ["process", "file", "directory", "fifo", "filesystem", "device", "host", "network", "program", "system"];
+    text.lines().skip(1).any(|line| {
+        let mut words = line.split_whitespace();
+        words.next().is_some_and(|word| word.eq_ignore_ascii_case("check"))
+            && words.next().is_some_and(|word| kinds.iter().any(|kind| word.eq_ignore_ascii_case(kind)))
+    })
 }
 
 /// Paths and URLs hold signs that end other words.
@@ -208,6 +220,7 @@ mod tests {
         let tokens = tokens("a \"b c\nd", 0);
         let shown: Vec<_> = tokens.iter().map(|t| (t.text.as_str(), t.place.line, t.first)).collect();
         assert_eq!(shown, [("a", 1, true), ("b c", 1, false), ("d", 2, true)]);
+        assert_eq!(words("a \"b\ncheck file x\n\"c\""), ["a", "'b'", "check", "file", "x", "'c'"]);
         assert_eq!(words("\"a \\\" b\" c"), ["'a \\\" b'", "c"]);
         assert_eq!(words("'"), ["''"]);
     }

@@ -8,7 +8,7 @@ mod service;
 mod setting;
 mod test;
 
-pub use cursor::Amount;
+pub use cursor::{Amount, LOGINS};
 pub use include::{Find, Text, read};
 pub use lexer::{Place, Token};
 

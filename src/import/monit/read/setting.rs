@@ -29,7 +29,10 @@ pub fn setting(cursor: &mut Cursor<'_>) -> Option<Setting> {
         "init" => rest(cursor, Setting::Needless("minder stays in the foreground anyway")),
         "terminal" => rest(cursor, Setting::Needless("minder sees for itself whether it writes to a terminal")),
         "expectbuffer" => rest(cursor, Setting::Needless("what minder reads is bounded anyway")),
-        "onreboot" => rest(cursor, Setting::Unknown("after a boot, minder watches what its operator has not stopped")),
+        "onreboot" => match cursor.text()?.to_ascii_lowercase().as_str() {
+            "start" | "laststate" => Some(Setting::Onreboot),
+            _ => Some(Setting::Unknown("after a boot, minder acts on what its operator has not stopped")),
+        },
         "mmonit" => rest(cursor, Setting::Unknown("minder does not report to M/Monit")),
         "fips" => rest(cursor, Setting::Unknown("minder has no such mode")),
         _ => None,

@@ -23,6 +23,10 @@ impl Keys {
         self
     }
 
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == key)
+    }
+
     /// These keys behind others.
     pub fn after(self, mut others: Keys) -> Keys {
         others.0.extend(self.0);
@@ -69,10 +73,7 @@ impl Checks {
         let value: serde_yaml::Value =
             serde_yaml::from_str(&keys.map()).map_err(|_| "it cannot be written as YAML".to_owned())?;
         match Kind::read(kind, value) {
-            Some(Ok(read)) => match read.mistakes().into_iter().next() {
-                Some(mistake) => return Err(mistake.what),
-                None => {}
-            },
+            Some(Ok(read)) => read.mistakes().into_iter().next().map_or(Ok(()), |mistake| Err(mistake.what))?,
             Some(Err(e)) => return Err(e.to_string().lines().next().unwrap_or_default().to_owned()),
             None => return Err("there is no such check".to_owned()),
         }

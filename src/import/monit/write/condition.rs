@@ -129,7 +129,7 @@ fn resource(what: Resource, op: Op, amount: &Amount, draft: &mut Draft<'_>) -> R
     let of_cores = format!("times the {cores} processors of this machine");
     let mut differs = Vec::new();
     let (kind, metric, event, amount, op) = match (draft.kind, what) {
-        (Kind::Pidfile(_) | Kind::Matching(_), what) => {
+        (Kind::Pidfile(_) | Kind::Matching(_), what) if !matches!(what, Load { .. }) => {
             let metric = match what {
                 Cpu => "cpu.host",
                 CpuTotal => {
@@ -149,8 +149,8 @@ fn resource(what: Resource, op: Op, amount: &Amount, draft: &mut Draft<'_>) -> R
             let event = if what == Uptime { "uptime" } else { "resource" };
             ("process", metric, event, if what == CpuTotal { &scaled } else { amount }, op)
         }
-        (Kind::System, Load { minutes: 1, per_core: true }) => ("system", "load.per_core", "resource", amount, op),
-        (Kind::System, Load { minutes, per_core }) => {
+        (_, Load { minutes: 1, per_core: true }) => ("system", "load.per_core", "resource", amount, op),
+        (_, Load { minutes, per_core }) => {
             let metric = match minutes {
                 1 => "load1",
                 5 => "load5",
@@ -200,7 +200,12 @@ fn resource(what: Resource, op: Op, amount: &Amount, draft: &mut Draft<'_>) -> R
         (Kind::Program(_), Status) => ("program", "exit", "status", amount, op),
         _ => return Err(UNMEASURED.to_owned()),
     };
-    Ok(Condition { text: compare(kind, kind, metric, op, amount)?, event, differs })
+    let text = compare(kind, kind, metric, op, amount)?;
+    // The load is that of the machine, whatever service looks at it.
+    if kind == "system" {
+        draft.checks.add("system", "system", &Keys::default(), draft.settings.timeout)?;
+    }
+    Ok(Condition { text, event, differs })
 }
 
 /// minder counts inodes in use: less than a part that is free is more than the rest in use.

@@ -5,6 +5,7 @@ use super::checks::{Keys, TIMEOUT, expression, in_quotes};
 use super::limit;
 use super::mail::address;
 use super::service::Draft;
+use super::talk::steps;
 use crate::import::yaml;
 use std::time::Duration;
 
@@ -40,8 +41,6 @@ const GREETINGS: &[(&str, Option<&str>, &str)] = &[
     ("sieve", None, "OK"),
     ("spamassassin", Some("PING SPAMC/1.2\r\n\r\n"), "PONG"),
 ];
-/// What begins a line that logs in.
-const LOGINS: &[&str] = &["AUTH ", "PASS ", "LOGIN "];
 
 /// A condition, and what differs.
 type Written = Result<(String, Vec<String>), String>;
@@ -52,7 +51,9 @@ pub fn condition(c: &Connection, draft: &mut Draft<'_>) -> Written {
     if c.udp && !matches!(protocol, "dns" | "ntp3") {
         return Err("minder asks over UDP by the protocols dns and ntp only".to_owned());
     }
-    let mut differs: Vec<String> = c.beyond.iter().map(|what| format!("{what} is left out")).collect();
+    let mut beyond = c.beyond.clone();
+    beyond.dedup();
+    let mut differs: Vec<String> = beyond.iter().map(|what| format!("without {what}")).collect();
     if c.retry.is_some_and(|retry| retry > 1) {
         differs.push("a failure is not tried again within a cycle: a hold (`for 2 times`) does that".to_owned());
     }
@@ -232,7 +233,7 @@ fn other(
             keys = keys.text("path", path);
         }
         if !c.headers.is_empty() {
-            differs.push("headers are left out".to_owned());
+            differs.push("without headers".to_owned());
         }
         return Ok(("protocol", draft.checks.add("protocol", name, &keys, timeout)?));
     }
@@ -240,76 +241,27 @@ fn other(
     if greeting.is_none() && protocol != "default" {
         differs.push(format!("minder does not speak `{protocol}`: it connects, and that is all"));
     }
-    let steps: Vec<(Option<String>, Option<String>)> = match greeting {
-        Some((_, send, expect)) => vec![(send.map(str::to_owned), Some((*expect).to_owned()))],
+    let mut steps = match greeting {
+        Some((_, Some(send), expect)) => vec![Keys::default().text("send", send).text("expect", expect)],
+        Some((_, None, expect)) => vec![Keys::default().text("expect", expect)],
         None => steps(&c.steps)?,
-    };
-    let written = |keys: Keys, (send, expect): &(Option<String>, Option<String>)| {
-        let keys = send.iter().fold(keys, |keys, text| keys.text("send", text));
-        expect.iter().fold(keys, |keys, text| keys.text("expect", text))
     };
     if steps.len() <= 1 {
         let keys = secured(c, tls, place(c, Keys::default(), draft)?, draft);
-        let keys = steps.first().map_or_else(Keys::default, |step| written(Keys::default(), step)).after(keys);
+        let keys = steps.pop().unwrap_or_default().after(keys);
         return Ok(("tcp", draft.checks.add("tcp", "tcp", &keys, timeout)?));
     }
     let keys = secured(c, tls, place(c, Keys::default().text("name", "talk"), draft)?, draft);
-    let steps: Vec<String> = steps.iter().map(|step| written(Keys::default(), step).map()).collect();
+    let steps: Vec<String> = steps.iter().map(Keys::map).collect();
     let keys = keys.raw("steps", format!("[{}]", steps.join(", ")));
     Ok(("protocol", draft.checks.add("protocol", "talk", &keys, timeout)?))
-}
-
-/// What is sent and expected, in turns.
-fn steps(said: &[(bool, String)]) -> Result<Vec<(Option<String>, Option<String>)>, String> {
-    let mut steps: Vec<(Option<String>, Option<String>)> = Vec::new();
-    for (sent, text) in said {
-        if *sent {
-            let text = unescaped(text);
-            if LOGINS.iter().any(|login| text.to_ascii_uppercase().contains(login)) {
-                return Err("it sends a password, which is not copied".to_owned());
-            }
-            steps.push((Some(text), None));
-        } else {
-            let text = expression(text)?;
-            match steps.last_mut() {
-                Some((_, expect @ None)) => *expect = Some(text),
-                _ => steps.push((None, Some(text))),
-            }
-        }
-    }
-    Ok(steps)
-}
-
-/// `\r`, `\n`, `\t`, `\0x41` and `\x41` as the characters that they stand for.
-fn unescaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let hex = rest.strip_prefix("0x").or_else(|| rest.strip_prefix('x')).and_then(|hex| hex.get(..2));
-        if let Some(code) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            out.push(char::from(code));
-            rest = rest.strip_prefix("0x").or_else(|| rest.strip_prefix('x')).map_or("", |hex| &hex[2..]);
-            continue;
-        }
-        let Some(c) = rest.chars().next() else { break };
-        match c {
-            'r' => out.push('\r'),
-            'n' => out.push('\n'),
-            't' => out.push('\t'),
-            c => out.push(c),
-        }
-        rest = &rest[c.len_utf8()..];
-    }
-    out + rest
 }
 
 /// A ping of a host.
 pub fn ping(ping: &super::super::syntax::Ping, draft: &mut Draft<'_>) -> Written {
     let mut differs = Vec::new();
     if ping.size {
-        differs.push("the size of the packets is left out".to_owned());
+        differs.push("without the size of the packets".to_owned());
     }
     let count = ping.count.unwrap_or(3);
     if count > 20 {
@@ -355,11 +307,5 @@ mod tests {
         ] {
             assert_eq!(statuses(op, status).as_deref(), written);
         }
-    }
-
-    #[test]
-    fn escapes_are_characters() {
-        assert_eq!(unescaped(r"a\r\n\0x41\x42\\c\"), "a\r\nAB\\c");
-        assert_eq!(unescaped(r"\xé\x4"), "xéx4");
     }
 }

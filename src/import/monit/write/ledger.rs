@@ -28,8 +28,22 @@ impl Ledger {
         self.files.get(place.file).map(|name| yaml::comment(name)).unwrap_or_default()
     }
 
-    /// Enters a statement, and says as a comment if it was not carried over as it is.
-    pub fn enter(&mut self, place: Place, text: &str, outcome: &Outcome) -> Option<String> {
+    /// Enters statements, and says as comments which of them were not carried over as they are. Those that differ alike
+    /// share one.
+    pub fn enter_all<'a>(&mut self, all: impl IntoIterator<Item = (Place, &'a str, &'a Outcome)>) -> Vec<String> {
+        let mut groups: Vec<Vec<Note>> = Vec::new();
+        for note in all.into_iter().filter_map(|(place, text, outcome)| self.enter(place, text, outcome)) {
+            let alike =
+                |other: &Note| (&other.file, other.weight, &other.why) == (&note.file, Weight::Differs, &note.why);
+            match groups.iter_mut().find(|group| group.first().is_some_and(alike)) {
+                Some(group) if note.weight == Weight::Differs => group.push(note),
+                _ => groups.push(vec![note]),
+            }
+        }
+        groups.iter().map(|group| format!("# {}", alike(group))).collect()
+    }
+
+    fn enter(&mut self, place: Place, text: &str, outcome: &Outcome) -> Option<Note> {
         self.statements += 1;
         let (weight, why) = match outcome {
             Ok(differs) if differs.is_empty() => return None,
@@ -38,9 +52,8 @@ impl Ledger {
         };
         let (file, statement, why) = (self.file(place), yaml::comment(text), yaml::comment(&why));
         let note = Note { file, line: place.line, statement, weight, why };
-        let comment = format!("# {note}");
-        self.notes.push((place, note));
-        Some(comment)
+        self.notes.push((place, note.clone()));
+        Some(note)
     }
 
     /// The name of an environment variable that will hold a password; this says whose.
@@ -59,5 +72,17 @@ impl Ledger {
         let mut notes = self.notes;
         notes.sort_by_key(|(place, _)| *place);
         (notes.into_iter().map(|(_, note)| note).collect(), self.secrets)
+    }
+}
+
+/// Notes that differ only in their lines, as one.
+fn alike(group: &[Note]) -> String {
+    match group {
+        [first, _, ..] => {
+            let mut lines: Vec<String> = group.iter().map(|note| note.line.to_string()).collect();
+            lines.dedup();
+            format!("{}:{}: differs: {}", first.file, lines.join(","), first.why)
+        }
+        one => one.first().map(ToString::to_string).unwrap_or_default(),
     }
 }

@@ -9,7 +9,10 @@ pub fn compare(kind: &str, check: &str, metric: &str, op: Op, amount: &Amount) -
     let found = Kind::metrics_of(kind).and_then(|metrics| metrics.iter().find(|m| m.name == metric));
     let metric = found.ok_or("minder does not measure this")?;
     let name = format!("{check}.{}", metric.name);
-    let (value, most) = quantity(metric, amount).ok_or_else(|| format!("`{name}` has another unit"))?;
+    let (value, most) = quantity(metric, amount).ok_or_else(|| match amount.unit.as_str() {
+        "" => format!("a limit of `{name}` has a unit"),
+        unit => format!("`{name}` is not measured in `{unit}`"),
+    })?;
     possible(op, amount.number, most).map_err(|outcome| format!("`{name} {} {value}` {outcome}", symbol(op)))?;
     Ok(format!("{name} {} {value}", symbol(op)))
 }

@@ -21,10 +21,16 @@ impl Mailing {
     /// Takes `set mailserver` over.
     pub fn servers(&mut self, servers: &[MailServer], place: Place, ledger: &mut Ledger) -> Outcome {
         let Some(first) = servers.first() else { return Err("there is no server in it".to_owned()) };
+        // There is one way to speak to all of them.
+        let alike = |server: &&MailServer| server.tls == first.tls && server.user == first.user;
+        let like_first: Vec<&MailServer> = servers.iter().filter(alike).collect();
         let addresses: Result<Vec<String>, String> =
-            servers.iter().map(|server| address(&server.host, server.port.unwrap_or(25))).collect();
+            like_first.iter().map(|server| address(&server.host, server.port.unwrap_or(25))).collect();
         self.servers = addresses?;
         let mut differs = Vec::new();
+        if like_first.len() < servers.len() {
+            differs.push("only servers with the login and TLS of the first one are carried over".to_owned());
+        }
         self.tls = match (first.tls || first.user.is_some(), first.port) {
             (false, _) => None,
             (true, Some(465)) => Some("tls"),
@@ -32,9 +38,6 @@ impl Mailing {
         };
         if first.user.is_some() && !first.tls {
             differs.push("a password crosses the network only with TLS".to_owned());
-        }
-        if servers.iter().any(|server| server.tls != first.tls || server.user != first.user) {
-            differs.push("all servers are spoken to as the first one is".to_owned());
         }
         if servers.iter().any(|server| server.hostname) {
             differs.push("minder greets with the name of the machine".to_owned());

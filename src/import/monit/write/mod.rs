@@ -12,12 +12,13 @@ mod mail;
 mod names;
 mod service;
 mod settings;
+mod talk;
 
-use super::read::Text;
+use super::read::{Place, Text};
 use super::syntax::Control;
 use crate::import::{Imported, Machine, yaml};
 use alerts::Notifiers;
-use ledger::Ledger;
+use ledger::{Ledger, Outcome};
 use names::Names;
 use service::Written;
 use settings::Settings;
@@ -28,17 +29,16 @@ pub fn rules(source: &str, text: Text, control: Control, machine: &Machine) -> I
     let mut ledger = Ledger::new(text.files);
     let mut notifiers = Notifiers::default();
     let mut settings = Settings::default();
-    let mut comments = Vec::new();
-    for (place, statement, outcome) in text.includes {
-        comments.extend(ledger.enter(place, &statement, &outcome.map(|()| Vec::new())));
-    }
+    let mut top: Vec<(Place, String, Outcome)> =
+        text.includes.into_iter().map(|(place, text, outcome)| (place, text, outcome.map(|()| Vec::new()))).collect();
     for said in &control.settings {
         let outcome = match &said.it {
             Some(setting) => settings.take(setting, said.place, &mut notifiers, &mut ledger, machine),
             None => Err("this is not understood".to_owned()),
         };
-        comments.extend(ledger.enter(said.place, &said.text, &outcome));
+        top.push((said.place, said.text.clone(), outcome));
     }
+    let comments = enter(&mut ledger, &top);
 
     let mut names = Names::default();
     let mut services: Vec<Written> = Vec::new();
@@ -72,16 +72,26 @@ pub fn rules(source: &str, text: Text, control: Control, machine: &Machine) -> I
         lines.extend(block(written, &depends, &mut ledger));
     }
     let statements = ledger.statements;
-    let (notes, secrets) = ledger.close();
+    let (notes, mut secrets) = ledger.close();
+    // A test that came to nothing needs no password.
+    secrets.retain(|secret| lines.iter().any(|line| line.contains(&format!("{{ env: {} }}", secret.name))));
+    let passwords = secrets.iter().map(|secret| format!("#   {}: {}", secret.name, secret.place));
+    if !secrets.is_empty() {
+        let words = "# Passwords are not copied. Put them into these variables of minder's environment:".to_owned();
+        lines.splice(2..2, std::iter::once(words).chain(passwords));
+    }
     let yaml = lines.iter().map(|line| format!("{}\n", line.trim_end())).collect();
     Imported { yaml, services: count, statements, notes, secrets }
 }
 
+fn enter(ledger: &mut Ledger, outcomes: &[(Place, String, Outcome)]) -> Vec<String> {
+    ledger.enter_all(outcomes.iter().map(|(place, text, outcome)| (*place, text.as_str(), outcome)))
+}
+
 /// A service, or comments in its place.
 fn block(written: &Written, depends: &[String], ledger: &mut Ledger) -> Vec<String> {
-    let comments: Vec<String> =
-        (written.outcomes.iter()).filter_map(|(place, text, outcome)| ledger.enter(*place, text, outcome)).collect();
-    let mut lines = Vec::new();
+    let comments = enter(ledger, &written.outcomes);
+    let mut lines = vec![String::new()];
     let Some(keys) = &written.keys else {
         lines.extend(comments.into_iter().map(|comment| format!("  {comment}")));
         return lines;

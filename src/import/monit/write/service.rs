@@ -190,6 +190,11 @@ impl Draft<'_> {
                 self.every = *cycles;
                 Vec::new()
             }),
+            Statement::Cron { not: false } if matches!(self.kind, Kind::Program(_)) => {
+                // Each cycle would be far more often than was meant.
+                self.every = u32::try_from(3600_u64.div_ceil(self.settings.every)).unwrap_or(u32::MAX);
+                Ok(vec!["minder asks at an interval, not at a time of day: once an hour".to_owned()])
+            }
             Statement::Cron { not: false } => Err("minder asks at an interval, not at a time of day".to_owned()),
             Statement::Cron { not: true } => Err("minder asks at any time of day".to_owned()),
             Statement::Mode(mode) => {
@@ -292,7 +297,7 @@ impl Draft<'_> {
         }
         match action {
             Action::Alert => (Vec::new(), Vec::new()),
-            Action::Unmonitor => none("it is told, and judged on: `minder pause` is for people"),
+            Action::Unmonitor => none("minder has no `unmonitor`: it tells, and goes on judging"),
             Action::Restart if self.control.is_some() => word("restart"),
             Action::Start if self.control.can_start() => word("start"),
             Action::Stop if self.control.is_some() => word("stop"),

@@ -72,6 +72,7 @@ impl Settings {
                 self.verify = verify.unwrap_or(self.verify);
                 Ok(Vec::new())
             }
+            Setting::Onreboot => Ok(Vec::new()),
             Setting::Httpd => Err(PAGE.to_owned()),
             Setting::Needless(why) | Setting::Unknown(why) => Err((*why).to_owned()),
         }
@@ -104,9 +105,13 @@ impl Settings {
                 "starttimeout" if good => self.start_timeout = whole,
                 "stoptimeout" if good => self.stop_timeout = whole,
                 "restarttimeout" if good => self.restart_timeout = whole,
-                _ => differs.push(format!("`{name}` is not carried over: what minder reads is bounded anyway")),
+                "programoutput" | "sendexpectbuffer" | "filecontentbuffer" | "httpcontentbuffer" => {
+                    differs.push("without the sizes: what minder reads is bounded anyway".to_owned());
+                }
+                _ => differs.push(format!("without `{name}`")),
             }
         }
+        differs.dedup();
         Ok(differs)
     }
 
