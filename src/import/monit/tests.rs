@@ -328,8 +328,6 @@ fn statements() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn any_text_becomes_rules_that_validate(text in any::<String>()) {
         assert_valid(&text);
