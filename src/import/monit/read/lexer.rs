@@ -134,18 +134,19 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The place of the quote that ends a text. A double quote with a backslash before it is part of the text: monit has no such
-/// escape, but who writes one means it.
+/// The place of the quote that ends a text. monit knows no escapes, but who writes a backslash before a double quote means one:
+/// it is part of the text, if that ends on its line.
 fn closing(rest: &str, quote: char) -> Option<usize> {
+    let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
     let mut escaped = false;
-    for (i, c) in rest.char_indices().skip(1) {
+    for (i, c) in line.char_indices().skip(1) {
         match c {
             '\\' => escaped = !escaped && quote == '"',
             c if c == quote && !escaped => return Some(i),
             _ => escaped = false,
         }
     }
-    None
+    rest[1..].find(quote).map(|i| i + 1)
 }
 
 /// Whether a text goes on into the next service: then it is not its end that was found, but the beginning of another one.
@@ -220,6 +221,7 @@ mod tests {
         let tokens = tokens("a \"b c\nd", 0);
         let shown: Vec<_> = tokens.iter().map(|t| (t.text.as_str(), t.place.line, t.first)).collect();
         assert_eq!(shown, [("a", 1, true), ("b c", 1, false), ("d", 2, true)]);
+        assert_eq!(words("user \"a\\\" password x\n\"b\""), ["user", "'a\\'", "password", "x", "'b'"]);
         assert_eq!(words("a \"b\ncheck file x\n\"c\""), ["a", "'b'", "check", "file", "x", "'c'"]);
         assert_eq!(words("\"a \\\" b\" c"), ["'a \\\" b'", "c"]);
         assert_eq!(words("'"), ["''"]);
