@@ -162,6 +162,18 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
             return drop(minder.ok(&["test", file.to_str().unwrap()]));
         }
         "backtest" => words.iter_mut().filter(|word| **word == "RULES").for_each(|word| *word = rules),
+        "import" => {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/monit/nginx-php.monitrc");
+            let written = minder.dir().join("monit.yaml");
+            return drop(minder.ok(&[
+                "import",
+                "monit",
+                file.to_str().unwrap(),
+                "--force",
+                "-o",
+                written.to_str().unwrap(),
+            ]));
+        }
         "explain" => words.extend(["--rules", rules]),
         "start" | "stop" | "restart" | "pause" | "resume" if words.len() == 2 => words.push("nginx"),
         _ => {}
