@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench may fail loudly")]
 
 use minder::model::{
-    CheckId, Clock, Event, EventKind, Found, MetricId, MetricSet, Mono, Now, Reading, Record, Sample, Series, Wall,
+    CheckId, Clock, Event, EventKind, Found, Kind, MetricId, MetricSet, Mono, Now, Reading, Record, Sample, Series,
+    Wall,
 };
 use minder::store::Store;
 use std::fs::read_to_string;
@@ -149,7 +150,16 @@ fn samples(checks: u32) {
     }
     for check in 0..checks {
         let service = format!("service-{check:05}").into();
-        store.series(CheckId(check), Series { service, check: "process".into(), metrics, kind: "process" });
+        store.series(
+            CheckId(check),
+            Series {
+                service,
+                check: "process".into(),
+                metrics,
+                kind: "process",
+                table: Kind::metrics_of("process").unwrap(),
+            },
+        );
     }
     // A third of the daemons work, and their cpu is a new number every second; the others are idle.
     let mut random = 1u64;

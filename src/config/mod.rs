@@ -27,6 +27,7 @@ mod notation;
 mod notifier;
 mod occurrence;
 mod parser;
+mod perf;
 mod plan;
 mod resolve;
 mod rule;

@@ -3,6 +3,7 @@
 use super::contradiction::contradiction;
 use super::diagnostic::{Diagnostic, Place, lines_around, listed, nearest, quoted};
 use super::lexer::{Wrong, in_quotes};
+use super::perf;
 use super::syntax::{At, Comparison, Expr, Term, Test, Value};
 use super::trap::trap_at;
 use super::tree::Node;
@@ -261,7 +262,10 @@ impl Resolver<'_> {
                     self.unlike(value, shown, quantity, metric, name);
                     return None;
                 }
-                self.possible(comparison, op, value, quantity, metric.at_most, name)?;
+                // Only what a plugin says may be negative.
+                if !metric.name.starts_with("perf.") {
+                    self.possible(comparison, op, value, quantity, metric.at_most, name)?;
+                }
                 Some((Limit::Number(quantity.value), shown.clone()))
             }
             _ => {
@@ -280,6 +284,12 @@ impl Resolver<'_> {
     /// A number of another dimension than the metric's.
     fn unlike(&mut self, value: &At<Value>, shown: &str, quantity: &Quantity, metric: &Metric, name: &str) {
         let help = match quantity.dimension {
+            Dimension::ByteRate | Dimension::CountRate if metric.name.starts_with("perf.") => {
+                "what a plugin says is an amount, not a rate".to_owned()
+            }
+            _ if metric.name.starts_with("perf.") && metric.dimension != Dimension::Percent => {
+                format!("an earlier rule compares it with {}; it has one unit", expectation(metric))
+            }
             Dimension::Count => {
                 let mut units: Vec<String> = UNITS
                     .iter()
@@ -408,7 +418,9 @@ impl Resolver<'_> {
             .collect();
         let all = format!("the metrics of `{kind}` are {}", listed(metrics.iter().map(|m| m.name)));
         let of_each = format!("each.{metric}");
-        let help = if metrics.iter().any(|m| m.name == of_each) {
+        let help = if let Some(help) = perf::help(metric, kind, metrics) {
+            help
+        } else if metrics.iter().any(|m| m.name == of_each) {
             format!("did you mean `{check}.{of_each}`?")
         } else if let Some(meant) = nearest(metric, metrics.iter().map(|m| m.name)) {
             format!("did you mean `{check}.{meant}`?")

@@ -2,13 +2,14 @@
 
 use super::decode::{self, Reader};
 use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
+use super::perf;
 use super::plan::Builder;
 use super::resolve::Asked;
 use super::rule::{Around, Can, Drafted, implied, metrics_of, unique};
 use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
-use crate::model::kinds::{CheckKind, Processes};
+use crate::model::kinds::{CheckKind, Processes, Program};
 use crate::model::{AbsPath, Check, Kind, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,7 +203,7 @@ impl Builder<'_> {
         let mut checks = Vec::new();
         let mut seen: BTreeMap<String, Place> = BTreeMap::new();
         for item in items {
-            let read = self.check(item);
+            let read = self.check(item, node);
             if let Some(first) = seen.get(&read.asked.name) {
                 let message = format!("two checks of this service are named `{}`", read.asked.name);
                 let diagnostic = Diagnostic::new(read.place, message).label("second").also(*first, "first");
@@ -215,7 +216,7 @@ impl Builder<'_> {
         checks
     }
 
-    fn check(&mut self, item: &Node) -> ReadCheck {
+    fn check(&mut self, item: &Node, service: &Node) -> ReadCheck {
         let before = self.found.len();
         let bad = |place| ReadCheck { asked: nobody(), place, check: None };
         let kinds = || Kind::NAMES.iter().map(|(name, _)| *name);
@@ -261,7 +262,6 @@ impl Builder<'_> {
         let Some((kind_name, short)) = Kind::NAMES.iter().find(|(name, _)| *name == word.text) else {
             return bad(item.place);
         };
-        let metrics = Kind::metrics_of(kind_name).unwrap_or_default();
         let (name, place) = match item.get("name") {
             None => (Name::from(*kind_name), word.place),
             Some((_, node)) => match self.check_name(node) {
@@ -271,30 +271,45 @@ impl Builder<'_> {
         };
         let every = self.every(item).unwrap_or(self.defaults.every);
         let timeout = self.timeout(item).unwrap_or(self.defaults.timeout);
-        let keep = item.get("keep").map(|(_, list)| self.keep(list, kind_name, metrics)).unwrap_or_default();
-        let asked = Asked { name: name.to_string(), kind: Some((kind_name, metrics)), every };
-        if keys.is_empty() && self.found.len() > before {
-            return ReadCheck { asked, place, check: None };
+        let mut kind = None;
+        if !keys.is_empty() || self.found.len() == before {
+            kind = self.kind(kind_name, *short, word, keys);
         }
-        if let Some(diagnostic) = misread(kind_name, keys, self.source(keys.place)) {
+        let keep = item.get("keep").map(|(_, list)| list);
+        let named = || perf::named(service, &name, keep);
+        let metrics = match &mut kind {
+            Some(Kind::Program(program)) => {
+                program.declare(&named());
+                program.metrics()
+            }
+            Some(kind) => kind.metrics(),
+            // What could not be read has been reported, and rules about it are not at fault.
+            None if *kind_name == Program::NAME => Program::table(&named()),
+            None => Kind::metrics_of(kind_name).unwrap_or_default(),
+        };
+        let keep = keep.map(|list| self.keep(list, kind_name, metrics)).unwrap_or_default();
+        let asked = Asked { name: name.to_string(), kind: Some((kind_name, metrics)), every };
+        let check = kind.map(|kind| Check { name, kind: Arc::new(kind), every, timeout, keep });
+        ReadCheck { asked, place, check }
+    }
+
+    /// The keys of a kind of check; nothing if there are mistakes in them, which are reported.
+    fn kind(&mut self, name: &str, short: Option<&str>, word: &Key, keys: &Node) -> Option<Kind> {
+        if let Some(diagnostic) = misread(name, keys, self.source(keys.place)) {
             self.found.push(diagnostic);
-            return ReadCheck { asked, place, check: None };
+            return None;
         }
         // Without keys it means every process.
-        let keys = match *kind_name {
+        let keys = match name {
             Processes::NAME if keys.is_empty() => Cow::Owned(Node { value: Value::Map(Vec::new()), place: keys.place }),
-            _ => long_form(keys, *short),
+            _ => long_form(keys, short),
         };
-        let kind = decode::read(&keys, word.place, &mut self.found, |reader: Reader<'_>| {
-            Kind::read(kind_name, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such kind")))
-        });
-        let kind = kind.map(|mut kind| {
-            kind.givens(&mut |given| self.resolve_given(&keys, given));
-            self.mistakes(&keys, word.place, kind.mistakes());
-            Arc::new(kind)
-        });
-        let check = kind.map(|kind| Check { name, kind, every, timeout, keep });
-        ReadCheck { asked, place, check }
+        let mut kind = decode::read(&keys, word.place, &mut self.found, |reader: Reader<'_>| {
+            Kind::read(name, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such kind")))
+        })?;
+        kind.givens(&mut |given| self.resolve_given(&keys, given));
+        self.mistakes(&keys, word.place, kind.mistakes());
+        Some(kind)
     }
 
     fn check_name(&mut self, node: &Node) -> Option<Name> {
@@ -351,9 +366,10 @@ impl Builder<'_> {
             let names = || metrics.iter().map(|metric| metric.name);
             let bare =
                 text.split_once('.').map(|(_, metric)| metric).filter(|metric| names().any(|name| name == *metric));
-            let help = match bare.or_else(|| nearest(text, names())) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("the metrics of `{kind}` are {}", listed(names())),
+            let help = match (perf::help(text, kind, metrics), bare.or_else(|| nearest(text, names()))) {
+                (Some(help), _) => help,
+                (None, Some(meant)) => format!("did you mean `{meant}`?"),
+                (None, None) => format!("the metrics of `{kind}` are {}", listed(names())),
             };
             let message = format!("`{kind}` checks have no metric {}", item.describe());
             self.found.push(Diagnostic::new(item.place, message).help(help));

@@ -85,7 +85,16 @@ mod tests {
         let mut metrics = MetricSet::default();
         metrics.insert(MetricId(0));
         metrics.insert(MetricId(6));
-        store.series(CheckId(1), Series { service: "web".into(), check: "process".into(), metrics, kind: "process" });
+        store.series(
+            CheckId(1),
+            Series {
+                service: "web".into(),
+                check: "process".into(),
+                metrics,
+                kind: "process",
+                table: Kind::metrics_of("process").unwrap(),
+            },
+        );
         // Two minutes, a sample every 20 s, the process is down in one of them.
         for i in 0..6i64 {
             let readings = if i == 4 {

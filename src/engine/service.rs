@@ -156,6 +156,7 @@ impl ServiceState {
                     check: Arc::clone(&check.name),
                     metrics: check.recorded(),
                     kind: check.kind.name(),
+                    table: check.kind.metrics(),
                 },
             ));
         }

@@ -3,7 +3,8 @@
 use super::controls::{ControlRun, ControlSpec};
 use super::kinds::Process;
 use super::{
-    Event, ExecSpec, Incident, Kind, Message, MessageId, MetricSet, Name, Plan, Sample, SavedService, Signal, Wall,
+    Event, ExecSpec, Incident, Kind, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedService, Signal,
+    Wall,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -269,7 +270,7 @@ pub struct Question {
 }
 
 /// What the history calls a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// The service.
     pub service: Name,
@@ -277,8 +278,10 @@ pub struct Series {
     pub check: Name,
     /// What is kept of each sample.
     pub metrics: MetricSet,
-    /// Its kind: [`Kind::metrics_of`] has the names.
+    /// Its kind.
     pub kind: &'static str,
+    /// The metrics of the check: [`Kind::metrics`].
+    pub table: &'static [Metric],
 }
 
 /// What a control or the world shall do.

@@ -6,12 +6,14 @@
 mod certificate;
 mod cgroup;
 mod directory;
+mod errand;
 mod family;
 mod file;
 mod filesystem;
 mod http;
 mod looks;
 mod mounts;
+mod nagios;
 mod names;
 mod net;
 mod network;
@@ -19,6 +21,7 @@ mod pidfile;
 mod pool;
 mod process;
 mod processes;
+mod program;
 mod protocol;
 mod rate;
 mod select;
@@ -63,6 +66,7 @@ pub struct Probes {
     interfaces: Looks<network::State>,
     cgroups: Looks<cgroup::State>,
     net: Arc<Net>,
+    programs: Arc<program::Programs>,
 }
 
 impl Probes {
@@ -86,6 +90,7 @@ impl Probes {
             interfaces: Looks::new("interfaces", 2, at()),
             cgroups: Looks::new("cgroups", 2, at()),
             net: Arc::new(Net::new(at())),
+            programs: Arc::new(program::Programs::new(at())),
             clock,
         })
     }
@@ -129,7 +134,7 @@ impl Probes {
                     let asking = self.cgroups.ask(question.check, look);
                     self.spawn(question, asking);
                 }
-                Kind::Http(_) | Kind::Tcp(_) | Kind::Protocol(_) => self.ask_network(question),
+                Kind::Http(_) | Kind::Tcp(_) | Kind::Protocol(_) | Kind::Program(_) => self.ask_patiently(question),
                 Kind::Control(_) => {
                     self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
                 }
@@ -152,17 +157,19 @@ impl Probes {
         self.cgroups.forget(check);
     }
 
-    /// A probe of the network keeps its deadline itself: what it obtained until then is in its sample.
-    fn ask_network(&self, question: Question) {
-        let (inputs, net) = (self.inputs.clone(), Arc::clone(&self.net));
+    /// These keep their deadline themselves: what they obtained until then is in their sample.
+    fn ask_patiently(&self, question: Question) {
+        let (inputs, net, programs) = (self.inputs.clone(), Arc::clone(&self.net), Arc::clone(&self.programs));
         self.runtime.spawn(async move {
+            let Question { check, wanted, timeout, .. } = question;
             let sample = match &*question.kind {
-                Kind::Http(http) => net.http(http, question.wanted, question.timeout).await,
-                Kind::Tcp(tcp) => net.tcp(tcp, question.wanted, question.timeout).await,
-                Kind::Protocol(protocol) => net.protocol(protocol, question.wanted, question.timeout).await,
+                Kind::Http(http) => net.http(http, wanted, timeout).await,
+                Kind::Tcp(tcp) => net.tcp(tcp, wanted, timeout).await,
+                Kind::Protocol(protocol) => net.protocol(protocol, wanted, timeout).await,
+                Kind::Program(program) => programs.ask(check, program, wanted, timeout).await,
                 _ => return,
             };
-            let _ = inputs.send(Input::Sampled(vec![(question.check, Arc::new(sample))]));
+            let _ = inputs.send(Input::Sampled(vec![(check, Arc::new(sample))]));
         });
     }
 

@@ -2,7 +2,7 @@
 
 use super::codec::{Encoder, Packed};
 use super::lock;
-use crate::model::{CheckId, HistoryLimits, Kind, MetricId, Name, Sample, Series};
+use crate::model::{CheckId, HistoryLimits, MetricId, Name, Sample, Series};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -30,8 +30,7 @@ pub(super) struct Block {
 
 /// The names of a series' metrics, in the order of its rows.
 pub(super) fn metric_names(series: &Series) -> Vec<&'static str> {
-    let table = Kind::metrics_of(series.kind).unwrap_or_default();
-    series.metrics.iter().filter_map(|id| table.get(usize::from(id.0)).map(|m| m.name)).collect()
+    series.metrics.iter().filter_map(|id| series.table.get(usize::from(id.0)).map(|m| m.name)).collect()
 }
 
 struct Slot {
@@ -122,8 +121,8 @@ impl Buffers {
             return;
         }
         inner.remove(check);
-        let table = Kind::metrics_of(series.kind).unwrap_or_default();
-        let metrics: Box<[MetricId]> = series.metrics.iter().filter(|id| usize::from(id.0) < table.len()).collect();
+        let metrics = series.metrics.iter().filter(|id| usize::from(id.0) < series.table.len());
+        let metrics: Box<[MetricId]> = metrics.collect();
         if metrics.is_empty() {
             return;
         }

@@ -5,7 +5,7 @@ use super::codec::unpack;
 use super::database::{Database, Failure};
 use super::lock;
 use super::rollup::{Step, Sums};
-use crate::model::{CheckId, Clock, Dimension, HistoryLimits, Kind, Mono, Series, Wall};
+use crate::model::{CheckId, Clock, Dimension, HistoryLimits, Mono, Series, Wall};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -155,8 +155,7 @@ impl Known {
 
 /// The metric that says whether a check is bad: the one flag of its kind, if it has one.
 pub(super) fn judged(series: &Series) -> Option<&'static str> {
-    let table = Kind::metrics_of(series.kind).unwrap_or_default();
-    table.iter().find(|metric| metric.dimension == Dimension::Flag).map(|metric| metric.name)
+    series.table.iter().find(|metric| metric.dimension == Dimension::Flag).map(|metric| metric.name)
 }
 
 /// The number of the series, made if it is new.

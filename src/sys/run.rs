@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 /// How much of a command's output is kept: its end.
-pub const OUTPUT_KEPT: usize = 4096;
+pub const OUTPUT_KEPT: usize = 16 << 10;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub use network::Network;
 pub use ping::Ping;
 pub use process::Process;
 pub use processes::Processes;
-pub use program::Program;
+pub use program::{NamedPerf, Program};
 pub use protocol::{Protocol, ProtocolName, Step};
 pub use system::System;
 pub use tcp::{Tcp, TlsOrNot};
@@ -48,6 +48,10 @@ pub trait CheckKind: DeserializeOwned + Serialize + PartialEq {
     const METRICS: &'static [Metric];
     /// The metric by which a check that no rule mentions is judged.
     const DEFAULT: Option<&'static str>;
+    /// What this one measures: for a kind whose keys decide on that.
+    fn metrics(&self) -> &'static [Metric] {
+        Self::METRICS
+    }
     /// Calls `f` with every text in it that may come from the environment or a file.
     fn givens(&mut self, _f: &mut dyn FnMut(&mut Given)) {}
     /// What is wrong with it beyond the types of its keys. Called when its texts are there.
@@ -90,10 +94,10 @@ macro_rules! kinds {
 
             /// Its metrics. A metric's place in here is its [`MetricId`].
             pub fn metrics(&self) -> &'static [Metric] {
-                match self { $(Kind::$kind(_) => <$kind as CheckKind>::METRICS,)* Kind::Control(_) => &[] }
+                match self { $(Kind::$kind(kind) => kind.metrics(),)* Kind::Control(_) => &[] }
             }
 
-            /// The metrics of the kind with this name.
+            /// The metrics of the kind with this name, as far as its name says them: see [`Kind::metrics`].
             pub fn metrics_of(name: &str) -> Option<&'static [Metric]> {
                 $(if name == <$kind as CheckKind>::NAME { return Some(<$kind as CheckKind>::METRICS); })*
                 None

@@ -2,9 +2,10 @@
 
 use super::{CheckKind, Mistake};
 use crate::model::controls::Argv;
-use crate::model::{Dimension, Given, Metric};
+use crate::model::{Dimension, Given, Metric, MetricId, MetricSet};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 /// The keys of a `program` check. The check's `timeout` is its deadline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,91 @@ pub struct Program {
     /// follow a `|`.
     #[serde(default)]
     pub nagios: bool,
+    /// Its metrics, if rules name performance values: see [`Program::declare`].
+    #[serde(skip)]
+    table: &'static [Metric],
+    /// The performance values that no rule compares with anything: a number in any unit will do.
+    #[serde(skip)]
+    any_unit: MetricSet,
+}
+
+/// How many metrics a program has that is no plugin.
+const PLAIN: usize = 4;
+
+/// A performance value that is named, and what it is compared with, if with anything.
+pub type NamedPerf = (String, Option<Dimension>);
+
+impl Program {
+    /// The most performance values that can be named of one check.
+    pub const MOST_PERF: usize = 64 - Program::METRICS.len();
+
+    /// The argument list to run.
+    pub fn argv(&self) -> Vec<String> {
+        match (&self.command, &self.shell) {
+            (Some(argv), _) => argv.0.clone(),
+            (None, Some(line)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// How the label of a performance value is written in rules: what cannot stand there is an underscore.
+    pub fn perf_name(label: &str) -> String {
+        label.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect()
+    }
+
+    /// Adds the performance values that rules name to the metrics of a plugin. What a plugin measures is known only when it
+    /// has run; what a value is compared with says what it must be.
+    pub fn declare(&mut self, named: &[NamedPerf]) {
+        if self.nagios {
+            self.table = Program::table(named);
+            let first = Program::METRICS.len();
+            let any =
+                named.iter().take(Program::MOST_PERF).enumerate().filter(|(_, (_, dimension))| dimension.is_none());
+            self.any_unit = MetricSet::default();
+            any.filter_map(|(i, _)| u8::try_from(first + i).ok()).for_each(|id| self.any_unit.insert(MetricId(id)));
+        }
+    }
+
+    /// Whether a number in any unit will do for this performance value.
+    pub fn takes_any_unit(&self, metric: MetricId) -> bool {
+        self.any_unit.contains(metric)
+    }
+
+    /// The metrics of a plugin with these performance values.
+    ///
+    /// Tables of metrics live for ever, so that a [`Metric`] is small and copied freely. Each of these is made once and used
+    /// again by the next plan: they are as many as there were different sets of names in rule files.
+    pub fn table(named: &[NamedPerf]) -> &'static [Metric] {
+        static MADE: Mutex<(BTreeSet<&'static str>, Vec<&'static [Metric]>)> =
+            Mutex::new((BTreeSet::new(), Vec::new()));
+        if named.is_empty() {
+            return Program::METRICS;
+        }
+        let (names, tables) = &mut *MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Program::METRICS.to_vec();
+        for (name, dimension) in named.iter().take(Program::MOST_PERF) {
+            let name = format!("perf.{name}");
+            let name = match names.get(name.as_str()) {
+                Some(name) => name,
+                None => {
+                    let name: &'static str = name.leak();
+                    names.insert(name);
+                    name
+                }
+            };
+            let metric = Metric::new(name, dimension.unwrap_or(Dimension::Count), "what the plugin says of it");
+            let may_have_whole = matches!(metric.dimension, Dimension::Bytes | Dimension::Count);
+            table.push(if may_have_whole { metric.of_whole() } else { metric });
+        }
+        match tables.iter().find(|made| ***made == *table) {
+            Some(made) => made,
+            None => {
+                let made: &'static [Metric] = table.leak();
+                tables.push(made);
+                made
+            }
+        }
+    }
 }
 
 impl CheckKind for Program {
@@ -33,11 +119,21 @@ impl CheckKind for Program {
     const SHORT: Option<&'static str> = None;
     const DEFAULT: Option<&'static str> = Some("failed");
     const METRICS: &'static [Metric] = &[
-        Metric::new("failed", Dimension::Flag, "it did not exit with code 0 in time"),
+        Metric::new("failed", Dimension::Flag, "it did not exit with code 0 in time; of a plugin: not OK"),
         Metric::new("exit", Dimension::Count, "the code that it exited with").at_most(255.0),
-        Metric::new("output", Dimension::Text, "what it wrote, as far as it was read"),
+        Metric::new("output", Dimension::Text, "what it wrote, the last 16 KiB"),
         Metric::new("duration", Dimension::Time, "how long it ran"),
+        Metric::new("warning", Dimension::Flag, "a plugin that exited with code 1"),
+        Metric::new("critical", Dimension::Flag, "a plugin that exited with code 2, or not as plugins do"),
     ];
+
+    fn metrics(&self) -> &'static [Metric] {
+        match (self.nagios, self.table) {
+            (false, _) => &Self::METRICS[..PLAIN],
+            (true, []) => Self::METRICS,
+            (true, table) => table,
+        }
+    }
 
     fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
         self.environment.values_mut().for_each(f);
@@ -63,5 +159,38 @@ impl CheckKind for Program {
             (None, Some(line)) => line.clone(),
             (None, None) => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_made_once() {
+        let named = [("time".to_owned(), Some(Dimension::Time)), ("size".to_owned(), None)];
+        let table = Program::table(&named);
+        assert!(std::ptr::eq(table, Program::table(&named)));
+        assert!(!std::ptr::eq(table, Program::table(&named[..1])));
+        assert_eq!(table.iter().map(|m| m.name).skip(6).collect::<Vec<_>>(), ["perf.time", "perf.size"]);
+        let many: Vec<NamedPerf> = (0..100).map(|i| (i.to_string(), None)).collect();
+        assert_eq!(Program::table(&many).len(), 64);
+    }
+
+    #[test]
+    fn only_a_plugin_has_its_metrics() {
+        let mut program: Program = serde_yaml::from_str("{ shell: 'true' }").unwrap();
+        program.declare(&[("a".to_owned(), None)]);
+        assert_eq!(program.metrics().last().unwrap().name, "duration");
+        program.nagios = true;
+        program.declare(&[("a".to_owned(), None), ("b".to_owned(), Some(Dimension::Bytes))]);
+        assert_eq!(program.metrics().last().unwrap().name, "perf.b");
+        assert!(program.takes_any_unit(MetricId(6)) && !program.takes_any_unit(MetricId(7)));
+    }
+
+    #[test]
+    fn labels_become_names() {
+        assert_eq!(Program::perf_name("/var/log 'x'=é"), "_var_log__x___");
+        assert_eq!(Program::perf_name("/"), "_");
     }
 }

@@ -5,7 +5,7 @@ mod state;
 
 use super::*;
 use crate::model::{
-    Event, EventKind, Found, MessageId, MessageKind, MetricId, MetricSet, Mono, Name, Now, Reading, Story,
+    Event, EventKind, Found, Kind, MessageId, MessageKind, MetricId, MetricSet, Mono, Name, Now, Reading, Story,
 };
 
 /// A clock that stands still until it is set.
@@ -56,7 +56,13 @@ fn series(service: &str) -> Series {
     let mut metrics = MetricSet::default();
     metrics.insert(MetricId(0));
     metrics.insert(MetricId(6));
-    Series { service: service.into(), check: "process".into(), metrics, kind: "process" }
+    Series {
+        service: service.into(),
+        check: "process".into(),
+        metrics,
+        kind: "process",
+        table: Kind::metrics_of("process").unwrap(),
+    }
 }
 
 fn sample(at: i64, down: Option<bool>, memory: Option<f64>) -> Sample {
