@@ -18,6 +18,7 @@ mod names;
 mod net;
 mod network;
 mod pidfile;
+mod ping;
 mod pool;
 mod process;
 mod processes;
@@ -134,7 +135,7 @@ impl Probes {
                     let asking = self.cgroups.ask(question.check, look);
                     self.spawn(question, asking);
                 }
-                Kind::Http(_) | Kind::Tcp(_) | Kind::Protocol(_) | Kind::Program(_) => self.ask_patiently(question),
+                Kind::Http(_) | Kind::Tcp(_) | Kind::Protocol(_) | Kind::Ping(_) | Kind::Program(_) => self.ask_patiently(question),
                 Kind::Control(_) => {
                     self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
                 }
@@ -166,6 +167,7 @@ impl Probes {
                 Kind::Http(http) => net.http(http, wanted, timeout).await,
                 Kind::Tcp(tcp) => net.tcp(tcp, wanted, timeout).await,
                 Kind::Protocol(protocol) => net.protocol(protocol, wanted, timeout).await,
+                Kind::Ping(ping) => net.ping(ping, timeout).await,
                 Kind::Program(program) => programs.ask(check, program, wanted, timeout).await,
                 _ => return,
             };
@@ -204,6 +206,16 @@ fn late(question: &Question, at: Now, took: Duration) -> Sample {
     let failed = question.kind.metric("failed").map(|id| (id, Reading::Flag(true)));
     let note = format!("no answer within {}", write_duration(question.timeout));
     Sample { took, readings: failed.into_iter().collect(), ..Sample::unknown(at, note) }
+}
+
+/// Bytes that nobody can guess.
+fn random<const N: usize>() -> Result<[u8; N], words::Trouble> {
+    let mut bytes = [0; N];
+    // So few bytes come at once, or not at all.
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(length) if length == N => Ok(bytes),
+        _ => Err(words::Trouble::ours("this machine has no random numbers")),
+    }
 }
 
 /// The place of a metric in its kind's table. Used in constants only: a name that is not there does not compile.

@@ -127,7 +127,7 @@ impl fmt::Display for Stage {
 }
 
 /// Whether this machine has no way to such an address.
-fn unroutable(e: &io::Error) -> bool {
+pub(super) fn unroutable(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
