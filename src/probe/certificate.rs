@@ -1,31 +1,67 @@
 //! Judges a server's certificate, and notes what it says, accepted or not.
 
-use crate::model::Wall;
+use crate::model::{Wall, clip};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// What is kept of a server's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
-    not_before: Wall,
-    /// The last moment at which it is valid.
+    /// The first moment at which it is valid.
+    pub(super) not_before: Wall,
+    /// The last one.
     pub(super) not_after: Wall,
+    /// Who has signed it: the common name, or else the organisation.
+    pub(super) issuer: String,
+    /// The names and addresses that it is for, sorted and joined. The common name is none of them, as for all who verify it.
+    pub(super) names: String,
 }
 
+/// The longest name that is kept, in characters.
+const NAME: usize = 255;
+/// More names than this are left out.
+const NAMES: usize = 200;
+
 impl Certificate {
-    fn read(der: &[u8]) -> Option<Certificate> {
+    /// Reads it from DER.
+    pub(super) fn read(der: &[u8]) -> Option<Certificate> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let validity = certificate.validity();
         let wall = |time: x509_parser::time::ASN1Time| Wall(time.timestamp().saturating_mul(1000));
-        Some(Certificate { not_before: wall(validity.not_before), not_after: wall(validity.not_after) })
+        let issuer = certificate.issuer();
+        let signer = issuer.iter_common_name().chain(issuer.iter_organization()).find_map(|name| name.as_str().ok());
+        Some(Certificate {
+            not_before: wall(validity.not_before),
+            not_after: wall(validity.not_after),
+            issuer: clip(signer.unwrap_or_default(), NAME),
+            names: names(&certificate),
+        })
     }
+}
+
+fn names(certificate: &X509Certificate<'_>) -> String {
+    let Ok(Some(all)) = certificate.subject_alternative_name() else { return String::new() };
+    let address = |bytes: &[u8]| match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
+        (Ok(four), _) => Some(IpAddr::from(four).to_string()),
+        (_, Ok(six)) => Some(IpAddr::from(six).to_string()),
+        _ => None,
+    };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some(clip(name, NAME)),
+        GeneralName::IPAddress(bytes) => address(bytes),
+        _ => None,
+    };
+    let mut names: Vec<String> = all.value.general_names.iter().take(NAMES).filter_map(name).collect();
+    names.sort_unstable();
+    names.join(", ")
 }
 
 /// The methods of a verifier that are about the handshake's signature, done by another one.

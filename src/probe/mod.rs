@@ -29,6 +29,7 @@ mod select;
 #[cfg(test)]
 mod servers;
 mod snapshot;
+mod starttls;
 mod system;
 mod tail;
 mod tcp;
@@ -37,6 +38,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod validity;
 mod watched;
 mod words;
 
@@ -135,7 +137,12 @@ impl Probes {
                     let asking = self.cgroups.ask(question.check, look);
                     self.spawn(question, asking);
                 }
-                Kind::Http(_) | Kind::Tcp(_) | Kind::Protocol(_) | Kind::Ping(_) | Kind::Program(_) => self.ask_patiently(question),
+                Kind::Certificate(_)
+                | Kind::Http(_)
+                | Kind::Tcp(_)
+                | Kind::Protocol(_)
+                | Kind::Ping(_)
+                | Kind::Program(_) => self.ask_patiently(question),
                 Kind::Control(_) => {
                     self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
                 }
@@ -167,6 +174,7 @@ impl Probes {
                 Kind::Http(http) => net.http(http, wanted, timeout).await,
                 Kind::Tcp(tcp) => net.tcp(tcp, wanted, timeout).await,
                 Kind::Protocol(protocol) => net.protocol(protocol, wanted, timeout).await,
+                Kind::Certificate(certificate) => net.certificate(check, certificate, timeout).await,
                 Kind::Ping(ping) => net.ping(ping, timeout).await,
                 Kind::Program(program) => programs.ask(check, program, wanted, timeout).await,
                 _ => return,

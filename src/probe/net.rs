@@ -1,8 +1,10 @@
 //! The way to a server: its name, the connection, TLS; how long each took, and how far it came.
 
 use super::certificate::Certificate;
+use super::errand::Errands;
 use super::names::{Lookup, Names, NotFound};
 use super::tls::{self, Trust};
+use super::validity;
 use super::words::{self, Trouble, trouble};
 use crate::model::kinds::Tls;
 use crate::model::{Clock, Found, MetricId, Mono, Now, Reading, Sample, show_duration};
@@ -23,6 +25,8 @@ pub struct Net {
     pub(super) clock: Arc<dyn Clock>,
     names: Names,
     trust: Trust,
+    /// Read certificates that are checked in files.
+    pub(super) files: Errands,
 }
 
 /// A connection of any sort.
@@ -134,7 +138,7 @@ pub(super) fn unroutable(e: &io::Error) -> bool {
 impl Net {
     /// Nothing under way. Certificates are read when they are first needed.
     pub fn new(clock: Arc<dyn Clock>) -> Net {
-        Net { names: Names::new(), trust: Trust::new(Arc::clone(&clock)), clock }
+        Net { names: Names::new(), trust: Trust::new(Arc::clone(&clock)), files: validity::readers(), clock }
     }
 
     pub(super) fn mono(&self) -> Mono {

@@ -165,7 +165,7 @@ pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 /// A certificate and its key, in PEM.
 pub(super) struct Signed {
     pub(super) certificate: String,
-    key: String,
+    pub(super) key: String,
 }
 
 impl Authority {

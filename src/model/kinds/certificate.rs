@@ -65,7 +65,15 @@ impl CheckKind for Certificate {
                     .help("leave one of the two away"),
             ),
             (Some(address), None) => mistakes.extend(crate::model::mistake::address_mistake(address, &["address"])),
-            (None, Some(_)) => {}
+            (None, Some(_)) => {
+                let unasked = [("starttls", self.starttls.is_some()), ("tls", !self.tls.is_default())];
+                for (key, _) in unasked.into_iter().filter(|(_, there)| *there) {
+                    mistakes.push(
+                        Mistake::new(&[key], format!("`{key}` has no meaning for a certificate in a file"))
+                            .help("leave it away, or name the server that shows the certificate: `address: host:port`"),
+                    );
+                }
+            }
         }
         mistakes
     }

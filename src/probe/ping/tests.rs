@@ -18,11 +18,6 @@ fn well(sample: &Sample) {
     assert_eq!(sample.note, None);
 }
 
-#[track_caller]
-fn failed(sample: &Sample, note: &str) {
-    assert_eq!((sample.reading(FAILED), sample.note.as_deref()), (&Reading::Flag(true), Some(note)), "{sample:?}");
-}
-
 #[tokio::test]
 async fn this_machine_answers() {
     let sample = ping("127.0.0.1", 3, AMPLE).await;
