@@ -93,6 +93,18 @@ pub(super) fn address_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
     })
 }
 
+/// What is wrong with the address of a server of DNS, if anything.
+pub(super) fn server_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
+    if unresolved(given) || super::kinds::Dns::server_address(given.expose()).is_some() {
+        return None;
+    }
+    let shown = if given.is_secret() { "this".to_owned() } else { format!("`{}`", given.expose().escape_debug()) };
+    Some(
+        Mistake::new(at, format!("{shown} is not the address of a server"))
+            .help("write one such as `192.0.2.53` or `192.0.2.53:5353`; a name would have to be looked up first"),
+    )
+}
+
 /// What is wrong with a mail address, if anything.
 pub(super) fn mail_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
     if unresolved(given) {

@@ -6,6 +6,7 @@
 mod certificate;
 mod cgroup;
 mod directory;
+mod dns;
 mod errand;
 mod family;
 mod file;
@@ -138,6 +139,7 @@ impl Probes {
                     self.spawn(question, asking);
                 }
                 Kind::Certificate(_)
+                | Kind::Dns(_)
                 | Kind::Http(_)
                 | Kind::Tcp(_)
                 | Kind::Protocol(_)
@@ -175,6 +177,7 @@ impl Probes {
                 Kind::Tcp(tcp) => net.tcp(tcp, wanted, timeout).await,
                 Kind::Protocol(protocol) => net.protocol(protocol, wanted, timeout).await,
                 Kind::Certificate(certificate) => net.certificate(check, certificate, timeout).await,
+                Kind::Dns(dns) => net.dns(dns, timeout).await,
                 Kind::Ping(ping) => net.ping(ping, timeout).await,
                 Kind::Program(program) => programs.ask(check, program, wanted, timeout).await,
                 _ => return,
