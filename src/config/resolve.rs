@@ -288,7 +288,7 @@ impl Resolver<'_> {
                 "what a plugin says is an amount, not a rate".to_owned()
             }
             _ if metric.name.starts_with("perf.") && metric.dimension != Dimension::Percent => {
-                format!("an earlier rule compares it with {}; it has one unit", expectation(metric))
+                format!("another rule compares it with {}: a value has one unit", expectation(metric))
             }
             Dimension::Count => {
                 let mut units: Vec<String> = UNITS

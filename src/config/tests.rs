@@ -5,7 +5,8 @@ mod templates;
 use super::{Env, Sources, explain, parse, read, render};
 use crate::model::controls::ControlSpec;
 use crate::model::{
-    Action, Condition, Function, Hold, Kind, Limit, NotifierPlace, Op, Plan, Severity, Signal, Term, Test,
+    Action, Condition, Dimension, Function, Hold, Kind, Limit, MetricId, NotifierPlace, Op, Plan, Severity, Signal,
+    Term, Test,
 };
 use proptest::prelude::*;
 use std::path::Path;
@@ -390,4 +391,33 @@ fn no_bytes_break_the_reader() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn what_a_performance_value_is_compared_with_says_what_it_is() {
+    let plan = plan(
+        "version: 1\nservices:\n  a:\n    checks:\n      - program: { command: [/bin/x], nagios: true }\n        keep: [perf.kept]\n    \
+         rules:\n      - program.perf.part > 90% -> notify\n      - program.perf.both > 90% -> notify\n      \
+         - program.perf.both > 5GB or avg(program.perf.time, 5m) > 2s -> notify\n      \
+         - { when: changed(program.perf.seen), then: [notify] }\n      \
+         - { when: program.perf.count > 3, until: program.perf.low < 0.5, then: [notify] }\n",
+    );
+    let check = &plan.services[0].checks[0];
+    let Kind::Program(program) = &*check.kind else { panic!() };
+    let perf = check.kind.metrics().iter().enumerate().skip(6);
+    let seen: Vec<_> =
+        perf.map(|(i, m)| (m.name, m.dimension, m.of_whole, program.takes_any_unit(MetricId(i as u8)))).collect();
+    assert_eq!(
+        seen,
+        [
+            ("perf.both", Dimension::Bytes, true, false),
+            ("perf.count", Dimension::Count, true, false),
+            ("perf.kept", Dimension::Count, true, true),
+            ("perf.low", Dimension::Count, true, false),
+            ("perf.part", Dimension::Percent, false, false),
+            ("perf.seen", Dimension::Count, true, true),
+            ("perf.time", Dimension::Time, false, false),
+        ]
+    );
+    assert!((6..13).all(|i| check.keep.contains(MetricId(i))));
 }

@@ -93,6 +93,21 @@ pub(super) fn address_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
     })
 }
 
+/// What is wrong with a name or address of a host, if anything.
+pub(super) fn host_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
+    let text = given.expose();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let named = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if unresolved(given) || named || bare.parse::<std::net::IpAddr>().is_ok() {
+        return None;
+    }
+    let shown = if given.is_secret() { "this".to_owned() } else { format!("`{}`", text.escape_debug()) };
+    Some(
+        Mistake::new(at, format!("{shown} is neither a name nor an address"))
+            .help("write one such as `router.example.org` or `192.0.2.1`, without anything before or behind it"),
+    )
+}
+
 /// What is wrong with the address of a server of DNS, if anything.
 pub(super) fn server_mistake(given: &Given, at: &[&str]) -> Option<Mistake> {
     if unresolved(given) || super::kinds::Dns::server_address(given.expose()).is_some() {

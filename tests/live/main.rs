@@ -11,6 +11,7 @@ mod limits;
 mod machine;
 mod messages;
 mod nginx;
+mod plugin;
 mod runaway;
 mod runit;
 

@@ -1,6 +1,7 @@
 //! `ping`: whether a host answers echo requests.
 
 use super::{CheckKind, Mistake};
+use crate::model::mistake::host_mistake;
 use crate::model::{Dimension, Given, Metric};
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +13,10 @@ pub struct Ping {
     pub host: Given,
     /// How many requests to send, 1 to 20.
     #[serde(default = "three")]
-    pub count: u8,
+    pub count: u16,
 }
 
-fn three() -> u8 {
+fn three() -> u16 {
     3
 }
 
@@ -34,10 +35,9 @@ impl CheckKind for Ping {
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        if (1..=20).contains(&self.count) {
-            return Vec::new();
-        }
-        vec![Mistake::new(&["count"], format!("`count` is {}: it is 1 to 20", self.count))]
+        let count = (!(1..=20).contains(&self.count))
+            .then(|| Mistake::new(&["count"], format!("`count` is {}: it is 1 to 20", self.count)));
+        host_mistake(&self.host, &["host"]).into_iter().chain(count).collect()
     }
 
     fn about(&self) -> String {

@@ -3,7 +3,7 @@ use super::*;
 use crate::model::Given;
 use std::process::{Command, Stdio};
 
-async fn ping(host: &str, count: u8, timeout: Duration) -> Sample {
+async fn ping(host: &str, count: u16, timeout: Duration) -> Sample {
     net().ping(&Ping { host: Given::literal(host), count }, timeout).await
 }
 

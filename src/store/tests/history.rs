@@ -74,6 +74,38 @@ fn samples_come_from_disk_and_from_memory() {
 }
 
 #[test]
+fn performance_values_are_kept_by_their_names() {
+    use crate::model::kinds::Program;
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let buffers = writer.buffers.clone();
+    let keeps = |id: u32, names: &[&str], kept: u8| {
+        let named: Vec<_> = names.iter().map(|name| ((*name).to_owned(), None)).collect();
+        let mut metrics = MetricSet::default();
+        metrics.insert(MetricId(kept));
+        let table = Program::table(&named);
+        let (service, check) = ("web".into(), "disk".into());
+        buffers.series(CheckId(id), Series { service, check, metrics, kind: "program", table });
+        let readings = vec![(MetricId(kept), Reading::Number(f64::from(id)))];
+        let at = Now { mono: Mono(0), wall: Wall(i64::from(id)) };
+        let sample = Sample { at, took: Duration::ZERO, readings, note: None, found: Found::Unasked };
+        buffers.keep(CheckId(id), &sample);
+    };
+    // The second plan names one more, which takes the place of the first.
+    keeps(1, &["size"], 6);
+    keeps(2, &["age", "size"], 7);
+    keeps(3, &["age", "size"], 6);
+    let reader = Reader::new(dir.path(), buffers.clone());
+    for _ in 0..2 {
+        flush(&mut writer);
+        let found = reader.samples("web", "disk", Wall(0), Wall(9000), 10).unwrap();
+        assert_eq!(found.metrics, ["perf.size", "perf.age"]);
+        let rows = [(1, [Some(1.0), None]), (2, [Some(2.0), None]), (3, [None, Some(3.0)])];
+        assert_eq!(found.rows, rows.map(|(at, values)| (Wall(at), values.to_vec())));
+    }
+}
+
+#[test]
 fn a_check_that_keeps_other_metrics_stays_one_check() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = writer(dir.path());
