@@ -420,4 +420,7 @@ fn what_a_performance_value_is_compared_with_says_what_it_is() {
         ]
     );
     assert!((6..13).all(|i| check.keep.contains(MetricId(i))));
+    let explained = explain::service(&plan, "a").unwrap();
+    let again = super::tests::plan(&explained);
+    assert_eq!(again.services[0].checks, plan.services[0].checks, "{explained}");
 }

@@ -28,6 +28,7 @@ async fn this_machine_answers() {
 }
 
 /// A network of its own, with what of it leads where; ended with the test.
+#[allow(clippy::disallowed_methods, reason = "runs it to its end")]
 fn in_own_network(script: &str) -> std::process::Output {
     let program = std::env::current_exe().unwrap();
     let script = format!("ip link set lo up; {script}");
