@@ -190,6 +190,9 @@ async fn who_guesses_is_not_heard_and_who_talks_nonsense_is_told() {
         let (mut guessed, mut other) = (good(asked), good(asked));
         guessed[0] ^= 1;
         other[13] = b'b';
+        for lie in [&mut guessed, &mut other] {
+            *lie.last_mut().unwrap() = 66;
+        }
         vec![guessed, other, Vec::new(), good(asked)]
     });
     let sample = ask(&server.await, AMPLE).await;
