@@ -7,7 +7,6 @@ mod certificate;
 mod cgroup;
 mod directory;
 mod dns;
-mod errand;
 mod family;
 mod file;
 mod filesystem;
@@ -165,6 +164,8 @@ impl Probes {
         self.filesystems.forget(check);
         self.interfaces.forget(check);
         self.cgroups.forget(check);
+        self.programs.forget(check);
+        self.net.certificates.forget(check);
     }
 
     /// These keep their deadline themselves: what they obtained until then is in their sample.

@@ -1,10 +1,9 @@
 //! The way to a server: its name, the connection, TLS; how long each took, and how far it came.
 
 use super::certificate::Certificate;
-use super::errand::Errands;
+use super::looks::Looks;
 use super::names::{Lookup, Names, NotFound};
 use super::tls::{self, Trust};
-use super::validity;
 use super::words::{self, Trouble, trouble};
 use crate::model::kinds::Tls;
 use crate::model::{Clock, Found, MetricId, Mono, Now, Reading, Sample, show_duration};
@@ -26,7 +25,7 @@ pub struct Net {
     names: Names,
     trust: Trust,
     /// Read certificates that are checked in files.
-    pub(super) files: Errands,
+    pub(super) certificates: Looks<()>,
 }
 
 /// A connection of any sort.
@@ -138,7 +137,8 @@ pub(super) fn unroutable(e: &io::Error) -> bool {
 impl Net {
     /// Nothing under way. Certificates are read when they are first needed.
     pub fn new(clock: Arc<dyn Clock>) -> Net {
-        Net { names: Names::new(), trust: Trust::new(Arc::clone(&clock)), files: validity::readers(), clock }
+        let certificates = Looks::new("certificates", 2, Arc::clone(&clock));
+        Net { names: Names::new(), trust: Trust::new(Arc::clone(&clock)), certificates, clock }
     }
 
     pub(super) fn mono(&self) -> Mono {

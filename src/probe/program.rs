@@ -1,6 +1,6 @@
 //! `program`: a program that is run, and what it says.
 
-use super::errand::Errands;
+use super::looks::Looks;
 use super::words::{Trouble, note, text};
 use super::{nagios, place};
 use crate::model::kinds::{CheckKind, Program};
@@ -11,6 +11,7 @@ use crate::sys::users::User;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const fn metric(name: &str) -> MetricId {
@@ -34,7 +35,7 @@ const LINE: usize = 150;
 pub(super) struct Programs {
     clock: Arc<dyn Clock>,
     us: Arc<User>,
-    errands: Errands,
+    runs: Looks<()>,
 }
 
 /// What came of a run.
@@ -46,18 +47,32 @@ struct Ended {
 impl Programs {
     /// None runs yet.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Programs {
-        Programs { clock, us: Arc::new(User::current()), errands: Errands::new("program", AT_ONCE) }
+        let runs = Looks::new("program", AT_ONCE, Arc::clone(&clock));
+        Programs { clock, us: Arc::new(User::current()), runs }
+    }
+
+    /// Lets go of what is kept for this check.
+    pub(super) fn forget(&self, check: CheckId) {
+        self.runs.forget(check);
     }
 
     /// Runs it once. It keeps the deadline itself: what the program wrote until then is looked at.
     pub(super) async fn ask(&self, check: CheckId, program: &Program, wanted: MetricSet, timeout: Duration) -> Sample {
         let start = self.clock.now().mono;
-        let (us, clock, spec) = (Arc::clone(&self.us), Arc::clone(&self.clock), program.clone());
-        let errand = move || run_once(&us, &spec, start + timeout, &*clock);
-        let ended = self.errands.run(check, timeout + LINGER, errand).await.unwrap_or_else(|undone| {
-            let hangs = "it can neither be started nor ended: its file may lie on a dead mount";
-            Ended { ran: Err(undone.trouble(hangs)), took: Duration::ZERO }
+        let (us, spec, begun) = (Arc::clone(&self.us), program.clone(), Arc::new(AtomicBool::new(false)));
+        let begin = Arc::clone(&begun);
+        let running = self.runs.look(check, move |(): &mut (), clock: &dyn Clock| {
+            begin.store(true, Relaxed);
+            run_once(&us, &spec, start + timeout, clock)
         });
+        let ended = match tokio::time::timeout(timeout + LINGER, running).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(why)) => undone(Trouble::ours(why)),
+            Err(_) if begun.load(Relaxed) => {
+                undone(Trouble::failed("it can neither be started nor ended: its file may lie on a dead mount"))
+            }
+            Err(_) => undone(Trouble::ours(TOO_LATE)),
+        };
         let secrets: Vec<String> =
             program.environment.values().filter(|given| given.is_secret()).map(|g| g.expose().to_owned()).collect();
         let (mut readings, why) = look_at(program, &ended, wanted, timeout, &secrets);
@@ -69,9 +84,14 @@ impl Programs {
     }
 }
 
+const TOO_LATE: &str = "its turn came too late: too many other programs run";
+
+fn undone(trouble: Trouble) -> Ended {
+    Ended { ran: Err(trouble), took: Duration::ZERO }
+}
+
 /// On a thread of its own: looking a user up may wait for a directory service, and starting a program for a disk.
 fn run_once(us: &User, spec: &Program, deadline: Mono, clock: &dyn Clock) -> Ended {
-    let undone = |trouble| Ended { ran: Err(trouble), took: Duration::ZERO };
     let user = match spec.user.as_deref().map(User::find).transpose() {
         Ok(Some(None)) => {
             let name = spec.user.as_deref().unwrap_or_default();
@@ -92,7 +112,7 @@ fn run_once(us: &User, spec: &Program, deadline: Mono, clock: &dyn Clock) -> End
     };
     let began = clock.now().mono;
     if began >= deadline {
-        return undone(Trouble::ours("its turn came too late: too many other programs run"));
+        return undone(Trouble::ours(TOO_LATE));
     }
     let ran = run(&program, None, deadline - began).map_err(|e| not_started(&e));
     Ended { ran, took: clock.now().mono - began }

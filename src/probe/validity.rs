@@ -1,13 +1,12 @@
 //! `certificate`: how long a certificate is still good, on a server or in a file.
 
 use super::certificate::Certificate;
-use super::errand::Errands;
 use super::net::{Net, Place, Progress};
 use super::tcp::host_and_port;
 use super::words::{Trouble, text, trouble};
 use super::{place, starttls};
 use crate::model::kinds::{self, CheckKind};
-use crate::model::{CheckId, Given, MetricId, Mono, Now, Reading, Sample, show_duration};
+use crate::model::{CheckId, Clock, Given, MetricId, Mono, Now, Reading, Sample, show_duration};
 use crate::sys::careful;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -25,13 +24,6 @@ const NAMES: MetricId = metric("names");
 
 /// The largest file that a certificate is looked for in.
 const MOST: u64 = 1 << 20;
-/// Files that are read at once.
-const AT_ONCE: usize = 4;
-
-/// The threads that read certificates: a file can lie on a dead mount.
-pub(super) fn readers() -> Errands {
-    Errands::new("certificate", AT_ONCE)
-}
 
 impl Net {
     /// Asks once. What is read of a certificate that is then refused is in the sample.
@@ -92,9 +84,15 @@ impl Net {
         progress: &Progress,
     ) -> Result<(), Trouble> {
         let file = path.to_owned();
-        let hangs = || format!("{} cannot be read in time: it may lie on a dead mount", path.display());
-        let read = self.files.run(check, timeout, move || read(&file)).await;
-        let certificate = read.unwrap_or_else(|undone| Err(undone.trouble(&hangs())))?;
+        let looking = self.certificates.look(check, move |(): &mut (), _: &dyn Clock| read(&file));
+        let certificate = match tokio::time::timeout(timeout, looking).await {
+            Ok(Ok(read)) => read?,
+            Ok(Err(why)) => return Err(Trouble::ours(why)),
+            Err(_) => {
+                let why = format!("{} cannot be read in time: it may lie on a dead mount", path.display());
+                return Err(Trouble::failed(why));
+            }
+        };
         let _ = progress.certificate.set(certificate);
         Ok(())
     }
