@@ -283,11 +283,14 @@ impl Resolver<'_> {
 
     /// A number of another dimension than the metric's.
     fn unlike(&mut self, value: &At<Value>, shown: &str, quantity: &Quantity, metric: &Metric, name: &str) {
+        let rate = matches!(metric.dimension, Dimension::ByteRate | Dimension::CountRate);
+        let amount_of_plugin = metric.name.starts_with("perf.") && !rate;
         let help = match quantity.dimension {
-            Dimension::ByteRate | Dimension::CountRate if metric.name.starts_with("perf.") => {
-                "what a plugin says is an amount, not a rate".to_owned()
+            // A plugin's value is what the first rule takes it for; how fast it grows follows from that.
+            Dimension::ByteRate | Dimension::CountRate if amount_of_plugin => {
+                format!("what a plugin says is an amount; how fast it grows is `rate({name}, 5m)`")
             }
-            _ if metric.name.starts_with("perf.") && metric.dimension != Dimension::Percent => {
+            _ if amount_of_plugin && metric.dimension != Dimension::Percent => {
                 format!("another rule compares it with {}: a value has one unit", expectation(metric))
             }
             Dimension::Count => {

@@ -147,7 +147,6 @@ impl Probes {
                 Kind::Control(_) => {
                     self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
                 }
-                _ => self.spawn(question, std::future::ready(Sample::unknown(now, "not asked yet"))),
             }
         }
         if !processes.is_empty() {
