@@ -50,7 +50,16 @@ fn a_week_is_tried() {
     let (down, cpu, memory) = (MetricId(0), MetricId(4), MetricId(6));
     let mut metrics = MetricSet::default();
     [down, cpu, memory].into_iter().for_each(|id| metrics.insert(id));
-    store.series(CheckId(1), Series { service: "web".into(), check: "process".into(), metrics, kind: "process" });
+    store.series(
+        CheckId(1),
+        Series {
+            service: "web".into(),
+            check: "process".into(),
+            metrics,
+            kind: "process",
+            table: Kind::metrics_of("process").unwrap(),
+        },
+    );
     let until = Still.now().wall;
     let count = WEEK / 10_000;
     for i in 0..count {
