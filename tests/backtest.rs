@@ -63,10 +63,11 @@ impl History {
         let ids: Vec<MetricId> = names.iter().map(|name| metric(kind, name)).collect();
         let mut metrics = MetricSet::default();
         ids.iter().for_each(|id| metrics.insert(*id));
-        self.store.series(CheckId(number), Series { service: "web".into(), check: kind.into(), metrics, kind });
+        let table = Kind::metrics_of(kind).unwrap();
+        let series = Series { service: "web".into(), check: kind.into(), metrics, kind, table };
+        self.store.series(CheckId(number), series);
         for i in 0..count {
             let wall = from + i * 10 * SECOND;
-            let table = Kind::metrics_of(kind).unwrap();
             let reading = |(id, value): (&MetricId, Option<f64>)| {
                 let flag = table[usize::from(id.0)].dimension == minder::model::Dimension::Flag;
                 value.map(|value| (*id, if flag { Reading::Flag(value != 0.0) } else { Reading::Number(value) }))
