@@ -37,6 +37,9 @@ fn words(service: &Service) -> String {
     if let Some(control) = &service.control {
         let _ = writeln!(out, "# is started and stopped by {}", control.name());
     }
+    if !service.depends_on.is_empty() {
+        let _ = writeln!(out, "# needs {}", service.depends_on.join(", "));
+    }
     out.push_str("#\n");
     for rule in &service.rules {
         let _ = writeln!(out, "# {}", plain(&sentence(service, rule)));
@@ -156,6 +159,9 @@ fn long_form(plan: &Plan, service: &Service) -> String {
             ControlSpec::Runit(keys) => put(&mut map, control.name(), keys),
         }
         put(&mut body, "control", map);
+    }
+    if !service.depends_on.is_empty() {
+        put(&mut body, "depends_on", service.depends_on.iter().map(|name| &**name).collect::<Vec<_>>());
     }
     let checks = service.checks.iter().filter(|check| !matches!(*check.kind, Kind::Control(_)));
     let checks: Vec<Mapping> = checks.map(long_check).collect();

@@ -16,6 +16,7 @@
 
 mod contradiction;
 mod decode;
+mod depends;
 mod diagnostic;
 mod expand;
 mod expectation;

@@ -1,5 +1,6 @@
 //! The whole plan: the top-level keys of every file, notifiers, secrets.
 
+use super::depends::Needed;
 use super::diagnostic::{Diagnostic, Place, nearest, quoted};
 use super::expand::Traced;
 use super::source::Sources;
@@ -88,6 +89,8 @@ pub(super) struct Builder<'a> {
     /// Every notifier that has been named, good or bad.
     pub named: BTreeMap<&'a str, Place>,
     pub mail: Mails,
+    /// What each service needs, for when all of them are known.
+    pub needs: Vec<Needed>,
     /// A file could not be read: what is missing may stand in it, and is not reported.
     pub incomplete: bool,
     pub templates: BTreeMap<&'a str, Template<'a>>,
@@ -113,6 +116,7 @@ impl<'a> Builder<'a> {
             named: BTreeMap::new(),
             defaults: Defaults::default(),
             mail: Mails::None,
+            needs: Vec::new(),
             incomplete: !sources.found.is_empty(),
             templates: BTreeMap::new(),
             bad_templates: BTreeSet::new(),
@@ -157,6 +161,7 @@ impl<'a> Builder<'a> {
         }
         if self.found.len() <= ENOUGH {
             self.unused_templates();
+            self.check_needs(&seen);
         }
         if seen.is_empty() && self.found.is_empty() {
             let help = match self.templates.is_empty() {

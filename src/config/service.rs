@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "checks",
     "rules",
     "control",
+    "depends_on",
     "notify",
     "group",
     "tags",
@@ -33,7 +34,6 @@ const KEYS: &[&str] = &[
     "use",
     "with",
 ];
-const LATER: &[&str] = &["depends_on"];
 const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
 /// Controls that are part of the design, and not of this version.
 const LATER_CONTROLS: &[&str] = &["s6", "daemontools", "systemd", "supervisord", "upstart", "sysv"];
@@ -64,7 +64,7 @@ impl Builder<'_> {
             let diagnostic = Diagnostic::new(key.place, format!("`{}` is no key of a service", key.text));
             self.found.push(diagnostic.help("write it in each check, or under the top-level `defaults`"));
         }
-        self.known_keys(entries, "a service", KEYS, LATER);
+        self.known_keys(entries, "a service", KEYS, &[]);
         let control = node.get("control").map(|(key, node)| (key.place, self.control(key, node)));
         let supervisor = control.as_ref().and_then(|(_, spec)| spec.as_ref()).filter(|spec| spec.supervises());
         let supervised = supervisor.is_some();
@@ -101,6 +101,7 @@ impl Builder<'_> {
         }
         let rules = self.rules(node, &around);
 
+        let depends_on = node.get("depends_on").map(|(_, list)| self.depends_on(key, list));
         let notify = node.get("notify").map(|(_, list)| self.notify(list));
         let grace = self.value::<Span>(node, "grace").map(|span| span.0);
         let settle = self.value::<Span>(node, "settle").map(|span| span.0);
@@ -139,7 +140,7 @@ impl Builder<'_> {
             checks,
             rules,
             control,
-            depends_on: Vec::new(),
+            depends_on: depends_on.unwrap_or_default(),
             notify: notify.unwrap_or_else(|| self.defaults.notify.clone()),
             grace: grace.unwrap_or(self.defaults.grace),
             settle: settle.or(self.defaults.settle).unwrap_or(own),
