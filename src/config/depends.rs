@@ -87,12 +87,7 @@ impl Builder<'_> {
 
     /// Walks along what is needed, from `begin` on, and reports each way that comes back to where it has been. Without
     /// recursion: a chain may be as long as a file.
-    fn find_circles<'n>(
-        &mut self,
-        begin: &'n str,
-        graph: &Graph<'n>,
-        finished: &mut BTreeSet<&'n str>,
-    ) {
+    fn find_circles<'n>(&mut self, begin: &'n str, graph: &Graph<'n>, finished: &mut BTreeSet<&'n str>) {
         // The way from `begin` to here, each with the number of its needs that were looked at.
         let mut way: Vec<(&str, usize)> = vec![(begin, 0)];
         let mut on_way: BTreeSet<&str> = BTreeSet::from([begin]);

@@ -79,6 +79,12 @@ pub(super) struct Work {
     pub began: Now,
     pub old: Option<Identity>,
     pub act: Option<ActId>,
+    /// It is due, and waits: for answers of what the service needs, or for the brake.
+    pub waits: bool,
+    /// A notice wants it, which does not ask again.
+    pub once: bool,
+    /// A person has let it pass the brake.
+    pub released: bool,
     pub launch: Option<(Exit, Arc<str>)>,
 }
 
@@ -94,6 +100,9 @@ impl Work {
             began: now,
             old: None,
             act: None,
+            waits: false,
+            once: false,
+            released: false,
             launch: None,
         }
     }
@@ -179,7 +188,11 @@ impl ServiceState {
                 self.dirty = true;
             }
             self.used.rest(cx.now.mono);
-            if self.work.as_ref().is_some_and(|work| work.is_planned() && !work.person && work.goal != Goal::Stop) {
+            if self
+                .work
+                .as_ref()
+                .is_some_and(|work| work.is_planned() && !work.person && !work.once && work.goal != Goal::Stop)
+            {
                 self.work = None;
                 self.release_scripts();
             }
@@ -295,6 +308,17 @@ impl ServiceState {
                     if automatic_start && (self.stopped || self.paused) {
                         return Some(Outcome::Dropped("it is stopped on purpose, or paused".to_owned()));
                     }
+                    if automatic_start && !work.charged {
+                        let held = self.is_held_back(cx, &work.goal.to_string());
+                        if held && !work.once {
+                            return Some(Outcome::Dropped("what it needs is not well".to_owned()));
+                        }
+                        work.waits =
+                            held || self.needs.delays(self.is_about_life(&work.by)) || !self.brake_lets(cx, work);
+                        if work.waits {
+                            return None;
+                        }
+                    }
                     if let Some(c) = self.control_check
                         && automatic_start
                     {
@@ -313,7 +337,11 @@ impl ServiceState {
                         self.held(cx, &work.goal.to_string(), "its operator has taken it down");
                         return Some(Outcome::Dropped("its operator has taken it down".to_owned()));
                     }
-                    if heard {
+                    if heard && !(work.charged || work.person || work.goal == Goal::Stop || self.brake_lets(cx, work)) {
+                        // Others were faster.
+                        (work.step, work.waits) = (Step::Due(now), true);
+                        return None;
+                    } else if heard {
                         if let Some(outcome) = self.begin(cx, work, &control) {
                             return Some(outcome);
                         }
@@ -388,6 +416,11 @@ impl ServiceState {
         }
     }
 
+    /// Whether the rule of this name is one of liveness.
+    fn is_about_life(&self, rule: &str) -> bool {
+        self.plan.rules.iter().any(|r| *r.name == *rule && r.liveness)
+    }
+
     /// Whether the sequence may be left as it is. A process that was launched and not seen yet could not be stopped.
     fn may_be_overtaken(&self, work: &Work, control: &ControlSpec) -> bool {
         match work.step {
@@ -400,6 +433,7 @@ impl ServiceState {
     /// When the sequence wants to be looked at next.
     pub fn work_wake(&self) -> Option<Mono> {
         Some(match self.work.as_ref()?.step {
+            Step::Due(_) if self.work.as_ref().is_some_and(|work| work.waits) => return None,
             Step::Due(at) => at,
             Step::Confirming { since } => {
                 since + self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout)

@@ -5,6 +5,7 @@ use super::act::{Goal, Work};
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::{Command, EventKind, MessageKind, Name, RequestId, Story, clip, plain};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Engine {
@@ -12,6 +13,13 @@ impl Engine {
         let cx = &mut self.context;
         let service = match &command {
             Command::NotifyTest { notifier } => return test_notifier(cx, request, who, notifier),
+            Command::Release => return self.release(request, who),
+            Command::Several { verb, services, group, all } => {
+                return match self.chosen(services, group.as_deref(), *all) {
+                    Ok(services) => self.asked_several(request, who, *verb, services),
+                    Err(words) => self.context.reply(request, false, words),
+                };
+            }
             Command::Start { service }
             | Command::Stop { service }
             | Command::Restart { service }
@@ -22,40 +30,71 @@ impl Engine {
             let words = unknown("service", service, self.by_name.keys());
             return cx.reply(request, false, words);
         };
-        let service = &mut self.services[*place];
-        match command {
-            Command::Pause { .. } => service.pause(cx, request, who),
-            Command::Resume { .. } => service.resume_judging(cx, request, who),
-            Command::Start { .. } => service.person_wants(cx, request, who, Goal::Start),
-            Command::Stop { .. } => service.person_wants(cx, request, who, Goal::Stop),
-            Command::Restart { .. } => service.person_wants(cx, request, who, Goal::Restart),
-            Command::NotifyTest { .. } => {}
+        let place = *place;
+        let goal = match command {
+            Command::Start { .. } => Some(Goal::Start),
+            Command::Stop { .. } => Some(Goal::Stop),
+            Command::Restart { .. } => Some(Goal::Restart),
+            _ => None,
+        };
+        match goal {
+            Some(goal) => {
+                self.overtake(service);
+                if let Some(aside) = self.aside(place, goal) {
+                    self.context.asides.insert(request, aside);
+                }
+                self.services[place].person_wants(&mut self.context, request, who, goal);
+            }
+            None => {
+                let pause = matches!(command, Command::Pause { .. });
+                let words = self.services[place].judge_or_not(&mut self.context, who, pause);
+                self.context.reply(request, true, words);
+            }
         }
-        service.after(cx);
+        self.services[place].after(&mut self.context);
+    }
+
+    /// The services of a request for several, or what is wrong with it. Of a group, and of all, those that can be steered.
+    fn chosen(&self, services: &[Name], group: Option<&str>, all: bool) -> Result<Vec<Name>, String> {
+        if let Some(name) = services.iter().find(|name| !self.by_name.contains_key(*name)) {
+            return Err(unknown("service", name, self.by_name.keys()));
+        }
+        let mut chosen = services.to_vec();
+        if let Some(group) = group {
+            let groups: BTreeSet<Name> =
+                self.services.iter().filter_map(|service| service.plan.group.as_deref().map(Name::from)).collect();
+            if !groups.contains(group) {
+                return Err(unknown("group", &Name::from(group), groups.iter()));
+            }
+        }
+        let steered = self.services.iter().filter(|service| service.plan.control.is_some());
+        let meant = steered.filter(|service| all || group.is_some() && service.plan.group.as_deref() == group);
+        chosen.extend(meant.map(|service| Arc::clone(&service.plan.name)));
+        if chosen.is_empty() {
+            return Err("none of these services has a control".to_owned());
+        }
+        Ok(chosen)
     }
 }
 
 impl ServiceState {
-    fn pause(&mut self, cx: &mut Context, request: RequestId, who: &str) {
+    /// Pauses or resumes it; what came of that.
+    pub fn judge_or_not(&mut self, cx: &mut Context, who: &str, pause: bool) -> String {
         let name = Arc::clone(&self.plan.name);
-        if std::mem::replace(&mut self.paused, true) {
-            return cx.reply(request, true, format!("{name} is paused already"));
+        if !pause {
+            self.confirm();
+        }
+        if std::mem::replace(&mut self.paused, pause) == pause {
+            return if pause { format!("{name} is paused already") } else { format!("{name} is not paused") };
         }
         self.dirty = true;
-        cx.event(Some(&name), None, EventKind::Paused { by: who.to_owned() });
-        cx.reply(request, true, format!("{name} is paused: it is not judged until it is resumed"));
-    }
-
-    fn resume_judging(&mut self, cx: &mut Context, request: RequestId, who: &str) {
-        let name = Arc::clone(&self.plan.name);
-        self.confirm();
-        if !std::mem::take(&mut self.paused) {
-            return cx.reply(request, true, format!("{name} is not paused"));
+        if pause {
+            cx.event(Some(&name), None, EventKind::Paused { by: who.to_owned() });
+            return format!("{name} is paused: it is not judged until it is resumed");
         }
-        self.dirty = true;
         self.rules.iter_mut().for_each(super::rule::RuleTrack::begin_anew);
         cx.event(Some(&name), None, EventKind::Resumed { by: who.to_owned() });
-        cx.reply(request, true, format!("{name} is judged again"));
+        format!("{name} is judged again")
     }
 
     /// A person has looked at it: what was lost of its state no longer holds actions back.
@@ -64,7 +103,7 @@ impl ServiceState {
         self.said_unconfirmed = false;
     }
 
-    fn person_wants(&mut self, cx: &mut Context, request: RequestId, who: &str, goal: Goal) {
+    pub fn person_wants(&mut self, cx: &mut Context, request: RequestId, who: &str, goal: Goal) {
         let name = Arc::clone(&self.plan.name);
         if self.plan.control.is_none() {
             return cx.reply(request, false, format!("{name} has no control; add `control:` to its service"));
@@ -80,9 +119,7 @@ impl ServiceState {
         if goal == Goal::Stop {
             self.stop_on_purpose(cx, who);
         } else {
-            if std::mem::take(&mut self.stopped) || self.is_wanted_down() {
-                cx.event(Some(&name), None, EventKind::Intended { up: true, by: who.to_owned() });
-            }
+            self.want_up(cx, who);
             self.used.reset();
             self.again_after = cx.now.mono;
             was_down = self.is_wanted_down();
@@ -99,6 +136,14 @@ impl ServiceState {
         let mut work = Work::new(goal, who, true, cx.now.mono, cx.now);
         work.requests.push(request);
         self.want(cx, work);
+    }
+
+    /// It is to be up: what holds it down on purpose is over.
+    pub fn want_up(&mut self, cx: &mut Context, by: &str) {
+        if std::mem::take(&mut self.stopped) || self.is_wanted_down() {
+            cx.event(Some(&self.plan.name), None, EventKind::Intended { up: true, by: by.to_owned() });
+        }
+        self.dirty = true;
     }
 
     /// It is to be down and to stay so. Its rules judge no more.

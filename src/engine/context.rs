@@ -1,5 +1,7 @@
 //! What every step has at hand: the time, the numbers, the heap, and where its effects go.
 
+use super::brake::Brake;
+use super::chain::{self, Heard};
 use super::schedule::Schedule;
 use crate::model::{
     Act, ActId, Answer, CheckId, Effect, Event, EventKind, Identity, Incident, Message, MessageId, MessageKind, Name,
@@ -42,6 +44,11 @@ pub(super) struct Context {
     /// Whose the actions under way are.
     pub acting: BTreeMap<ActId, Name>,
     pub sent: BTreeMap<MessageId, Sent>,
+    pub brake: Brake,
+    /// What is added to the answers to these requests.
+    pub asides: BTreeMap<RequestId, String>,
+    /// Answers to steps of requests for several services.
+    pub heard: Vec<Heard>,
     last_event: u64,
     last_incident: u64,
     last_message: u64,
@@ -61,6 +68,9 @@ impl Context {
             watchers: BTreeMap::new(),
             acting: BTreeMap::new(),
             sent: BTreeMap::new(),
+            brake: Brake::restore(&restored.brake, now),
+            asides: BTreeMap::new(),
+            heard: Vec::new(),
             last_event: restored.last_event,
             last_incident: restored.last_incident,
             last_message: restored.last_message,
@@ -108,7 +118,15 @@ impl Context {
     }
 
     pub fn reply(&mut self, request: RequestId, ok: bool, words: impl Into<String>) {
-        self.emit(Effect::Reply(request, Answer { ok, words: words.into() }));
+        let mut words = words.into();
+        if chain::is_inside(request) {
+            self.heard.push((request, ok, words));
+            return;
+        }
+        if let Some(aside) = self.asides.remove(&request) {
+            words = format!("{words}; {aside}");
+        }
+        self.emit(Effect::Reply(request, Answer { ok, words }));
     }
 
     /// Sends a message, if the notifier is still in the plan.

@@ -12,7 +12,7 @@
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
 //! | an incident | none, open | `tell.rs` |
-//! | a message | held back, sent | `tell.rs` |
+//! | a message | held back, held, sent | `tell.rs`, `needs.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | intent | up, stopped on purpose, paused | `command.rs` |
@@ -25,16 +25,22 @@
 //!    messages, then questions, then the next wake-up. A service at rest skips nearly all of it.
 //! 3. A service whose state has changed is saved, once. Actions stand last among the effects, so that they are committed first.
 //!
-//! No service looks at another: one service's trouble cannot change when another's checks run.
+//! Services never delay each other's checks. What one needs of another (`needs.rs`) holds only its messages and its automatic
+//! restarts; a check is asked earlier, never later, because of another service: when one that needs it has something to tell.
+//! The brake (`brake.rs`) holds only automatic restarts. Requests for several services (`chain.rs`) are what a person would ask of
+//! each.
 
 mod act;
+mod brake;
 mod budget;
+mod chain;
 mod check;
 mod command;
 mod context;
 mod death;
 mod each;
 mod judge;
+mod needs;
 mod order;
 mod reload;
 mod rule;
@@ -56,6 +62,7 @@ use crate::model::{
     CheckId, Delivery, Effect, EventKind, Exit, Identity, Input, MessageId, Mono, Name, Now, Plan, Record, Restored,
     Sample, SavedService, Setting,
 };
+use chain::Chain;
 use context::Context;
 use schedule::Timer;
 use service::ServiceState;
@@ -75,6 +82,9 @@ pub struct Engine {
     places: Vec<Option<(usize, usize)>>,
     /// Services of which this step has touched the state.
     touched: Vec<usize>,
+    /// Requests for several services that are under way, and the number of their last step.
+    chains: Vec<Chain>,
+    last_step: u64,
     refused: Option<Arc<str>>,
     notes: Vec<String>,
     /// Messages from before this run of minder that were tried in vain, and why.
@@ -91,6 +101,8 @@ impl Engine {
             by_name: BTreeMap::new(),
             places: Vec::new(),
             touched: Vec::new(),
+            chains: Vec::new(),
+            last_step: 0,
             refused: None,
             notes: Vec::new(),
             late: BTreeMap::new(),
@@ -100,7 +112,11 @@ impl Engine {
         engine.restore(&plan, restored);
         engine.find_places();
         engine.context.event(None, None, EventKind::Planned { services: plan.services.len() });
+        engine.resume_chain();
         for service in &mut engine.services {
+            if service.has_to_tell() {
+                service.ask_needs(&engine.context);
+            }
             service.after(&mut engine.context);
         }
         let effects = engine.end_step(true);
@@ -191,8 +207,12 @@ impl Engine {
                     if let Some(service) = self.services.get_mut(place) {
                         service.tick(&mut self.context, at);
                         self.touched.push(place);
+                        let changed = self.note_trouble(place);
+                        self.touched.extend(changed);
                     }
                 }
+                // It is looked at in every step while it is on.
+                Timer::Brake => {}
             }
         }
     }
@@ -201,6 +221,15 @@ impl Engine {
     fn end_step(&mut self, all: bool) -> Vec<Effect> {
         if all {
             self.touched = (0..self.services.len()).collect();
+        }
+        // What one of them does may be news for the others; each turn ends something.
+        loop {
+            self.turn_chains();
+            self.turn_brake();
+            self.review_needs();
+            if self.context.heard.is_empty() && !self.context.brake.changed {
+                break;
+            }
         }
         for place in std::mem::take(&mut self.touched) {
             if let Some(service) = self.services.get_mut(place)
@@ -217,8 +246,13 @@ impl Engine {
         let place = self.places.get(check.0 as usize).copied().flatten();
         if let Some((place, c)) = place {
             what(&mut self.services[place], &mut self.context, c);
-            if self.services[place].dirty {
+            let service = &self.services[place];
+            if service.dirty || service.needs.is_linked() {
                 self.touched.push(place);
+            }
+            if !service.needs.by.is_empty() {
+                let changed = self.note_trouble(place);
+                self.touched.extend(changed);
             }
         }
     }
@@ -295,7 +329,9 @@ impl Engine {
 
     /// minder is about to end: nothing that waits to be told is lost, and everything is saved.
     fn end(&mut self) {
+        self.tell_brake();
         for service in &mut self.services {
+            service.needs.wait_no_more();
             service.tellings.iter_mut().for_each(|telling| telling.until = self.context.now.mono);
             service.after(&mut self.context);
             service.dirty = true;
@@ -312,5 +348,6 @@ impl Engine {
                 self.places[check.id.0 as usize] = Some((place, c));
             }
         }
+        self.find_needs();
     }
 }

@@ -28,6 +28,9 @@ impl ServiceState {
             } else {
                 self.used.charge(&self.plan.restart, cx.now);
                 work.charged = true;
+                if !work.released {
+                    cx.brake.count(&self.plan.name, cx.now);
+                }
             }
         }
         let service = Arc::clone(&self.plan.name);

@@ -26,6 +26,8 @@ impl ServiceState {
             rules: rules.filter_map(|(rule, track)| Some((rule.name.to_string(), track.saved()?))).collect(),
             baselines: self.saved_baselines(),
             incident: self.incident.clone(),
+            held: self.holds_messages(),
+            restarting: self.restarting,
             status: Some((self.status, self.status_since)),
         }
     }
@@ -94,7 +96,8 @@ impl ServiceState {
             }
         }
         self.expect_the_launched(cx);
-        self.tell_the_untold(cx);
+        self.restarting = saved.restarting;
+        self.tell_the_untold(cx, saved.held);
         self.dirty = true;
     }
 }

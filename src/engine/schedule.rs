@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Check(CheckId),
     /// Something of the service at this place has a deadline.
     Service(usize),
+    /// The brake is to be looked at.
+    Brake,
 }
 
 /// How often a change of a file is answered by a question.
@@ -73,6 +75,8 @@ pub(super) struct Rhythm {
     /// How often, and when last.
     asked: u32,
     last: Mono,
+    /// When the last question was asked that has an answer.
+    heard: Option<Mono>,
 }
 
 /// How a question is to be asked.
@@ -97,6 +101,7 @@ impl Rhythm {
             in_flight: None,
             again: None,
             last: Mono(0),
+            heard: None,
             urgent: false,
             fresh: false,
             asked: (turn % u64::from(SELECTOR_EVERY)) as u32,
@@ -105,7 +110,14 @@ impl Rhythm {
 
     /// The same check in a new rhythm: a question that is in flight stays so.
     pub fn changed(fresh: Rhythm, old: &Rhythm) -> Rhythm {
-        Rhythm { in_flight: old.in_flight, again: old.again, urgent: old.urgent, fresh: old.fresh, ..fresh }
+        Rhythm {
+            in_flight: old.in_flight,
+            again: old.again,
+            urgent: old.urgent,
+            fresh: old.fresh,
+            heard: old.heard,
+            ..fresh
+        }
     }
 
     /// The first tick after `now`.
@@ -130,6 +142,16 @@ impl Rhythm {
         self.hurry(now.max(self.last + TOUCHED_EACH), true);
     }
 
+    /// Others wait for its answer: asked at once, but not more often than this because of them.
+    pub fn hurry_for_others(&mut self, now: Mono, each: Duration) {
+        self.hurry(now.max(self.last + each), false);
+    }
+
+    /// Whether a question that was asked then, or later, has its answer.
+    pub fn heard_since(&self, since: Mono) -> bool {
+        self.heard.is_some_and(|heard| heard >= since)
+    }
+
     /// If it is time to ask: how. The question is then in flight.
     pub fn ask(&mut self, now: Mono) -> Option<Manner> {
         match self.in_flight {
@@ -148,7 +170,7 @@ impl Rhythm {
 
     /// Its answer is there.
     pub fn answered(&mut self, now: Mono) {
-        self.in_flight = None;
+        self.heard = self.in_flight.take().or(self.heard);
         let tick = self.tick_after(now);
         self.due = self.again.take().map_or(tick, |again| tick.min(again.max(now)));
     }

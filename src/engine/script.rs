@@ -43,6 +43,11 @@ enum Wait {
 impl ServiceState {
     /// Begins with the actions of a rule; `notify` alone is none.
     pub fn begin_script(&mut self, rule: &Rule, event: &'static str, of: Option<Identity>) {
+        // A notice may come again and again while its restart waits for what the service needs: one restart is enough.
+        let waits = |script: &Script| script.rule == rule.name && matches!(script.wait, Wait::Work);
+        if event == "notice" && self.scripts.iter().any(waits) {
+            return;
+        }
         if rule.actions.iter().any(|action| !matches!(action, Action::Notify(_))) {
             self.scripts.push(Script { rule: Arc::clone(&rule.name), event, of, next: 0, wait: Wait::Nothing });
         }

@@ -4,6 +4,7 @@ use super::act::{Goal, Work};
 use super::budget::Used;
 use super::check::{CheckState, exit_reading, for_history, watched_path};
 use super::context::Context;
+use super::needs::Needs;
 use super::rule::RuleTrack;
 use super::schedule::{NEVER, Timer};
 use super::script::Script;
@@ -45,6 +46,8 @@ pub(super) struct ServiceState {
     pub seen_up: bool,
     /// The saved state was lost: no automatic action before a person has asked for something.
     pub unconfirmed: bool,
+    /// It was stopped as the first half of a restart of several.
+    pub restarting: bool,
     /// That this holds actions back was said.
     pub said_unconfirmed: bool,
     pub last_exit: Option<Exit>,
@@ -54,6 +57,7 @@ pub(super) struct ServiceState {
     pub grace_until: Mono,
     pub boot_grace_until: Mono,
 
+    pub needs: Needs,
     pub used: Used,
     pub work: Option<Work>,
     /// What comes after the work, because somebody wants something else.
@@ -110,11 +114,13 @@ impl ServiceState {
             paused: false,
             seen_up: false,
             unconfirmed: false,
+            restarting: false,
             said_unconfirmed: false,
             last_exit: None,
             last_death: None,
             grace_until: Mono(0),
             boot_grace_until: cx.started.mono + boot_grace_left,
+            needs: Needs::default(),
             used: Used::default(),
             work: None,
             next: None,
@@ -284,7 +290,7 @@ impl ServiceState {
     }
 
     /// Asks the check at `c`, if it is time, and sees to it that it is looked at in time.
-    fn ask(&mut self, cx: &mut Context, c: usize) {
+    pub fn ask(&mut self, cx: &mut Context, c: usize) {
         let process = self.plan.checks[c].kind.is_of_the_process().then(|| self.process()).flatten();
         let state = &mut self.checks[c];
         if let Some(manner) = state.rhythm.ask(cx.now.mono) {
@@ -321,7 +327,8 @@ impl ServiceState {
             self.close_incident(cx);
         }
         self.set_status(cx);
-        if !quiet {
+        // Those of one that needs others wait until it is known how those are, at the end of the step.
+        if !quiet && self.needs.of.is_empty() {
             self.release_tellings(cx);
         }
         for c in 0..self.checks.len() {
@@ -342,20 +349,16 @@ impl ServiceState {
             && self.incident.is_none()
             && self.tellings.is_empty()
             && self.used.given_up.is_none()
+            && !self.needs.is_waiting()
             && lives().all(|life| life.gone.is_none() && life.untold.is_none())
             && !self.dirty
     }
 
     fn next_wake(&self) -> Option<Mono> {
-        [
-            self.deaths_wake(),
-            self.work_wake(),
-            self.scripts_wake(),
-            self.tellings.iter().map(|t| t.wake(self.ticked)).min(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.deaths_wake(), self.work_wake(), self.scripts_wake(), self.needs_wake(), self.tellings_wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The heap was emptied, because the places of services have changed: nothing of it is in there.
@@ -443,6 +446,7 @@ impl ServiceState {
     /// It is no longer in the plan.
     pub fn leave(&mut self, cx: &mut Context) {
         self.resolve_all(cx, "the service is no longer in the plan");
+        self.forget_held();
         self.tellings.iter_mut().for_each(|telling| telling.until = cx.now.mono);
         self.end_incident(cx);
         self.release_tellings(cx);

@@ -18,11 +18,14 @@ use std::time::Duration;
 const HOLD_BACK: Duration = Duration::from_secs(10);
 /// So many actions are told of, the latest.
 const ACTIONS_AT_MOST: usize = 20;
+/// So many notices are held for later, the latest.
+const NOTICES_AT_MOST: usize = 20;
 /// A death so long before an incident is told as its cause.
 const DEATH_BEFORE: Duration = Duration::from_secs(60);
 
 /// No time to wait for.
 const AT_ONCE: Mono = Mono(0);
+const NO_ACT: &str = "minder runs with --no-act";
 
 /// A message that waits.
 #[derive(Debug)]
@@ -35,6 +38,16 @@ pub(super) struct Telling {
     pub until: Mono,
     /// Whose actions it waits for.
     rules: Vec<Name>,
+    /// It is held, because something that the service needs is not well, or was a moment ago.
+    held: bool,
+    /// It was held, and may come with a restart that was held, too.
+    was_held: bool,
+}
+
+impl Telling {
+    fn new(what: What, to: BTreeSet<Name>, until: Mono, rules: Vec<Name>) -> Telling {
+        Telling { what, to, from: AT_ONCE, until, rules, held: false, was_held: false }
+    }
 }
 
 /// What it tells.
@@ -139,7 +152,9 @@ impl ServiceState {
     fn tell_later(&mut self, cx: &mut Context, what: What, to: BTreeSet<Name>, rule: &Rule, from: Mono) {
         self.read_log(cx);
         let rules = vec![Arc::clone(&rule.name)];
-        self.tellings.push(Telling { what, to, from, until: from.max(cx.now.mono) + HOLD_BACK, rules });
+        let until = from.max(cx.now.mono) + HOLD_BACK;
+        self.tellings.push(Telling { from, ..Telling::new(what, to, until, rules) });
+        self.ask_needs(cx);
     }
 
     /// Has the last lines of its log read as they are now; a message waits for them as it does for actions.
@@ -204,14 +219,15 @@ impl ServiceState {
             Some(telling) => telling.until = cx.now.mono,
             None => {
                 let to = self.plan.notify.iter().cloned().collect();
-                let until = cx.now.mono;
-                self.tellings.push(Telling { what: What::Incident, to, from: AT_ONCE, until, rules: Vec::new() });
+                let what = What::Incident;
+                self.tellings.push(Telling::new(what, to, cx.now.mono, Vec::new()));
+                self.ask_needs(cx);
             }
         }
     }
 
-    /// After a start of minder: who should know of the open incident, and has not been told, is told.
-    pub fn tell_the_untold(&mut self, cx: &Context) {
+    /// After a start of minder: who should know of the open incident, and has not been told, is told; `held` if that was held.
+    pub fn tell_the_untold(&mut self, cx: &Context, held: bool) {
         let Some(incident) = &self.incident else { return };
         let firing = self.plan.rules.iter().zip(&self.rules);
         let firing = firing.filter(|(rule, track)| track.is_firing() && rule.severity > Severity::Info);
@@ -221,7 +237,10 @@ impl ServiceState {
         if !to.is_empty() {
             let until = cx.now.mono + HOLD_BACK;
             let rules = self.plan.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
-            self.tellings.push(Telling { what: What::Incident, to, from: AT_ONCE, until, rules });
+            self.tellings.push(Telling { held, ..Telling::new(What::Incident, to, until, rules) });
+            if held {
+                self.needs.recover(cx.now.mono);
+            }
         }
     }
 
@@ -258,6 +277,8 @@ impl ServiceState {
         for to in &incident.told {
             cx.tell(to, MessageKind::Resolved, story.clone(), Some(&self.plan.name), None);
         }
+        // What was held is over: nobody has heard of it, and nobody has to.
+        self.tellings.retain(|telling| !(telling.held && matches!(telling.what, What::Incident)));
         for telling in &mut self.tellings {
             if matches!(telling.what, What::Incident) {
                 telling.to.retain(|to| !incident.told.contains(to));
@@ -271,11 +292,21 @@ impl ServiceState {
 
     /// Sends what need not wait any longer.
     pub fn release_tellings(&mut self, cx: &mut Context) {
+        if self.tellings.is_empty() {
+            return;
+        }
+        if let Some(why) = self.needs.held().map(str::to_owned) {
+            return self.hold_tellings(cx, &why);
+        }
+        if self.needs.is_waiting() {
+            return;
+        }
         let now = cx.now.mono;
         let reading = self.tail.is_some();
         let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings).into_iter().partition(|telling| {
-            now >= telling.until || now >= telling.from && !reading && !telling.rules.iter().any(under_way)
+            let acts = telling.rules.iter().any(under_way) || telling.was_held && self.work.is_some();
+            now >= telling.until || now >= telling.from && !reading && !acts
         });
         self.tellings = waiting;
         for telling in ready {
@@ -283,7 +314,7 @@ impl ServiceState {
                 What::Incident => self.tell_incident(cx, telling.to),
                 What::Story(kind, story) => {
                     if cx.setting.no_act {
-                        self.hold_messages(cx, &telling.to);
+                        self.hold_messages(cx, &telling.to, NO_ACT);
                         continue;
                     }
                     for to in &telling.to {
@@ -294,13 +325,65 @@ impl ServiceState {
         }
     }
 
+    /// Nothing is sent while something that it needs is not well: each is held, which is said once. What is over already is
+    /// never told.
+    fn hold_tellings(&mut self, cx: &mut Context, why: &str) {
+        let mut tellings = std::mem::take(&mut self.tellings);
+        for telling in tellings.iter_mut().filter(|telling| !telling.held) {
+            telling.held = true;
+            self.dirty = true;
+            self.hold_messages(cx, &telling.to, why);
+        }
+        let is_notice = |telling: &Telling| matches!(telling.what, What::Story(MessageKind::Notice, _));
+        let mut surplus = tellings.iter().filter(|t| is_notice(t)).count().saturating_sub(NOTICES_AT_MOST);
+        tellings.retain(|telling| match telling.what {
+            What::Incident => true,
+            What::Story(MessageKind::Notice, _) if surplus == 0 => true,
+            What::Story(..) => {
+                surplus = surplus.saturating_sub(1);
+                false
+            }
+        });
+        self.tellings = tellings;
+    }
+
+    /// What it needs is well: what was held has the usual time to wait for what is done about it now.
+    pub fn renew_held(&mut self, cx: &Context) {
+        for telling in self.tellings.iter_mut().filter(|telling| telling.held) {
+            telling.until = cx.now.mono + HOLD_BACK;
+            (telling.held, telling.was_held) = (false, true);
+        }
+    }
+
+    /// What was held is not told any more.
+    pub fn forget_held(&mut self) {
+        self.tellings.retain(|telling| !telling.held);
+        self.needs = super::needs::Needs::default();
+    }
+
+    /// Whether a message waits.
+    pub fn has_to_tell(&self) -> bool {
+        !self.tellings.is_empty()
+    }
+
+    /// Whether a message is held.
+    pub fn holds_messages(&self) -> bool {
+        self.tellings.iter().any(|telling| telling.held)
+    }
+
+    /// When the next one leaves at the latest.
+    pub fn tellings_wake(&self) -> Option<Mono> {
+        let free = self.needs.held().is_none() && !self.needs.is_waiting();
+        self.tellings.iter().map(|telling| telling.wake(self.ticked)).min().filter(|_| free)
+    }
+
     fn tell_incident(&mut self, cx: &mut Context, mut to: BTreeSet<Name>) {
         let Some(mut incident) = self.incident.take() else { return };
         to.extend(incident.told.iter().cloned());
         to.retain(|name| cx.plan.notifiers.contains_key(name));
         if cx.setting.no_act {
             self.incident = Some(incident);
-            self.hold_messages(cx, &to);
+            self.hold_messages(cx, &to, NO_ACT);
             return;
         }
         let story = self.story_of(cx, Some(&incident));
@@ -314,10 +397,10 @@ impl ServiceState {
         self.dirty = true;
     }
 
-    fn hold_messages(&mut self, cx: &mut Context, to: &BTreeSet<Name>) {
+    fn hold_messages(&mut self, cx: &mut Context, to: &BTreeSet<Name>, why: &str) {
         if !to.is_empty() {
             let names: Vec<&str> = to.iter().map(|name| &**name).collect();
-            self.held(cx, &format!("message to {}", names.join(", ")), "minder runs with --no-act");
+            self.held(cx, &format!("message to {}", names.join(", ")), why);
         }
     }
 
@@ -339,12 +422,13 @@ impl ServiceState {
             death: death.map(|(_, words)| words.clone()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
             log: if incident.is_some_and(|incident| incident.closed.is_none()) { self.log.clone() } else { Vec::new() },
+            advice: Vec::new(),
         }
     }
 
     /// What is wrong, or what goes on, in a line.
     pub fn summary(&self, now: Mono) -> String {
-        let mut parts = Vec::new();
+        let mut parts: Vec<String> = self.needs.held().map(|why| format!("held: {why}")).into_iter().collect();
         if self.used.given_up.is_some() {
             let limit = self.plan.restart.limit;
             parts.push(format!("given up after {} restarts in {}", limit.count, show_duration(limit.within)));
@@ -358,9 +442,9 @@ impl ServiceState {
         }
         if self.is_acting() {
             parts.extend(self.work.as_ref().map(|work| format!("{} under way", work.goal)));
-        } else if parts.is_empty() && self.is_judged() {
+        } else if parts.len() == usize::from(self.needs.held().is_some()) && self.is_judged() {
             parts.extend(self.waiting_words(now));
-            if parts.is_empty() && self.status_now(now) == Status::Unknown {
+            if self.status_now(now) == Status::Unknown && self.waiting_words(now).is_none() {
                 parts.extend(self.unsure_words(now));
             }
         }

@@ -24,6 +24,7 @@ impl Engine {
             since: cx.started.wall,
             no_act: cx.setting.no_act,
             files: cx.plan.files.iter().map(|file| file.display().to_string()).collect(),
+            brake: cx.brake.view(cx.plan.brake),
             refused: self.refused.as_ref().map(|report| report.to_string()),
             notes: self.notes.iter().cloned().chain(self.late_words()).collect(),
             services: self.services.iter().map(|service| service.view(now.mono)).collect(),
@@ -65,6 +66,8 @@ impl ServiceState {
             status: self.status_now(now),
             since: self.status_since,
             summary: self.summary(now),
+            depends_on: plan.depends_on.clone(),
+            held: self.needs.held().map(str::to_owned),
             next: self.next_words(now),
             pid: self.process().map(|process| process.pid),
             control: plan.control.as_ref().map(|control| control.name().to_owned()),
@@ -92,6 +95,10 @@ impl ServiceState {
     /// What comes next, if something is planned.
     fn next_words(&self, now: Mono) -> Option<String> {
         let work = self.work.as_ref()?;
+        if work.waits {
+            let who = if self.needs.held().is_some() { "what it needs is well" } else { "the brake lets it" };
+            return Some(format!("{}, when {who}", work.goal));
+        }
         let left = work.due()? - now;
         Some(format!("{} in {}", work.goal, show_duration(std::time::Duration::from_secs(left.as_secs() + 1))))
     }

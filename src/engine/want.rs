@@ -36,6 +36,11 @@ impl ServiceState {
         if self.work.is_some() {
             return true;
         }
+        // A notice asks only once: its restart waits.
+        let once = rule.when.is_notice();
+        if !once && self.is_held_back(cx, &action) {
+            return false;
+        }
         if goal == Goal::Start && self.process().is_some() {
             return false;
         }
@@ -43,7 +48,8 @@ impl ServiceState {
         let was_given_up = self.used.given_up.is_some();
         match self.used.next(&self.plan.restart, cx.now) {
             Verdict::At(at) => {
-                self.work = Some(Work::new(goal, &*rule.name, false, at, cx.now));
+                self.ask_needs(cx);
+                self.work = Some(Work { once, ..Work::new(goal, &*rule.name, false, at, cx.now) });
                 !was_given_up
             }
             Verdict::Spent => {

@@ -183,6 +183,20 @@ pub enum EventKind {
         /// How long it lasted, in milliseconds.
         after: u64,
     },
+    /// The brake holds further automatic restarts, over all services.
+    Braked {
+        /// So many are allowed.
+        restarts: u32,
+        /// Within how long, in milliseconds.
+        within: u64,
+    },
+    /// The brake has let go.
+    Unbraked {
+        /// Who released it, or why it let go by itself.
+        by: String,
+        /// Which services go ahead.
+        services: Vec<Name>,
+    },
     /// A snapshot of a process.
     Snapshot {
         /// What was seen.
@@ -246,6 +260,14 @@ impl fmt::Display for EventKind {
             EventKind::Resumed { by } => write!(f, "resumed by {by}"),
             EventKind::Opened { severity } => write!(f, "incident opened, {severity}"),
             EventKind::Closed { after } => write!(f, "incident closed after {}", span(after)),
+            EventKind::Braked { restarts, within } => {
+                let times = if *restarts == 1 { "restart" } else { "restarts" };
+                write!(f, "the brake is on: more than {restarts} automatic {times} in {}", span(within))
+            }
+            EventKind::Unbraked { by, services } if services.is_empty() => write!(f, "the brake is off: {by}"),
+            EventKind::Unbraked { by, services } => {
+                write!(f, "the brake is off: {by}; go ahead: {}", services.join(", "))
+            }
             EventKind::Snapshot { text } => write!(f, "snapshot, {} lines", text.lines().count()),
             EventKind::Undelivered { to, why } => write!(f, "message to {to} not delivered: {why}"),
         }
@@ -254,7 +276,7 @@ impl fmt::Display for EventKind {
 
 impl EventKind {
     /// Every [`EventKind::word`].
-    pub const WORDS: [&'static str; 22] = [
+    pub const WORDS: [&'static str; 24] = [
         "started",
         "ended",
         "planned",
@@ -275,6 +297,8 @@ impl EventKind {
         "resumed",
         "opened",
         "closed",
+        "braked",
+        "unbraked",
         "snapshot",
         "undelivered",
     ];
@@ -302,6 +326,8 @@ impl EventKind {
             EventKind::Resumed { .. } => "resumed",
             EventKind::Opened { .. } => "opened",
             EventKind::Closed { .. } => "closed",
+            EventKind::Braked { .. } => "braked",
+            EventKind::Unbraked { .. } => "unbraked",
             EventKind::Snapshot { .. } => "snapshot",
             EventKind::Undelivered { .. } => "undelivered",
         }
@@ -373,7 +399,7 @@ pub enum MessageKind {
 pub struct Story {
     /// The machine.
     pub host: String,
-    /// The service; empty in a test.
+    /// The service; empty in a test, and where it is about minder itself.
     pub service: String,
     /// What it is, for people.
     pub description: Option<String>,
@@ -397,6 +423,9 @@ pub struct Story {
     pub actions: Vec<StoryAction>,
     /// The last lines of the log, bounded.
     pub log: Vec<String>,
+    /// What to do, where that is known: a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
 }
 
 /// A rule in a story.

@@ -3,8 +3,8 @@
 use super::controls::{ControlRun, ControlSpec};
 use super::kinds::Process;
 use super::{
-    Event, ExecSpec, Incident, Kind, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedService, Signal,
-    Wall,
+    Event, ExecSpec, Incident, Kind, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedBrake,
+    SavedService, Signal, Wall,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -162,11 +162,55 @@ pub enum Command {
         /// Which.
         service: Name,
     },
+    /// Do the same to several services: what is stopped, before what it needs; what is started, after it.
+    Several {
+        /// What.
+        verb: Verb,
+        /// Which, by name.
+        #[serde(default)]
+        services: Vec<Name>,
+        /// And all of this group.
+        #[serde(default)]
+        group: Option<String>,
+        /// All there are.
+        #[serde(default)]
+        all: bool,
+    },
+    /// Let go ahead what the brake holds.
+    Release,
     /// Send a message through this notifier.
     NotifyTest {
         /// Which.
         notifier: Name,
     },
+}
+
+/// What can be asked of several services at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// See [`Command::Start`].
+    Start,
+    /// See [`Command::Stop`].
+    Stop,
+    /// See [`Command::Restart`]: all are stopped, then all are started.
+    Restart,
+    /// See [`Command::Pause`].
+    Pause,
+    /// See [`Command::Resume`].
+    Resume,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+            Verb::Pause => "pause",
+            Verb::Resume => "resume",
+        })
+    }
 }
 
 /// The answer to a person's request.
@@ -384,6 +428,8 @@ pub enum Record {
     Gone(Name),
     /// What came of a message.
     Message(MessageId, Delivery, Wall),
+    /// The state of the brake, as it is now.
+    Brake(Box<SavedBrake>),
 }
 
 impl ControlSpec {

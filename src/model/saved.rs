@@ -2,7 +2,7 @@
 
 use super::{Exit, Identity, Incident, Name, Reading, Status, Subject, Wall};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// What was found on disk at the start, and what the engine must know of this machine.
@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Restored {
     /// State of services by name.
     pub services: HashMap<Name, SavedService>,
+    /// The state of the brake.
+    pub brake: SavedBrake,
     /// The machine has not booted since: saved identities may still be right.
     pub same_boot: bool,
     /// The highest event, incident and message numbers used so far.
@@ -64,8 +66,24 @@ pub struct SavedService {
     pub baselines: BTreeMap<String, SavedReading>,
     /// Its open incident.
     pub incident: Option<Incident>,
+    /// A message of it is held, because something that it needs is not well.
+    pub held: bool,
+    /// It was stopped as the first half of a restart of several, and is to be started.
+    pub restarting: bool,
     /// Its status, and since when.
     pub status: Option<(Status, Wall)>,
+}
+
+/// The brake's state: how many services were restarted automatically, and whether further ones are held.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedBrake {
+    /// When a service was restarted automatically, oldest first; those within the brake's window.
+    pub restarts: Vec<Wall>,
+    /// Since when it holds further ones, if it does.
+    pub since: Option<Wall>,
+    /// The notifiers that were told so; each is told of its end.
+    pub told: BTreeSet<Name>,
 }
 
 /// An action that was under way.

@@ -74,10 +74,25 @@ pub struct Snapshot {
     pub files: Vec<String>,
     /// Why the latest plan was refused, if it was.
     pub refused: Option<String>,
+    /// Automatic restarts are held, over all services.
+    pub brake: Option<BrakeView>,
     /// What people should know of minder itself: it polls where it could be told, a database is gone.
     pub notes: Vec<String>,
     /// The services, in the order of the plan.
     pub services: Vec<ServiceView>,
+}
+
+/// The brake, while it holds automatic restarts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrakeView {
+    /// Since when.
+    pub since: Wall,
+    /// So many automatic restarts in so long are allowed: `10 in 1m`.
+    pub limit: String,
+    /// The services that want to be restarted and wait, the first to ask first.
+    pub waiting: Vec<Name>,
+    /// All of it in a line.
+    pub words: String,
 }
 
 /// How a service stands.
@@ -97,6 +112,10 @@ pub struct ServiceView {
     pub since: Wall,
     /// What is wrong, or what goes on, in a line; empty if all is well.
     pub summary: String,
+    /// The services that it needs.
+    pub depends_on: Vec<Name>,
+    /// Why its messages and automatic restarts are held, if they are: `database is critical`.
+    pub held: Option<String>,
     /// What comes next, if something is planned: `restart in 8 s`.
     pub next: Option<String>,
     /// Its process's pid.

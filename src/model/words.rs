@@ -156,6 +156,8 @@ mod tests {
             status: *status,
             since: Wall(i as i64),
             summary: String::new(),
+            depends_on: Vec::new(),
+            held: None,
             next: None,
             pid: None,
             control: None,
@@ -174,6 +176,7 @@ mod tests {
             no_act: false,
             files: Vec::new(),
             refused: None,
+            brake: None,
             notes: Vec::new(),
             services: statuses.iter().enumerate().map(service).collect(),
         }

@@ -1,7 +1,7 @@
 //! What waits to be written to `state.db`: filled by the loop, which never waits, and emptied by the writer.
 
 use super::lock;
-use crate::model::{Delivery, Event, Incident, Message, MessageId, Name, Record, SavedService, Wall};
+use crate::model::{Delivery, Event, Incident, Message, MessageId, Name, Record, SavedBrake, SavedService, Wall};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,8 @@ const TROUBLE_LIMIT: usize = 1_000;
 pub(super) struct Batch {
     /// The latest state of each service; nothing for one that is gone.
     pub services: HashMap<Name, Option<Box<SavedService>>>,
+    /// The latest state of the brake.
+    pub brake: Option<Box<SavedBrake>>,
     pub incidents: BTreeMap<u64, Incident>,
     pub events: VecDeque<Event>,
     pub messages: VecDeque<Message>,
@@ -25,7 +27,7 @@ pub(super) struct Batch {
 
 impl Batch {
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.len() == 0
+        self.services.is_empty() && self.brake.is_none() && self.len() == 0
     }
     fn len(&self) -> usize {
         self.incidents.len().max(self.events.len()).max(self.messages.len()).max(self.deliveries.len())
@@ -42,12 +44,14 @@ impl Batch {
             Record::Gone(name) => {
                 self.services.insert(name, None);
             }
+            Record::Brake(state) => self.brake = Some(state),
             Record::Message(id, delivery, at) => self.deliveries.push_back((id, delivery, at)),
         }
     }
     /// Puts this, which is newer, behind what is here.
     fn append(&mut self, mut newer: Batch) {
         self.services.extend(newer.services);
+        self.brake = newer.brake.or(self.brake.take());
         self.incidents.append(&mut newer.incidents);
         self.events.append(&mut newer.events);
         self.messages.append(&mut newer.messages);

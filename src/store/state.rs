@@ -36,6 +36,8 @@ pub(super) struct Facts {
     pub boot: String,
     /// The state of every service as it is stored.
     pub services: HashMap<Name, String>,
+    /// The state of the brake as it is stored; empty if it was never on.
+    pub brake: String,
     /// How many messages wait in the outbox.
     pub waiting: i64,
     /// The highest numbers of events, incidents and messages so far.
@@ -70,6 +72,14 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
     }
     found.restored.same_boot = last_boot == boot;
     found.facts = Facts { instance, boot: boot.to_owned(), ..Facts::default() };
+
+    found.facts.brake = connection.query_row(meta, ["brake"], |row| row.get(0))?;
+    if !found.facts.brake.is_empty() {
+        match serde_json::from_str(&found.facts.brake) {
+            Ok(state) => found.restored.brake = state,
+            Err(error) => found.notes.push(format!("the state of the brake in state.db cannot be read: {error}")),
+        }
+    }
 
     let mut select = connection.prepare("SELECT name, state FROM service")?;
     let mut rows = select.query([])?;
@@ -186,6 +196,9 @@ impl Writer {
                 }
             }
         }
+        if let Some(brake) = &batch.brake {
+            self.facts.brake = json(brake);
+        }
         let newest = [
             batch.events.iter().map(|event| event.id).max(),
             batch.incidents.keys().max().copied(),
@@ -205,6 +218,9 @@ impl Writer {
                     .execute([&**name, text])?,
                 None => transaction.prepare_cached("DELETE FROM service WHERE name = ?")?.execute([&**name])?,
             };
+        }
+        if batch.brake.is_some() {
+            self.facts.write_brake(&transaction)?;
         }
         let waiting = write_records(&transaction, batch, self.facts.waiting, now)?;
         transaction.commit()?;
@@ -238,6 +254,7 @@ impl Facts {
         for (name, value) in [("instance", &self.instance), ("boot", &self.boot)] {
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])?;
         }
+        self.write_brake(connection)?;
         for (table, last) in NUMBERED.iter().zip(self.last) {
             let name = format!("last-{table}");
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, last.to_string()])?;
@@ -245,6 +262,11 @@ impl Facts {
         for (name, text) in &self.services {
             connection.execute("INSERT OR REPLACE INTO service (name, state) VALUES (?, ?)", [&**name, text])?;
         }
+        Ok(())
+    }
+
+    fn write_brake(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('brake', ?)")?.execute([&self.brake])?;
         Ok(())
     }
 }

@@ -98,6 +98,8 @@ pub fn service(name: &str, group: Option<&str>) -> ServiceView {
         status: Status::Ok,
         since: ago(9 * 24 * 60 * MINUTE),
         summary: String::new(),
+        depends_on: Vec::new(),
+        held: None,
         next: None,
         pid: Some(2114),
         control: None,
@@ -254,6 +256,7 @@ pub fn snapshot() -> Snapshot {
         no_act: false,
         files: vec!["/etc/minder/shop.yaml".into()],
         refused: None,
+        brake: None,
         notes: Vec::new(),
         services: vec![
             daemon("nginx", "Front", 4.1e7, 2.2),

@@ -156,6 +156,28 @@ pub fn web(control: ControlSpec) -> Service {
     service.rule(Rule { severity: Severity::Critical, ..rule("down", when, Hold::None, vec![Action::Restart]) })
 }
 
+/// A service of which nothing can be seen but whether it is in trouble, which is critical.
+pub fn simple(name: &str) -> Service {
+    let service = service(name).checks(vec![file(10)]);
+    let when = service.is(0, "missing", Test::Truth);
+    service.rule(Rule { severity: Severity::Critical, ..rule("missing", when, Hold::None, vec![]) })
+}
+
+/// One with a process that is restarted if it is down, and if it is in trouble.
+pub fn daemon(name: &str) -> Service {
+    let mut service = service(name).checks(vec![process(10), file(10)]).control(command());
+    for (name, when) in [("down", service.down()), ("missing", service.is(1, "missing", Test::Truth))] {
+        let rule = rule(name, when, Hold::None, vec![Action::Restart]);
+        service = service.rule(Rule { severity: Severity::Critical, ..rule });
+    }
+    service
+}
+
+/// It needs these.
+pub fn needing(service: Service, needs: &[&str]) -> Service {
+    Service { depends_on: needs.iter().map(|name| (*name).into()).collect(), ..service }
+}
+
 pub fn setting() -> Setting {
     let (host, instance) = ("host".to_owned(), "i".to_owned());
     Setting { host, instance, booted: seconds(3600), no_act: false }

@@ -67,6 +67,7 @@ pub struct World {
     pub orders: Vec<(usize, Command)>,
     told: usize,
     pub saved: BTreeMap<Name, SavedService>,
+    pub brake: SavedBrake,
     series: BTreeMap<CheckId, Name>,
     watched: BTreeSet<Identity>,
     /// Inputs of the near future.
@@ -109,6 +110,7 @@ impl World {
             orders: Vec::new(),
             told: 0,
             saved: BTreeMap::new(),
+            brake: SavedBrake::default(),
             series: BTreeMap::new(),
             watched: BTreeSet::new(),
             coming: Vec::new(),
@@ -133,6 +135,7 @@ impl World {
     pub fn kill_and_restore(&mut self) {
         let restored = Restored {
             services: self.saved.clone().into_iter().collect(),
+            brake: self.brake.clone(),
             same_boot: true,
             last_event: self.last.0,
             last_incident: self.last.1,
@@ -251,6 +254,7 @@ impl World {
                 Effect::Record(Record::Service(name, saved)) => {
                     drop(self.saved.insert(Arc::clone(name), SavedService::clone(saved)));
                 }
+                Effect::Record(Record::Brake(saved)) => self.brake = SavedBrake::clone(saved),
                 Effect::Record(Record::Gone(name)) => drop(self.saved.remove(name)),
                 Effect::Record(Record::Event(event)) => self.last.0 = event.id,
                 Effect::Record(Record::Incident(incident)) => self.last.1 = self.last.1.max(incident.id),
@@ -368,6 +372,19 @@ impl World {
         let new = new.collect();
         self.told = self.log.len();
         new
+    }
+
+    /// Of that news, what people are told, and what is held.
+    pub fn told_and_held(&mut self) -> Vec<String> {
+        let news = self.news().into_iter();
+        news.filter(|line| ["@", "no ", "=", ">"].iter().any(|sign| line.starts_with(sign))).collect()
+    }
+
+    /// Whether it is in trouble from now on.
+    pub fn trouble(&mut self, name: &str, on: bool) {
+        if let Some(real) = self.real.get_mut(name) {
+            real.trouble = on;
+        }
     }
 
     pub fn view(&self, name: &str) -> ServiceView {

@@ -1,8 +1,11 @@
 //! Tables of what happens and what comes of it, for the whole engine in a small world.
 
 mod acting;
+mod braking;
 mod each;
 mod judging;
 mod living;
+mod needing;
 mod restoring;
+mod several;
 mod telling;
