@@ -59,6 +59,7 @@ enum Command {
     Restart(steer::Restart),
     Pause(steer::Pause),
     Resume(steer::Resume),
+    Release(steer::Release),
     Reload(steer::Reload),
     NotifyTest(steer::NotifyTest),
 }
@@ -123,6 +124,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Restart(args) => steer::run(args, &client()?),
         Command::Pause(args) => steer::run(args, &client()?),
         Command::Resume(args) => steer::run(args, &client()?),
+        Command::Release(args) => steer::run(args, &client()?),
         Command::Reload(_) => steer::reload(&client()?),
         Command::NotifyTest(args) => steer::run(args, &client()?),
     }

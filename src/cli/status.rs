@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::screen::{Screen, mark};
 use super::{Failure, Outcome, code, print};
-use crate::model::{RuleState, ServiceView, Snapshot, plain, show_age};
+use crate::model::{RuleState, ServiceView, Snapshot, Status, plain, show_age};
 use jiff::tz::TimeZone;
 use std::fmt::Write;
 use std::time::Duration;
@@ -84,6 +84,9 @@ fn all(out: &mut String, snapshot: &Snapshot, screen: Screen) {
     let time = snapshot.at.zoned(TimeZone::system()).strftime("%H:%M:%S");
     let place = format!("{} {time}", plain(&snapshot.host));
     let _ = writeln!(out, "{}  {}", screen.bold(&snapshot.headline()), screen.dim(&place));
+    if let Some(brake) = &snapshot.brake {
+        let _ = writeln!(out, "{}", screen.paint(Status::Critical, &screen.wrap(&brake.words, 0)));
+    }
     if snapshot.no_act {
         let _ = writeln!(out, "minder only says what it would do (--no-act)");
     }
@@ -132,9 +135,11 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
     };
     let summary = Some(service.summary.clone()).filter(|s| !s.is_empty());
     let pid = service.pid.map(|pid| pid.to_string());
+    let needs = Some(service.depends_on.join(", ")).filter(|names| !names.is_empty());
     let facts = [
         ("why", &summary),
         ("next", &service.next),
+        ("needs", &needs),
         ("pid", &pid),
         ("control", &control),
         ("restarts", &service.budget),

@@ -1,10 +1,11 @@
-//! `minder start`, `stop`, `restart`, `pause`, `resume`, `reload` and `notify-test`: they wait for the true outcome.
+//! `minder start`, `stop`, `restart`, `pause`, `resume`, `release`, `reload` and `notify-test`: they wait for the true outcome.
 
 use super::client::{Client, OUTCOME, SOON};
 use super::{Failure, Outcome, code};
-use crate::model::{Answer, Command, plain_lines};
+use crate::model::{Answer, Command, Name, Verb, plain_lines};
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
+use std::sync::Arc;
 
 macro_rules! steer {
     ($($(#[$about:meta])* $name:ident => $command:ident, $example:literal;)*) => {
@@ -13,8 +14,15 @@ macro_rules! steer {
             #[derive(Debug, clap::Args)]
             #[command(after_help = concat!("Example:\n  ", $example))]
             pub(super) struct $name {
-                /// The service
-                service: String,
+                /// The services
+                #[arg(required_unless_present_any = ["group", "all"])]
+                services: Vec<String>,
+                /// All services of this group
+                #[arg(long, value_name = "NAME", conflicts_with = "all")]
+                group: Option<String>,
+                /// All services
+                #[arg(long, conflicts_with = "services")]
+                all: bool,
                 /// Do not wait for the outcome
                 #[arg(long)]
                 no_wait: bool,
@@ -22,7 +30,13 @@ macro_rules! steer {
 
             impl From<$name> for Order {
                 fn from(args: $name) -> Order {
-                    Order { command: Command::$command { service: args.service.into() }, wait: !args.no_wait }
+                    let $name { services, group, all, no_wait } = args;
+                    let services: Vec<Name> = services.into_iter().map(Name::from).collect();
+                    let command = match services.as_slice() {
+                        [service] if group.is_none() => Command::$command { service: Arc::clone(service) },
+                        _ => Command::Several { verb: Verb::$command, services, group, all },
+                    };
+                    Order { command, wait: !no_wait }
                 }
             }
         )*
@@ -30,15 +44,15 @@ macro_rules! steer {
 }
 
 steer! {
-    /// Start a service, and watch it again if it was stopped
-    Start => Start, "minder start web";
-    /// Stop a service; minder leaves it so until it is started
-    Stop => Stop, "minder stop web";
-    /// Restart a service; it gets a fresh restart budget
-    Restart => Restart, "minder restart web\n  minder restart web --no-wait";
-    /// Stop judging a service: it is asked, but no rule fires and nothing is done
+    /// Start services, what is needed before what needs it, and watch them again if they were stopped
+    Start => Start, "minder start web\n  minder start web database";
+    /// Stop services, what needs others before these; minder leaves them so until they are started
+    Stop => Stop, "minder stop web\n  minder stop --group shop";
+    /// Restart services; they get a fresh restart budget. Several are all stopped, and then started
+    Restart => Restart, "minder restart web\n  minder restart web database --no-wait\n  minder restart --all";
+    /// Stop judging services: they are asked, but no rule fires and nothing is done
     Pause => Pause, "minder pause web";
-    /// Judge a paused service again
+    /// Judge paused services again
     Resume => Resume, "minder resume web";
 }
 
@@ -46,6 +60,17 @@ steer! {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  minder validate /etc/minder && minder reload")]
 pub(super) struct Reload {}
+
+/// Let go ahead the restarts that the brake holds
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  minder release")]
+pub(super) struct Release {}
+
+impl From<Release> for Order {
+    fn from(_: Release) -> Order {
+        Order { command: Command::Release, wait: true }
+    }
+}
 
 /// Send a message through a notifier, and say what came of it
 #[derive(Debug, clap::Args)]

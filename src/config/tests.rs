@@ -394,6 +394,7 @@ fn no_bytes_break_the_reader() {
 }
 
 #[test]
+
 fn what_a_performance_value_is_compared_with_says_what_it_is() {
     let plan = plan(
         "version: 1\nservices:\n  a:\n    checks:\n      - program: { command: [/bin/x], nagios: true }\n        keep: [perf.kept]\n    \
@@ -423,4 +424,36 @@ fn what_a_performance_value_is_compared_with_says_what_it_is() {
     let explained = explain::service(&plan, "a").unwrap();
     let again = super::tests::plan(&explained);
     assert_eq!(again.services[0].checks, plan.services[0].checks, "{explained}");
+}
+
+#[test]
+fn what_a_service_needs_is_read_and_explained() {
+    let text = "version: 1\nbrake: 3 in 2m\nservices:\n  web: { depends_on: [app, cache], checks: [file: /w] }\n  \
+                app: { depends_on: [cache], checks: [file: /a] }\n  cache: { checks: [file: /c] }\n";
+    let plan = plan(text);
+    assert_eq!(plan.services[0].depends_on, ["app".into(), "cache".into()]);
+    assert_eq!(plan.brake.to_string(), "3 in 2m");
+    let words = explain::service(&plan, "web").unwrap();
+    assert!(
+        words.contains("# needs app, cache\n") && words.contains("    depends_on:\n    - app\n    - cache\n"),
+        "{words}"
+    );
+    assert!(!explain::service(&plan, "cache").unwrap().contains("needs"));
+}
+
+#[test]
+fn a_long_chain_of_needs_is_no_circle_and_breaks_nothing() {
+    let chain = |last: &str| {
+        let mut text = "version: 1\nservices:\n".to_owned();
+        for i in 0..1500 {
+            let next = if i == 1499 { last.to_owned() } else { format!("[s{}]", i + 1) };
+            text += &format!("  s{i}: {{ depends_on: {next}, checks: [file: /a] }}\n");
+        }
+        text
+    };
+    assert_eq!(plan(&chain("[]")).services.len(), 1500);
+    let sources = Sources::from_text("a.yaml", &chain("[s0]"), &env());
+    let found = parse(&sources).unwrap_err();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.ends_with("s11 needs and so on, over 1488 more needs s0"), "{}", found[0].message);
 }

@@ -142,10 +142,10 @@ impl Brake {
             _ => "`minder release` lets them go ahead",
         };
         let words = match waiting.as_slice() {
-            [] => format!("The brake is on, and holds no restart now: there were more than {limit}."),
-            [one] => format!("The brake holds a restart, there were more than {limit}: {one}; {how}."),
+            [] => format!("The brake is on (more than {limit}), and holds no restart now."),
+            [one] => format!("The brake holds a restart (more than {limit}): {one}; {how}."),
             all => {
-                format!("The brake holds {} restarts, there were more than {limit}: {}; {how}.", all.len(), some(all))
+                format!("The brake holds {} restarts (more than {limit}): {}; {how}.", all.len(), some(all))
             }
         };
         Some(BrakeView { since, limit: limit.to_string(), waiting, words })
@@ -273,13 +273,13 @@ impl Engine {
             let service = &self.services[*self.by_name.get(name)?];
             let work = service.work.as_ref()?;
             let rule = format!("{} of {name}", work.goal);
-            let value = format!("wanted by {}", work.by);
-            Some(StoryRule { condition: rule.clone(), rule, value, note: None, since: work.began.wall })
+            let note = Some(format!("wanted by {}", work.by));
+            Some(StoryRule { condition: rule.clone(), rule, value: String::new(), note, since: work.began.wall })
         };
         let restarts = if waiting.len() == 1 { "a restart".to_owned() } else { format!("{} restarts", waiting.len()) };
         let story = Story {
             host: cx.setting.host.clone(),
-            title: format!("the brake holds {restarts}, there were more than {limit}: {}", some(&waiting)),
+            title: format!("the brake holds {restarts} (more than {limit}): {}", some(&waiting)),
             status: "the brake is on".to_owned(),
             severity: Some(Severity::Critical),
             since,
@@ -305,6 +305,8 @@ impl Engine {
     pub(super) fn release(&mut self, request: RequestId, who: &str) {
         let cx = &mut self.context;
         if cx.brake.state == State::Off {
+            cx.brake.stamps.clear();
+            cx.brake.changed = true;
             return cx.reply(request, true, "the brake is off, and holds nothing");
         }
         let waiting = std::mem::take(&mut cx.brake.waiting);

@@ -20,7 +20,7 @@ struct Event {
     kind: &'static str,
     /// When the message was written, in UTC.
     time: Option<String>,
-    /// The service; not there in a test.
+    /// The service; not there in a test, and where the message is about minder itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     datacontenttype: &'static str,
@@ -54,6 +54,8 @@ struct Data {
     actions: Vec<Action>,
     /// The last lines of the service's log.
     log: Vec<String>,
+    /// What to do, where that is known.
+    advice: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +123,7 @@ pub(super) fn json(message: &Message) -> Vec<u8> {
                 .map(|a| Action { action: clean(&a.action), ok: a.ok, words: clean(&a.words) })
                 .collect(),
             log: story.log.iter().map(|line| clean(line)).collect(),
+            advice: story.advice.iter().map(|line| clean(line)).collect(),
         },
     };
     // Strings, numbers and structs only: serde_json cannot fail on these.

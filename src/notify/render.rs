@@ -18,6 +18,7 @@ const LOG_LINES: usize = 50;
 pub(super) fn subject(message: &Message) -> String {
     let story = &message.story;
     let words = match message.kind {
+        MessageKind::Firing if story.service.is_empty() => story.title.clone(),
         MessageKind::Firing => {
             let severity = story.severity.map(|s| format!(", {s}")).unwrap_or_default();
             format!("{}{severity}{}", story.title, outcome(&story.actions))
@@ -27,7 +28,10 @@ pub(super) fn subject(message: &Message) -> String {
         MessageKind::Resolved => {
             let lasted = lasted(story).map(|lasted| format!(" after {lasted}")).unwrap_or_default();
             let death = story.death.as_ref().map(|death| format!("; {death}")).unwrap_or_default();
-            format!("{} is well again{lasted}{death}{}", story.service, outcome(&story.actions))
+            match story.service.as_str() {
+                "" => format!("{}{lasted}", story.title),
+                service => format!("{service} is well again{lasted}{death}{}", outcome(&story.actions)),
+            }
         }
         MessageKind::Notice => story.title.clone(),
         MessageKind::Test => "test message from minder".to_owned(),
@@ -50,6 +54,7 @@ pub(super) fn body(message: &Message, zone: &TimeZone) -> String {
     let story = &message.story;
     match message.kind {
         MessageKind::Firing | MessageKind::Update | MessageKind::Notice => body.line(&story.title),
+        MessageKind::Resolved if story.service.is_empty() => body.line(&story.title),
         MessageKind::Resolved => body.line(&format!("{} is well again.", story.service)),
         MessageKind::Test => {
             body.line("This is a test. Somebody wanted to know whether messages arrive here: they do.");
@@ -132,6 +137,12 @@ impl Body<'_> {
             };
             let words = if action.words.is_empty() { String::new() } else { format!(": {}", action.words) };
             self.line(&format!("  {} {state}{words}", action.action));
+        }
+        if !story.advice.is_empty() {
+            self.heading("What to do");
+        }
+        for line in &story.advice {
+            self.line(&format!("  {line}"));
         }
         if !story.log.is_empty() {
             self.heading("Last lines of its log");
@@ -319,6 +330,36 @@ pub(super) mod tests {
             ..Story::default()
         };
         insta::assert_snapshot!(shown(&message));
+    }
+
+    #[test]
+    fn the_brake_says_what_waits_and_what_to_do() {
+        let rule = |name: &str| StoryRule {
+            rule: format!("restart of {name}"),
+            condition: format!("restart of {name}"),
+            value: String::new(),
+            note: Some("wanted by process.down".into()),
+            since: Wall(AT),
+        };
+        let story = Story {
+            host: "db1".into(),
+            status: "the brake is on".into(),
+            severity: Some(Severity::Critical),
+            title: "the brake holds 2 restarts (more than 10 in 1m): web, mail".into(),
+            since: Some(Wall(AT)),
+            rules: vec![rule("web"), rule("mail")],
+            advice: vec!["`minder release` lets them go.".into()],
+            ..Story::default()
+        };
+        let mut message = message(MessageKind::Firing, story);
+        insta::assert_snapshot!("the_brake_is_on", shown(&message));
+        message.kind = MessageKind::Resolved;
+        message.story.title = "the brake is off: no restart is held".into();
+        message.story.ended = Some(Wall(AT + 61_000));
+        message.story.rules.clear();
+        message.story.advice.clear();
+        assert_eq!(subject(&message), "[db1] the brake is off: no restart is held after 1 min 1 s");
+        assert!(body(&message, &zone()).starts_with("the brake is off: no restart is held\n"));
     }
 
     #[test]

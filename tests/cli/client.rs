@@ -3,7 +3,7 @@
 use super::fixture::{self, HOSTILE};
 use super::world::World;
 use minder::dashboard::{bind_unix, serve_unix, socket};
-use minder::model::{Command as Asked, Snapshot};
+use minder::model::{BrakeView, Command as Asked, Snapshot, Verb};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -120,6 +120,12 @@ fn steering_tells_the_true_outcome() {
         &["restart", "web"][..],
         &["restart", "slow", "--no-wait"],
         &["stop", "web"],
+        &["restart", "web", "cache"],
+        &["pause", "--group", "shop"],
+        &["start", "--all"],
+        &["start"],
+        &["start", "web", "--all"],
+        &["release"],
         &["notify-test", "ops"],
         &["reload"],
     ]
@@ -132,9 +138,33 @@ fn steering_tells_the_true_outcome() {
             Asked::Restart { service: "web".into() },
             Asked::Restart { service: "slow".into() },
             Asked::Stop { service: "web".into() },
+            several(Verb::Restart, &["web", "cache"]),
+            Asked::Several { verb: Verb::Pause, services: vec![], group: Some("shop".into()), all: false },
+            Asked::Several { verb: Verb::Start, services: vec![], group: None, all: true },
+            Asked::Release,
             Asked::NotifyTest { notifier: "ops".into() },
         ]
     );
+}
+
+fn several(verb: Verb, services: &[&str]) -> Asked {
+    let services = services.iter().map(|name| (*name).into()).collect();
+    Asked::Several { verb, services, group: None, all: false }
+}
+
+#[test]
+fn the_brake_is_said_first() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.brake = Some(BrakeView {
+        since: snapshot.at,
+        limit: "10 in 1m".into(),
+        waiting: vec!["web".into()],
+        words: format!("The brake holds a restart: {HOSTILE}"),
+    });
+    let stage = Stage::new(snapshot);
+    let text = String::from_utf8(stage.run(&["status"]).stdout).unwrap();
+    assert!(text.lines().nth(1).unwrap().starts_with("The brake holds a restart"), "{text}");
+    assert!(!text.contains(['\x1b', '\u{202e}']), "{text:?}");
 }
 
 #[test]

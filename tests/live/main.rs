@@ -9,6 +9,7 @@ mod daemon;
 mod filesystem;
 mod limits;
 mod machine;
+mod many;
 mod messages;
 mod nginx;
 mod plugin;

@@ -198,25 +198,35 @@ impl World {
     /// Lets time pass, with everything that happens meanwhile.
     pub fn pass(&mut self, ms: u64) {
         let end = self.ms + ms;
-        for _ in 0..100_000 {
-            self.happen();
-            let wake = self.engine.next_wakeup().map_or(u64::MAX, |at| at.0.div_ceil(1_000_000));
-            let next = self.coming.iter().map(|(at, _)| *at).chain(self.deaths.iter().map(|(at, _)| *at)).min();
-            let next = next.unwrap_or(u64::MAX).min(wake);
-            if next > end {
-                self.ms = end;
+        for _ in 0..200_000 {
+            if !self.step(end) {
                 return;
-            }
-            self.ms = self.ms.max(next);
-            if wake <= self.ms {
-                self.input(Input::Woken);
             }
         }
         panic!("the engine wants to be woken without end");
     }
 
-    /// What is to happen by now.
-    fn happen(&mut self) {
+    /// One input of what happens until then; whether there was one.
+    pub fn step(&mut self, end: u64) -> bool {
+        if self.happen() {
+            return true;
+        }
+        let wake = self.engine.next_wakeup().map_or(u64::MAX, |at| at.0.div_ceil(1_000_000));
+        let next = self.coming.iter().map(|(at, _)| *at).chain(self.deaths.iter().map(|(at, _)| *at)).min();
+        let next = next.unwrap_or(u64::MAX).min(wake);
+        if next > end {
+            self.ms = end;
+            return false;
+        }
+        self.ms = self.ms.max(next);
+        if wake <= self.ms {
+            self.input(Input::Woken);
+        }
+        true
+    }
+
+    /// One of what is to happen by now.
+    fn happen(&mut self) -> bool {
         while let Some(i) = self.deaths.iter().position(|(at, _)| *at <= self.ms) {
             let (_, identity) = self.deaths.remove(i);
             for real in self.real.values_mut().filter(|real| real.process == Some(identity)) {
@@ -224,15 +234,15 @@ impl World {
             }
             self.exit_input(identity, Some(Exit::Signal { number: 11, core: false }));
         }
-        while let Some(i) = self.coming.iter().position(|(at, _)| *at <= self.ms) {
-            let (_, input) = self.coming.remove(i);
-            if let Input::Sampled(samples) = &input {
-                samples.iter().for_each(|(check, _)| {
-                    self.in_flight.remove(check);
-                });
-            }
-            self.input(input);
+        let Some(i) = self.coming.iter().position(|(at, _)| *at <= self.ms) else { return false };
+        let (_, input) = self.coming.remove(i);
+        if let Input::Sampled(samples) = &input {
+            samples.iter().for_each(|(check, _)| {
+                self.in_flight.remove(check);
+            });
         }
+        self.input(input);
+        true
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {

@@ -40,7 +40,7 @@ fn further_restarts_are_held_told_and_released() {
     assert_eq!(count("the brake is on: more than 2 automatic restarts in 1 min"), 1);
     assert_eq!(count("@ chat Firing"), 1);
     let message = world.messages().into_iter().find(|message| &*message.to == "chat").unwrap();
-    assert_eq!(message.story.title, "the brake holds 4 restarts, there were more than 2 in 1m: c, d, e, f");
+    assert_eq!(message.story.title, "the brake holds 4 restarts (more than 2 in 1m): c, d, e, f");
     assert_eq!(message.story.rules[0].condition, "restart of c");
     assert_eq!(message.story.rules.len(), 4);
     assert!(message.story.advice[1].contains("minder release"));
