@@ -168,10 +168,10 @@ impl Life {
         let mut ended_held: BTreeSet<u64> = BTreeSet::new();
         for (at, effect, held) in self.effects() {
             match effect {
-                Effect::Record(Record::Incident(incident)) if incident.closed.is_some() => {
-                    if held.contains(&incident.service) {
-                        ended_held.insert(incident.id);
-                    }
+                Effect::Record(Record::Incident(incident))
+                    if incident.closed.is_some() && held.contains(&incident.service) =>
+                {
+                    ended_held.insert(incident.id);
                 }
                 Effect::Tell(message) if !message.story.service.is_empty() => {
                     let incident = message.story.incident.unwrap_or_default();

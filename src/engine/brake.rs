@@ -234,6 +234,9 @@ impl Engine {
         if std::mem::take(&mut cx.brake.changed) {
             cx.emit(Effect::Record(Record::Brake(Box::new(cx.brake.saved()))));
         }
+        if cx.brake.armed <= now {
+            cx.brake.armed = NEVER;
+        }
         if let Some(at) = cx.brake.wake(limit).filter(|at| *at < cx.brake.armed) {
             cx.brake.armed = at.max(now + Duration::from_millis(1));
             cx.schedule.push(cx.brake.armed, Timer::Brake);

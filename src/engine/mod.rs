@@ -12,7 +12,7 @@
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
 //! | an incident | none, open | `tell.rs` |
-//! | a message | held back, held, sent | `tell.rs`, `needs.rs` |
+//! | a message | held back, held, sent | `tell.rs`, `hold.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | intent | up, stopped on purpose, paused | `command.rs` |
@@ -39,6 +39,7 @@ mod command;
 mod context;
 mod death;
 mod each;
+mod hold;
 mod judge;
 mod needs;
 mod order;

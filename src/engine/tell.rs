@@ -15,11 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// So long a message waits for the outcome of actions.
-const HOLD_BACK: Duration = Duration::from_secs(10);
+pub(super) const HOLD_BACK: Duration = Duration::from_secs(10);
 /// So many actions are told of, the latest.
 const ACTIONS_AT_MOST: usize = 20;
-/// So many notices are held for later, the latest.
-const NOTICES_AT_MOST: usize = 20;
 /// A death so long before an incident is told as its cause.
 const DEATH_BEFORE: Duration = Duration::from_secs(60);
 
@@ -30,8 +28,8 @@ const NO_ACT: &str = "minder runs with --no-act";
 /// A message that waits.
 #[derive(Debug)]
 pub(super) struct Telling {
-    what: What,
-    to: BTreeSet<Name>,
+    pub what: What,
+    pub to: BTreeSet<Name>,
     /// Not before this, if it is in the future.
     from: Mono,
     /// At the latest.
@@ -39,9 +37,9 @@ pub(super) struct Telling {
     /// Whose actions it waits for.
     rules: Vec<Name>,
     /// It is held, because something that the service needs is not well, or was a moment ago.
-    held: bool,
+    pub held: bool,
     /// It was held, and may come with a restart that was held, too.
-    was_held: bool,
+    pub was_held: bool,
 }
 
 impl Telling {
@@ -52,7 +50,7 @@ impl Telling {
 
 /// What it tells.
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     /// The open incident, as it is when the message leaves.
     Incident,
     /// A story that is complete but for the outcome of actions: an incident that is over, a notice.
@@ -325,58 +323,6 @@ impl ServiceState {
         }
     }
 
-    /// Nothing is sent while something that it needs is not well: each is held, which is said once. What is over already is
-    /// never told.
-    fn hold_tellings(&mut self, cx: &mut Context, why: &str) {
-        let mut tellings = std::mem::take(&mut self.tellings);
-        for telling in tellings.iter_mut().filter(|telling| !telling.held) {
-            telling.held = true;
-            self.dirty = true;
-            self.hold_messages(cx, &telling.to, why);
-        }
-        let is_notice = |telling: &Telling| matches!(telling.what, What::Story(MessageKind::Notice, _));
-        let mut surplus = tellings.iter().filter(|t| is_notice(t)).count().saturating_sub(NOTICES_AT_MOST);
-        tellings.retain(|telling| match telling.what {
-            What::Incident => true,
-            What::Story(MessageKind::Notice, _) if surplus == 0 => true,
-            What::Story(..) => {
-                surplus = surplus.saturating_sub(1);
-                false
-            }
-        });
-        self.tellings = tellings;
-    }
-
-    /// What it needs is well: what was held has the usual time to wait for what is done about it now.
-    pub fn renew_held(&mut self, cx: &Context) {
-        for telling in self.tellings.iter_mut().filter(|telling| telling.held) {
-            telling.until = cx.now.mono + HOLD_BACK;
-            (telling.held, telling.was_held) = (false, true);
-        }
-    }
-
-    /// What was held is not told any more.
-    pub fn forget_held(&mut self) {
-        self.tellings.retain(|telling| !telling.held);
-        self.needs = super::needs::Needs::default();
-    }
-
-    /// Whether a message waits.
-    pub fn has_to_tell(&self) -> bool {
-        !self.tellings.is_empty()
-    }
-
-    /// Whether a message is held.
-    pub fn holds_messages(&self) -> bool {
-        self.tellings.iter().any(|telling| telling.held)
-    }
-
-    /// When the next one leaves at the latest.
-    pub fn tellings_wake(&self) -> Option<Mono> {
-        let free = self.needs.held().is_none() && !self.needs.is_waiting();
-        self.tellings.iter().map(|telling| telling.wake(self.ticked)).min().filter(|_| free)
-    }
-
     fn tell_incident(&mut self, cx: &mut Context, mut to: BTreeSet<Name>) {
         let Some(mut incident) = self.incident.take() else { return };
         to.extend(incident.told.iter().cloned());
@@ -395,13 +341,6 @@ impl ServiceState {
         cx.incident(&incident);
         self.incident = Some(incident);
         self.dirty = true;
-    }
-
-    fn hold_messages(&mut self, cx: &mut Context, to: &BTreeSet<Name>, why: &str) {
-        if !to.is_empty() {
-            let names: Vec<&str> = to.iter().map(|name| &**name).collect();
-            self.held(cx, &format!("message to {}", names.join(", ")), why);
-        }
     }
 
     fn story_of(&self, cx: &Context, incident: Option<&Incident>) -> Story {

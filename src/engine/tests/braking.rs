@@ -66,9 +66,19 @@ fn further_restarts_are_held_told_and_released() {
 fn when_it_is_calm_they_go_ahead_in_its_rate() {
     let mut world = six();
     all_die(&mut world);
+    let death = world.ms;
     world.pass(59_000);
     assert_eq!(starts(&mut world), 2);
-    for _ in 0..2 {
+    world.pass(1_100);
+    let next = world.log.iter().rfind(|(_, effect)| matches!(effect, Effect::Act(_, Act::Start { .. }))).unwrap().0;
+    assert!(
+        (60_000..60_010).contains(&(next - death)),
+        "after {} ms, and not when something else happens",
+        next - death
+    );
+    world.pass(58_900);
+    assert_eq!(starts(&mut world), 2);
+    for _ in 0..1 {
         world.pass(60_000);
         assert_eq!(starts(&mut world), 2, "within a minute");
     }

@@ -64,7 +64,8 @@ fn what_is_over_before_it_could_be_told_is_never_told() {
     world.trouble("web", true);
     world.pass(20_000);
     world.news();
-    (world.trouble("database", false), world.trouble("web", false));
+    world.trouble("database", false);
+    world.trouble("web", false);
     world.pass(30_000);
     assert_eq!(world.told_and_held(), ["@ ops Resolved"], "of the database");
 }
@@ -86,7 +87,8 @@ fn who_was_told_before_hears_of_the_end() {
 #[test]
 fn the_one_that_notices_first_waits_for_the_answer_of_the_cause() {
     let mut world = shop(simple("web"));
-    (world.trouble("web", true), world.trouble("database", true));
+    world.trouble("web", true);
+    world.trouble("database", true);
     let web = CheckId(0);
     world.input(Input::Touched(web));
     world.pass(100);
@@ -179,13 +181,15 @@ fn a_restart_waits_for_the_cause_and_that_of_a_dead_process_does_not() {
     world.pass(15_000);
     world.news();
     // Nobody has looked at the database yet.
-    (world.trouble("web", true), world.trouble("database", true));
+    world.trouble("web", true);
+    world.trouble("database", true);
     world.input(Input::Touched(CheckId(1)));
     world.pass(3_000);
     let news = world.told_and_held();
     assert!(news.contains(&"no restart: database is critical".to_owned()), "{news:?}");
     assert!(!news.iter().any(|line| line.starts_with('>')), "{news:?}");
-    (world.trouble("web", false), world.trouble("database", false));
+    world.trouble("web", false);
+    world.trouble("database", false);
     world.pass(30_000);
     world.news();
     world.kill("web", KILL);
@@ -248,7 +252,8 @@ fn what_is_held_stays_so_over_a_restart_of_minder() {
     world.input(Input::Ending);
     assert!(!world.told_and_held().iter().any(|line| line.starts_with('@')), "not even at the end");
     // Both are well when minder is back.
-    (world.trouble("database", false), world.trouble("web", false));
+    world.trouble("database", false);
+    world.trouble("web", false);
     world.kill_and_restore();
     world.pass(30_000);
     assert_eq!(world.told_and_held(), ["@ ops Resolved"], "of the database");
@@ -259,7 +264,8 @@ fn what_is_held_stays_so_over_a_restart_of_minder() {
 fn a_new_plan_without_the_need_lets_go() {
     let mut world = World::new(plan(vec![needing(simple("web"), &["database"]), simple("database")]));
     world.pass(15_000);
-    (world.trouble("database", true), world.trouble("web", true));
+    world.trouble("database", true);
+    world.trouble("web", true);
     world.pass(15_000);
     world.news();
     world.reload(plan(vec![simple("web"), simple("database")]));
@@ -277,7 +283,8 @@ fn checks_are_asked_when_they_are_whatever_becomes_of_what_is_needed() {
     let (mut troubled, mut quiet) = (shop(simple("web")), shop(simple("web")));
     for i in 0..20 {
         troubled.trouble("database", i % 2 == 0);
-        (troubled.pass(7_300), quiet.pass(7_300));
+        troubled.pass(7_300);
+        quiet.pass(7_300);
     }
     assert_eq!(asked(&troubled, "web"), asked(&quiet, "web"));
     // What is needed is asked beside its own rhythm when one that needs it fires, at most once a second.
