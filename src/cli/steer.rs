@@ -44,11 +44,11 @@ macro_rules! steer {
 }
 
 steer! {
-    /// Start services, what is needed before what needs it, and watch them again if they were stopped
+    /// Start services, what they need first, and watch them again if they were stopped
     Start => Start, "minder start web\n  minder start web database";
-    /// Stop services, what needs others before these; minder leaves them so until they are started
+    /// Stop services, what they need last; minder leaves them so until they are started
     Stop => Stop, "minder stop web\n  minder stop --group shop";
-    /// Restart services; they get a fresh restart budget. Several are all stopped, and then started
+    /// Restart services; they get a fresh restart budget; several are all stopped first
     Restart => Restart, "minder restart web\n  minder restart web database --no-wait\n  minder restart --all";
     /// Stop judging services: they are asked, but no rule fires and nothing is done
     Pause => Pause, "minder pause web";
