@@ -17,6 +17,12 @@ pub(super) struct Needed {
     names: Vec<(String, Place)>,
 }
 
+impl Needed {
+    fn each(&self) -> impl Iterator<Item = (&str, &str, Place)> {
+        self.names.iter().map(|(name, place)| (self.service.as_str(), name.as_str(), *place))
+    }
+}
+
 /// For each service, what it needs and where that is said.
 type Graph<'n> = BTreeMap<&'n str, &'n [(String, Place)]>;
 
@@ -55,8 +61,8 @@ impl Builder<'_> {
             }
         }
         let all = names.iter().map(|(name, _)| Name::from(*name)).collect();
-        // A template that is read by itself is no service.
-        if !self.alone {
+        // A template that is read by itself is no service, and one that lacks a parameter may need any.
+        if !self.alone && !self.vague {
             let names = names.into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
             self.needs.push(Needed { service: service.text.clone(), names });
         }
@@ -66,12 +72,14 @@ impl Builder<'_> {
     /// Reports what no service is named, and every circle once.
     pub(super) fn check_needs(&mut self, services: &BTreeMap<&str, Place>) {
         let needs = std::mem::take(&mut self.needs);
-        for (name, place) in needs.iter().flat_map(|needed| &needed.names) {
+        for (service, name, place) in needs.iter().flat_map(Needed::each) {
             // What is missing may stand in a file that could not be read.
-            if services.contains_key(name.as_str()) || self.incomplete {
+            if services.contains_key(name) || self.incomplete {
                 continue;
             }
-            let diagnostic = Diagnostic::new(*place, format!("there is no service named {}", quoted(name)));
+            let diagnostic = Diagnostic::new(place, format!("there is no service named {}", quoted(name)));
+            // In a template, it is the parameters of this one that say so.
+            let diagnostic = diagnostic.label(format!("`{service}` needs it"));
             self.found.push(match nearest(name, services.keys().copied()) {
                 Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
                 None => diagnostic.help("a name under the top-level `services`, in any file, may stand here"),
