@@ -278,6 +278,9 @@ impl ServiceState {
             Outcome::Dropped(why) => answer(cx, &work.requests, false, &why),
             Outcome::Ended { ok, words } => {
                 self.acted(cx, &work.goal.to_string(), ok, &words, work.began.wall);
+                if ok && work.goal == Goal::Stop {
+                    self.is_known_down(cx, work.old);
+                }
                 answer(cx, &work.requests, ok, &words);
                 self.again_after = if ok { cx.now.mono + self.plan.grace } else { cx.now.mono };
                 if !ok && let Some(c) = self.process_check {
@@ -289,6 +292,17 @@ impl ServiceState {
             }
         }
         self.release_scripts();
+    }
+
+    /// The control has stopped it and seen its end, which others may tell a moment later: whoever asks for a start now is not
+    /// told that it runs.
+    fn is_known_down(&mut self, cx: &mut Context, old: Option<Identity>) {
+        if let (Some(c), Some(old)) = (self.process_check, old) {
+            self.exited(cx, c, old, None);
+        }
+        if let Some(state) = &mut self.control_state {
+            (state.process, state.wanted) = (None, state.wanted.map(|_| false));
+        }
     }
 
     /// Carries a sequence on as far as it goes now; what came of it, if it is over.

@@ -78,6 +78,8 @@ pub struct World {
     pub doubled: bool,
     /// Reports of `exec` never come.
     pub swallow_reports: bool,
+    /// Nobody is told of the end of a process.
+    pub deaf: bool,
     pid: u32,
     last: (u64, u64, u64),
 }
@@ -118,6 +120,7 @@ impl World {
             in_flight: BTreeMap::new(),
             doubled: false,
             swallow_reports: false,
+            deaf: false,
             pid: 100,
             last,
             plan,
@@ -162,7 +165,7 @@ impl World {
     }
 
     fn exit_input(&mut self, identity: Identity, how: Option<Exit>) {
-        if self.watched.remove(&identity) {
+        if !self.deaf && self.watched.remove(&identity) {
             self.coming.push((self.ms, Input::Exited { identity, how }));
         }
     }

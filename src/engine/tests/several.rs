@@ -159,3 +159,18 @@ fn a_restart_of_several_goes_on_after_the_end_of_minder() {
         }
     }
 }
+
+#[test]
+fn what_was_stopped_is_not_taken_for_running() {
+    // The control's report comes before anything else says that the process has ended.
+    let mut world = shop();
+    world.deaf = true;
+    let stop = world.ms;
+    world.ask(1, Command::Stop { service: "other".into() });
+    while answer(&mut world).is_empty() {
+        world.step(stop + 1_000);
+    }
+    world.ask(2, Command::Start { service: "other".into() });
+    world.pass(5_000);
+    assert_eq!(answer(&mut world), "= true up as pid 107");
+}
