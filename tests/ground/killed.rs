@@ -10,7 +10,7 @@ fn plan(minder: &Minder) {
     let body = format!("echo $$ >> {dir}/lives; sleep 0.1; echo $$ > {dir}/app.pid; exec sleep 100000");
     let start = script(&minder.dir().join("start"), &body);
     minder.write(&format!(
-        "services:\n  app:\n    settle: 300ms\n    grace: 300ms\n    restart: {{ limit: 500 in 1h, delay: 50ms..50ms }}\n    \
+        "brake: 500 in 1m\nservices:\n  app:\n    settle: 300ms\n    grace: 300ms\n    restart: {{ limit: 500 in 1h, delay: 50ms..50ms }}\n    \
          control: {{ command: {{ start: [{start}], stop: [TERM 100ms, KILL] }} }}\n    checks:\n      \
          - process: {{ pidfile: {dir}/app.pid }}\n        every: 200ms\n    rules:\n      - process.down -> restart\n",
     ));
