@@ -6,6 +6,7 @@ mod explain;
 mod history;
 mod import;
 mod run;
+mod schema;
 mod screen;
 mod status;
 mod steer;
@@ -52,6 +53,7 @@ enum Command {
     Test(test::Args),
     Backtest(backtest::Args),
     Import(import::Args),
+    Schema(schema::Args),
     Status(status::Args),
     History(history::Args),
     Start(steer::Start),
@@ -117,6 +119,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Test(args) => test::run(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Schema(schema::Args {}) => Ok(schema::run()),
         Command::Status(args) => status::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),

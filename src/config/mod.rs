@@ -33,6 +33,7 @@ mod plan;
 mod resolve;
 mod rule;
 mod scenario;
+mod schema;
 mod service;
 mod source;
 mod syntax;
@@ -45,6 +46,7 @@ mod tree;
 pub use diagnostic::{Diagnostic, Place, render};
 pub use plan::parse;
 pub use scenario::{Mistakes, scenarios};
+pub use schema::schema;
 pub use source::{Env, SourceFile, Sources, read, read_to_try};
 
 use crate::model::Plan;

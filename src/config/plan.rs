@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "version",
     "include",
     "defaults",
@@ -25,7 +25,7 @@ const KEYS: &[&str] = &[
     "boot_grace",
     "brake",
 ];
-const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
+pub(super) const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
 const BOOT_GRACE: Duration = Duration::from_secs(60);
 const BRAKE: Times = Times { count: 10, within: Duration::from_secs(60) };
 /// With so many mistakes found, further services are not looked at.

@@ -13,7 +13,7 @@ use crate::model::{
 use serde::Deserialize;
 use std::sync::Arc;
 
-const KEYS: &[&str] = &["name", "when", "for", "until", "until_for", "severity", "then"];
+pub(super) const KEYS: &[&str] = &["name", "when", "for", "until", "until_for", "severity", "then"];
 /// What an element of `then` may be, beside a text.
 const ACTIONS: &[&str] = &["exec", "email", "webhook", "notify", "signal"];
 

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "checks",
     "rules",
     "control",
@@ -34,7 +34,7 @@ const KEYS: &[&str] = &[
     "use",
     "with",
 ];
-const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
+pub(super) const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
 /// Controls that are part of the design, and not of this version.
 const LATER_CONTROLS: &[&str] = &["s6", "daemontools", "systemd", "supervisord", "upstart", "sysv"];
 /// How long after a death without a control a new process may appear by itself.

@@ -1,6 +1,7 @@
 //! How a service is started and stopped: the keys of each control.
 
 use super::{AbsPath, Given, Mistake, Signal, Span, parse_duration, write_duration};
+use schemars::JsonSchema;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ impl ControlSpec {
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `control: { command: { start: [..], stop: [..], restart: [..] } }`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandControl {
     /// Starts the daemon: it may stay in the foreground or daemonise. It gets a session of its own and outlives minder.
@@ -298,7 +299,7 @@ impl<'de> Deserialize<'de> for StopBy {
 }
 
 /// `control: { runit: web }`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunitControl {
     /// The name of the service, or the absolute path of its directory.

@@ -12,6 +12,7 @@ mod plan;
 mod quantity;
 mod saved;
 mod scenario;
+mod schema;
 mod secret;
 mod status;
 mod time;

@@ -1,7 +1,9 @@
 //! Where messages go, and how mail leaves.
 
 use super::mistake::{address_mistake, header_mistake, mail_mistake, url_mistake};
+use super::schema::OneOrMany;
 use super::{ExecSpec, Given, Mistake, Name, Secret};
+use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -80,7 +82,7 @@ impl NotifierPlace {
 }
 
 /// `email: { to: [ops@example.org] }`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailSpec {
     /// To whom.
@@ -88,7 +90,7 @@ pub struct EmailSpec {
 }
 
 /// `webhook: { url: .., headers: {..} }`: a CloudEvents 1.0 JSON event is posted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
     /// Where to.
@@ -99,11 +101,12 @@ pub struct WebhookSpec {
 }
 
 /// How mail leaves.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mail {
     /// `host:port`, or a list of these, tried in order.
     #[serde(deserialize_with = "one_or_many_givens")]
+    #[schemars(with = "OneOrMany<Given>")]
     pub server: Vec<Given>,
     /// How the connection is secured.
     #[serde(default)]
@@ -150,7 +153,7 @@ impl Mail {
 }
 
 /// How a connection to a mail server is secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MailTls {
     /// In the clear first, then secured; refused if the server cannot.

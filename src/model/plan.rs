@@ -5,6 +5,7 @@ use super::{
     AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Mail, MetricId, MetricSet, Mistake, Notifier, Signal,
     Span, Times,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -146,7 +147,7 @@ pub struct Rule {
 }
 
 /// How bad a firing rule is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Recorded, and told only if the rule names a notifier.
@@ -202,7 +203,7 @@ impl fmt::Display for Action {
 }
 
 /// `exec: { command: [..], user: .., timeout: .. }`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecSpec {
     /// The program and its arguments.
@@ -267,11 +268,12 @@ impl fmt::Display for ExecSpec {
 }
 
 /// The page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dashboard {
     /// Where it listens: a loopback address in this version.
     #[serde(default = "loopback")]
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
 }
 
@@ -286,7 +288,7 @@ impl Default for Dashboard {
 }
 
 /// How much history is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryLimits {
     /// For how long.
@@ -313,7 +315,7 @@ impl Default for HistoryLimits {
 }
 
 /// How often a service may be restarted by minder: `limit: 5 in 15m`, `delay: 1s..5m`, `retry: 30m`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// So many times within so long; then it is given up.

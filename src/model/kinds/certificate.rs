@@ -2,10 +2,11 @@
 
 use super::{CheckKind, Mistake, Tls};
 use crate::model::{AbsPath, Dimension, Given, Metric};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `certificate` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// The server that shows it: `host:port`.
@@ -23,7 +24,7 @@ pub struct Certificate {
 }
 
 /// A protocol in which TLS begins after a few words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Starttls {
     /// Mail between servers (RFC 3207).

@@ -2,10 +2,11 @@
 
 use super::CheckKind;
 use crate::model::{AbsPath, Dimension, Metric};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `cgroup` check.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cgroup {
     /// Which, from the root of the groups on: `/system.slice/nginx.service`. Without it, the one that the service's process is in.

@@ -3,11 +3,12 @@
 use super::{CheckKind, Mistake};
 use crate::model::mistake::server_mistake;
 use crate::model::{Dimension, Given, Metric};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The keys of a `dns` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
     /// The name to ask for; of a `PTR` record also the address whose name is asked for.
@@ -24,7 +25,7 @@ pub struct Dns {
 }
 
 /// A type of record (RFC 1035, 3596, 2782, 8659).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum DnsType {
     /// An IPv4 address.

@@ -2,11 +2,12 @@
 
 use super::{CheckKind, Mistake};
 use crate::model::{Dimension, Metric};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
 
 /// The keys of a `filesystem` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filesystem {
     /// Where it is mounted (`/srv`), the device that it is on (`/dev/sda1`), or the share that it comes from (`nas:/export`,

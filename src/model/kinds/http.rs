@@ -1,14 +1,16 @@
 //! `http`: a request, and what its answer must be like.
 
 use super::{CheckKind, Mistake};
+use crate::model::schema::OneOrMany;
 use crate::model::{AbsPath, Dimension, Given, Metric, Pattern, Secret};
+use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The keys of an `http` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// What to ask: `http://` or `https://`.
@@ -47,7 +49,7 @@ fn get() -> String {
 }
 
 /// A name and password.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Basic {
     /// The name.
@@ -57,7 +59,7 @@ pub struct Basic {
 }
 
 /// How a server's certificate is trusted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// A file of certificates (PEM) to trust instead of the machine's.
@@ -98,11 +100,12 @@ impl Tls {
 }
 
 /// What an answer must be like. All that is given must hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// The status: a number, a class such as `2xx`, or a list of these; 2xx or 3xx where this is missing.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrMany<StatusClass>")]
     pub status: Vec<StatusClass>,
     /// A text that the body holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

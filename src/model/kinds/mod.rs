@@ -35,11 +35,12 @@ pub use tcp::{Tcp, TlsOrNot};
 use super::controls::ControlSpec;
 pub use super::mistake::Mistake;
 use super::{Given, Metric, MetricId};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// What every kind of check tells of itself.
-pub trait CheckKind: DeserializeOwned + Serialize + PartialEq {
+pub trait CheckKind: DeserializeOwned + Serialize + JsonSchema + PartialEq {
     /// The word in the rule language.
     const NAME: &'static str;
     /// The key that a lone text stands for: `file: /etc/passwd`.
@@ -101,6 +102,11 @@ macro_rules! kinds {
             pub fn metrics_of(name: &str) -> Option<&'static [Metric]> {
                 $(if name == <$kind as CheckKind>::NAME { return Some(<$kind as CheckKind>::METRICS); })*
                 None
+            }
+
+            /// For each kind: its word, the key of its short form, and the schema of its keys.
+            pub fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Option<&'static str>, Schema)> {
+                vec![$((<$kind as CheckKind>::NAME, <$kind as CheckKind>::SHORT, generator.subschema_for::<$kind>())),*]
             }
 
             /// The metric by which a check that no rule mentions is judged.

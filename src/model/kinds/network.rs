@@ -2,10 +2,11 @@
 
 use super::{CheckKind, Mistake};
 use crate::model::{Dimension, Metric};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `network` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Which: `eth0`.

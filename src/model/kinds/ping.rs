@@ -3,10 +3,11 @@
 use super::{CheckKind, Mistake};
 use crate::model::mistake::host_mistake;
 use crate::model::{Dimension, Given, Metric};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `ping` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ping {
     /// Whom: a name or an address.

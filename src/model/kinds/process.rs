@@ -2,10 +2,11 @@
 
 use super::{CheckKind, Mistake};
 use crate::model::{AbsPath, Dimension, Metric, Pattern};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `process` check. Several must all hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
     /// The file in which the daemon writes its pid.

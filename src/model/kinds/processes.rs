@@ -2,10 +2,11 @@
 
 use super::{CheckKind, Mistake};
 use crate::model::{AbsPath, Dimension, Metric, Pattern};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `processes` check. Several must all hold; without any, it is every process of this machine.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Processes {
     /// Their name as the kernel knows it (15 bytes at most are compared), or the file name of their program.

@@ -3,12 +3,13 @@
 use super::{CheckKind, Mistake};
 use crate::model::controls::Argv;
 use crate::model::{Dimension, Given, Metric, MetricId, MetricSet};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 /// The keys of a `program` check. The check's `timeout` is its deadline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// The program and its arguments.

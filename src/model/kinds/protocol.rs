@@ -2,10 +2,11 @@
 
 use super::{CheckKind, Mistake, TlsOrNot};
 use crate::model::{AbsPath, Dimension, Given, Metric, Pattern, Secret};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The keys of a `protocol` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
     /// Which.
@@ -35,7 +36,7 @@ pub struct Protocol {
 }
 
 /// A step of a conversation: what to send, what must come back; one of them or both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// What to send.
@@ -49,7 +50,7 @@ pub struct Step {
 macro_rules! protocols {
     ($($(#[doc = $doc:literal])* $name:ident $word:literal $port:literal $secure:literal [$($key:literal)*],)*) => {
         /// A protocol that minder speaks.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "lowercase")]
         pub enum ProtocolName {
             $($(#[doc = $doc])* $name,)*

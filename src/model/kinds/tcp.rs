@@ -2,12 +2,13 @@
 
 use super::{CheckKind, Mistake, Tls};
 use crate::model::{AbsPath, Dimension, Given, Metric, Pattern};
+use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// The keys of a `tcp` check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tcp {
     /// Where: `host:port`, `[::1]:port`.
