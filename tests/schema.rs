@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const RULES: &str = "rules/schema.json";
+const SCENARIOS: &str = "rules/scenarios/schema.json";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -26,10 +29,10 @@ fn yaml_below(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// What an editor would underline in each of these files.
-fn underlined(files: &[PathBuf]) -> BTreeMap<String, Vec<String>> {
+fn underlined(schema: &str, files: &[PathBuf]) -> BTreeMap<String, Vec<String>> {
     let output = Command::new("node")
         .arg(root().join("tests/schema/check.mjs"))
-        .arg(root().join("rules/schema.json"))
+        .arg(root().join(schema))
         .args(files)
         .env("TOOLS", root().join("tests/.tools"))
         .output()
@@ -40,25 +43,34 @@ fn underlined(files: &[PathBuf]) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn the_shipped_schema_is_what_minder_prints() {
-    let printed = Command::new(env!("CARGO_BIN_EXE_minder")).arg("schema").output().unwrap();
-    let shipped = std::fs::read(root().join("rules/schema.json")).unwrap();
-    assert!(printed.stdout == shipped, "run: cargo run -- schema > rules/schema.json");
+    for (arguments, file) in [(&["schema"][..], RULES), (&["schema", "--scenarios"], SCENARIOS)] {
+        let printed = Command::new(env!("CARGO_BIN_EXE_minder")).args(arguments).output().unwrap();
+        let shipped = std::fs::read(root().join(file)).unwrap();
+        assert!(printed.stdout == shipped, "run: cargo run -- {} > {file}", arguments.join(" "));
+    }
 }
 
 #[test]
 fn every_shipped_file_names_the_schema_and_fits_it() {
-    let files = yaml_below(&root().join("rules"));
-    assert!(files.len() > 5);
-    for file in &files {
+    let (scenarios, rules): (Vec<PathBuf>, Vec<PathBuf>) = yaml_below(&root().join("rules"))
+        .into_iter()
+        .partition(|file| file.components().any(|part| part.as_os_str() == "scenarios"));
+    assert!(scenarios.len() > 3 && rules.len() > 5);
+    fits(RULES, &rules);
+    fits(SCENARIOS, &scenarios);
+}
+
+fn fits(schema: &str, files: &[PathBuf]) {
+    for file in files {
         let text = std::fs::read_to_string(file).unwrap();
         let first = text.lines().next().unwrap_or_default();
         let named = first.strip_prefix("# yaml-language-server: $schema=");
         let named =
             named.unwrap_or_else(|| panic!("{} does not begin with the line that names the schema", file.display()));
-        let schema = file.parent().unwrap().join(named).canonicalize().unwrap();
-        assert_eq!(schema, root().join("rules/schema.json"), "{}", file.display());
+        let names = file.parent().unwrap().join(named).canonicalize().unwrap();
+        assert_eq!(names, root().join(schema), "{}", file.display());
     }
-    let found: Vec<_> = underlined(&files).into_iter().filter(|(_, errors)| !errors.is_empty()).collect();
+    let found: Vec<_> = underlined(schema, files).into_iter().filter(|(_, errors)| !errors.is_empty()).collect();
     assert!(found.is_empty(), "{found:#?}");
 }
 
@@ -77,7 +89,7 @@ fn an_editor_underlines_wrong_keys_and_types() {
     ];
     let files: Vec<PathBuf> =
         mistakes.iter().map(|name| root().join("tests/rules").join(name).with_extension("yaml")).collect();
-    for (file, errors) in underlined(&files) {
+    for (file, errors) in underlined(RULES, &files) {
         assert!(!errors.is_empty(), "{file} is not underlined");
     }
 }

@@ -119,7 +119,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Test(args) => test::run(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Import(args) => import::run(&args),
-        Command::Schema(schema::Args {}) => Ok(schema::run()),
+        Command::Schema(args) => Ok(schema::run(&args)),
         Command::Status(args) => status::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),

@@ -46,7 +46,7 @@ mod tree;
 pub use diagnostic::{Diagnostic, Place, render};
 pub use plan::parse;
 pub use scenario::{Mistakes, scenarios};
-pub use schema::schema;
+pub use schema::{scenario_schema, schema};
 pub use source::{Env, SourceFile, Sources, read, read_to_try};
 
 use crate::model::Plan;

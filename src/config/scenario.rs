@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-const TOP: &[&str] = &["version", "rules", "plan", "service", "step", "scenarios"];
-const KEYS: &[&str] = &["service", "step", "samples", "happens", "expect"];
+pub(super) const TOP: &[&str] = &["version", "rules", "plan", "service", "step", "scenarios"];
+pub(super) const KEYS: &[&str] = &["service", "step", "samples", "happens", "expect"];
 /// The most scenarios of a file.
 const MOST: usize = 1000;
 /// All checks of a scenario together are asked no more often than this: some ten seconds of work.

@@ -5,12 +5,15 @@
 
 use crate::model::controls::{CommandControl, RunitControl};
 use crate::model::{
-    AbsPath, Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Mail, Severity, Span, Times, WebhookSpec,
+    AbsPath, Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Mail, Severity, Span, Times,
+    WebhookSpec,
 };
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+/// A duration, as [`crate::model::parse_duration`] reads it.
+const SPAN: &str = crate::model::SPAN_PATTERN;
 /// What a rule line is like; the rest of its grammar is not for a regular expression.
 const RULE_LINE: &str = "->";
 /// What a name may be made of.
@@ -70,6 +73,10 @@ fn named(about: &str, inner: Value) -> Value {
 
 fn names(about: &str) -> Value {
     json!({ "description": about, "type": "array", "items": { "type": "string", "pattern": NAME } })
+}
+
+fn strings(about: &str) -> Value {
+    json!({ "description": about, "type": "array", "items": { "type": "string" } })
 }
 
 fn words(about: &str) -> Value {
@@ -268,6 +275,59 @@ fn rule(generator: &mut SchemaGenerator) -> Value {
     ] })
 }
 
+/// The schema of files of scenarios, as it is printed.
+pub fn scenario_schema() -> Value {
+    let service = words("The service that is meant where none is named; need not be said where there is only one");
+    let step = json!({ "description": "How long each value under `samples` lasts (the check's `every`)", "type": "string", "pattern": format!("^{SPAN}$") });
+    let lists = Listed::ALL.map(|(word, _)| (word, strings("In this order, and no others")));
+    let mut expectation = keyed(lists);
+    expectation.extend(keyed([
+        ("at", words("When, since the begin: `5m10s`")),
+        (
+            "status",
+            json!({ "description": "The status of the service, or of several by name", "type": ["string", "object"] }),
+        ),
+    ]));
+    let list = json!({ "description": "What is to be so at which times", "type": "array", "items": {
+        "type": "object", "properties": expectation, "required": ["at"], "additionalProperties": false,
+    } });
+    let happens = json!({
+        "description": "What happens at which time: `2m: killed by SEGV`",
+        "type": "object",
+        "additionalProperties": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
+    });
+    let samples = json!({
+        "description": "What checks answer, one value after the other: `process.memory: 300MB x30 600MB`",
+        "type": "object",
+        "additionalProperties": { "type": "string" },
+    });
+    let scenario = json!({
+        "type": "object",
+        "properties": keyed([
+            ("service", service.clone()), ("step", step.clone()), ("samples", samples), ("happens", happens), ("expect", list),
+        ]),
+        "required": ["expect"],
+        "additionalProperties": false,
+    });
+    let mut top = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Scenarios of minder",
+        "type": "object",
+        "properties": keyed([
+            ("version", json!({ "const": 1, "description": "The version of the rule language" })),
+            ("rules", words("The rules that the scenarios are about: a file, relative to this one")),
+            ("plan", json!({ "description": "Or the rules themselves", "type": "object" })),
+            ("service", service),
+            ("step", step),
+            ("scenarios", json!({ "description": "By a sentence that says what each shows", "type": "object", "additionalProperties": scenario })),
+        ]),
+        "required": ["version", "scenarios"],
+        "additionalProperties": false,
+    });
+    loosen(&mut top);
+    top
+}
+
 /// Makes a schema as lenient as the reader is: a key that may be missing is left away, never null; a bare number or flag is a
 /// text where a text is meant; and a template's parameter may stand for any value.
 fn loosen(schema: &mut Value) {
@@ -310,7 +370,7 @@ fn loosen(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{plan, rule, service};
+    use crate::config::{plan, rule, scenario, service};
     use std::collections::BTreeSet;
 
     fn keys(schema: &Value) -> BTreeSet<&str> {
@@ -328,6 +388,9 @@ mod tests {
         let mut check = set(service::CHECK_KEYS);
         check.extend(Kind::NAMES.iter().map(|(name, _)| name));
         assert_eq!(keys(&service["properties"]["checks"]["items"]), check);
+        let scenarios = scenario_schema();
+        assert_eq!(keys(&scenarios), set(scenario::TOP));
+        assert_eq!(keys(&scenarios["properties"]["scenarios"]["additionalProperties"]), set(scenario::KEYS));
         let rule = &service["properties"]["rules"]["items"]["anyOf"][1];
         assert_eq!(keys(rule), set(rule::KEYS));
         let control = crate::model::controls::ControlSpec::NAMES.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>();

@@ -30,6 +30,7 @@ pub use plan::*;
 pub use quantity::*;
 pub use saved::*;
 pub use scenario::*;
+pub use schema::SPAN_PATTERN;
 pub use secret::*;
 pub use status::*;
 pub use time::*;

@@ -20,14 +20,14 @@ macro_rules! schemas {
     )* };
 }
 
-/// `500ms`, `5m`: as [`super::parse_duration`] reads them.
-const SPAN: &str = r"[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)";
+/// `500ms`, `5m`: as [`super::parse_duration`] reads them, as a regular expression.
+pub const SPAN_PATTERN: &str = r"[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d|w)";
 
 schemas! {
-    Span: |_generator| text("A duration: a number with `ms`, `s`, `m`, `h`, `d` or `w`", &format!("^{SPAN}$"), &["10s", "5m", "1h"]);
+    Span: |_generator| text("A duration: a number with `ms`, `s`, `m`, `h`, `d` or `w`", &format!("^{SPAN_PATTERN}$"), &["10s", "5m", "1h"]);
     ByteSize: |_generator| text("A size, such as `500MB` or `2GiB`", r"^[0-9]+(\.[0-9]+)?\s*([kMGT]?B|[KMGT]iB)$", &["500MB", "1GB"]);
-    Times: |_generator| text("So many times in so long", &format!(r"^[0-9]+\s+in\s+{SPAN}$"), &["5 in 15m"]);
-    DelayRange: |_generator| text("The first delay and the longest", &format!(r"^{SPAN}\.\.{SPAN}$"), &["1s..5m"]);
+    Times: |_generator| text("So many times in so long", &format!(r"^[0-9]+\s+in\s+{SPAN_PATTERN}$"), &["5 in 15m"]);
+    DelayRange: |_generator| text("The first delay and the longest", &format!(r"^{SPAN_PATTERN}\.\.{SPAN_PATTERN}$"), &["1s..5m"]);
     AbsPath: |_generator| text("A path that begins with a slash", "^/", &["/run/nginx.pid"]);
     Pattern: |_generator| json_schema!({ "type": "string", "format": "regex", "description": "A regular expression" });
     Signal: |_generator| json_schema!({ "enum": Signal::names().collect::<Vec<_>>(), "description": "A signal" });
@@ -53,7 +53,7 @@ schemas! {
     StopBy: |generator| json_schema!({
         "description": "Signals, each with the time that the process then has, or a program with its arguments",
         "anyOf": [
-            { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": format!(r"^[A-Z0-9]+(\s+{SPAN})?$") },
+            { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": format!(r"^[A-Z0-9]+(\s+{SPAN_PATTERN})?$") },
               "examples": [["TERM 10s", "KILL"]] },
             generator.subschema_for::<ControlRun>(),
         ],
