@@ -38,35 +38,6 @@ fn killed_in_the_middle_of_a_restart_it_carries_on_and_makes_one_daemon_not_two(
         // Not for luck: each of these moments is one to be killed at.
         std::thread::sleep(Duration::from_millis(milliseconds));
         minder.kill();
-        for e in std::fs::read_dir("/proc").unwrap().flatten() {
-            let p = e.path();
-            for l in std::fs::read_dir(p.join("fd")).into_iter().flatten().flatten() {
-                if std::fs::read_link(l.path()).is_ok_and(|t| t.ends_with("state/lock")) {
-                    eprintln!(
-                        "HOLDER {milliseconds} {:?} {:?} {:?}",
-                        p,
-                        std::fs::read_to_string(p.join("cmdline")),
-                        std::fs::read_to_string(p.join("status")).map(|s| s
-                            .lines()
-                            .take(9)
-                            .map(str::to_owned)
-                            .collect::<Vec<_>>()
-                            .join("|"))
-                    );
-                    eprintln!(
-                        "{:?} {:?}",
-                        std::fs::read_to_string(p.join("wchan")),
-                        std::fs::read_to_string(p.join("syscall"))
-                    );
-                    std::thread::sleep(Duration::from_millis(500));
-                    eprintln!(
-                        "LATER {:?} {:?}",
-                        std::fs::read_to_string(p.join("cmdline")),
-                        std::fs::read_to_string(p.join("syscall"))
-                    );
-                }
-            }
-        }
         let lives = living(&minder);
         assert!(lives.len() <= 1, "killed after {milliseconds} ms, there are {lives:?}");
     }
