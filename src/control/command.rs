@@ -193,7 +193,7 @@ fn end_leftovers(aim: &Aim) -> u32 {
     let Some(group) = i32::try_from(dead.pid).ok().and_then(Pid::from_raw) else { return 0 };
     // The usual case: nothing is left, or the dead one led no group. One system call, a microsecond. A zombie counts as a
     // member, so where the parent is slow all processes are looked through.
-    if test_kill_process_group(group).is_err() || group == rustix::process::getpgrp() {
+    if test_kill_process_group(group).is_err() || proc::own_group() == Some(group) {
         return 0;
     }
     // The group had died out, and somebody else has its number now.

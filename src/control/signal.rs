@@ -2,9 +2,9 @@
 
 use crate::model::kinds::Process;
 use crate::model::{Aim, Identity, Signal, show_duration};
-use crate::sys::pidfd;
 use crate::sys::trust::{Distrust, only_root_or};
 use crate::sys::users::User;
+use crate::sys::{pidfd, proc};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -105,8 +105,8 @@ pub(super) fn open_identity(identity: Identity) -> Result<OwnedFd, Refusal> {
     if pid <= 1 {
         return Err(Refusal::Init);
     }
-    let group = rustix::process::getpgrp().as_raw_nonzero().get();
-    if pid == std::process::id() || u32::try_from(group) == Ok(pid) {
+    let group = proc::own_group().and_then(|group| u32::try_from(group.as_raw_nonzero().get()).ok());
+    if pid == std::process::id() || group == Some(pid) {
         return Err(Refusal::Ourselves);
     }
     let pidfd = pidfd::open(pid, identity.start)?.filter(|fd| !pidfd::has_ended(fd)).ok_or(Refusal::Gone)?;

@@ -168,7 +168,14 @@ pub fn in_group(group: Pid) -> io::Result<Vec<Stat>> {
     Ok(pids()?.filter(is_in).filter_map(|pid| stat(pid).ok()).filter(Stat::is_alive).collect())
 }
 
-/// The process group of a process; 0 for the kernel's own threads, which rustix takes for impossible.
+/// Our own process group. None has a number here if its leader is outside of our namespace: whoever enters a container may
+/// be in such a one.
+pub fn own_group() -> Option<Pid> {
+    group_of(0).and_then(Pid::from_raw)
+}
+
+/// The process group of a process, or ours for 0; 0 for the kernel's own threads and for groups of another namespace, which
+/// rustix takes for impossible.
 #[allow(unsafe_code)]
 fn group_of(pid: u32) -> Option<i32> {
     let pid = i32::try_from(pid).ok()?;
