@@ -6,7 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a template that fits many daemons must be told.
-const GIVEN: &[(&str, &str)] = &[];
+const GIVEN: &[(&str, &str)] = &[
+    (
+        "java-service",
+        "unit: orders, match: ' -jar /opt/orders\\.jar( |$)', user: orders, url: 'http://127.0.0.1:8080/health'",
+    ),
+    ("runit-service", "service: app, match: ^/usr/local/bin/app, user: app"),
+    ("script-daemon", "script: /srv/importer/run.py, user: importer, pulse: /srv/importer/log"),
+    ("web-app", "unit: shop, pidfile: /run/shop.pid, user: shop, url: 'http://127.0.0.1:8080/health'"),
+];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

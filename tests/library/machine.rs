@@ -35,13 +35,13 @@ pub struct Try {
     template: &'static str,
     prepare: &'static str,
     with: &'static str,
-    start: Option<&'static str>,
+    command: Option<&'static str>,
 }
 
 impl Try {
     /// The template of this name, as it is.
     pub fn of(template: &'static str) -> Try {
-        Try { template, prepare: "", with: "", start: None }
+        Try { template, prepare: "", with: "", command: None }
     }
 
     /// Lines of a shell that run on the machine before anything else: a configuration, the tables of a database.
@@ -54,10 +54,10 @@ impl Try {
         Try { with, ..self }
     }
 
-    /// How it is started where Debian has no init script, for systemd does it there: `[program, argument]`, in place of the
-    /// template's `control`.
-    pub fn start(self, start: &'static str) -> Try {
-        Try { start: Some(start), ..self }
+    /// How it is started where Debian has no init script, for systemd does it there: the keys of `control: { command: { .. } }`
+    /// in place of the template's.
+    pub fn command(self, command: &'static str) -> Try {
+        Try { command: Some(command), ..self }
     }
 
     /// Minder starts the daemon, and it is well and all is known of it. It is killed, and is back. It hangs, and every check
@@ -103,8 +103,8 @@ impl Try {
         let mut minder = Minder::new();
         let dir = minder.dir().to_owned();
         fs::create_dir(dir.join("disk")).unwrap();
-        let control = match self.start {
-            Some(start) => format!("control: {{ command: {{ start: {start} }} }}"),
+        let control = match self.command {
+            Some(command) => format!("control: {{ command: {{ {command} }} }}"),
             None => String::new(),
         };
         let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/library");
