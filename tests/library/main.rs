@@ -10,6 +10,8 @@ mod support;
 
 mod files;
 mod machine;
+mod monitors;
+mod programs;
 mod web;
 
 use machine::Try;

@@ -1,0 +1,8 @@
+//! What watches others.
+
+use super::Try;
+
+#[test]
+fn node_exporter() {
+    Try::of("node-exporter").run();
+}
