@@ -42,13 +42,14 @@ fn script_daemon() {
     Try::of("script-daemon").prepare(SCRIPT).with(with).run();
 }
 
-const SUPERVISOR: &str = r"mkdir /etc/service /etc/service/app
+const SUPERVISOR: &str = r"mkdir -p /etc/service/app
 printf '#!/bin/sh\nexec sleep 54321\n' >/etc/service/app/run
 chmod 755 /etc/service/app/run
-runsvdir /etc/service &
+runsv /etc/service/app &
 while ! sv check /etc/service/app >/dev/null 2>&1; do sleep 0.1; done";
 
 #[test]
 fn runit_service() {
-    Try::of("runit-service").prepare(SUPERVISOR).with("service: app, match: ^sleep 54321, user: root").run();
+    let with = "service: app, match: ^sleep 54321, user: root";
+    Try::of("runit-service").prepare(SUPERVISOR).with(with).mute().run();
 }
