@@ -30,11 +30,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of what is beside this file.
+/// A copy of this, and of the library where it looks for that.
 fn copied(what: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let to = dir.path().join("copy");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(what), &to);
+    let (here, to) = (Path::new(env!("CARGO_MANIFEST_DIR")), dir.path().join(what));
+    copy(&here.join("rules/library"), &dir.path().join("rules/library"));
+    copy(&here.join(what), &to);
     (dir, to)
 }
 
@@ -49,11 +50,17 @@ fn read(file: &Path) -> Vec<Scenario> {
     config::scenarios(file).unwrap_or_else(|mistakes| panic!("{}", mistakes.report(false)))
 }
 
+/// Those of the language, and those of the library.
+fn all(scenarios: &Path) -> Vec<Scenario> {
+    let files = files(scenarios).into_iter().chain(files(&scenarios.join("library")));
+    files.flat_map(|file| read(&file)).collect()
+}
+
 #[test]
 fn everything_is_as_expected() {
     let (_dir, scenarios) = copied("tests/scenarios");
     let mut count = 0;
-    for scenario in files(&scenarios).iter().flat_map(|file| read(file)) {
+    for scenario in all(&scenarios) {
         let differences = play(&scenario);
         assert!(differences.is_empty(), "{}: {}: {differences:#?}", scenario.file.display(), scenario.name);
         count += 1;
@@ -66,7 +73,7 @@ fn everything_is_as_expected() {
 fn no_expectation_holds_by_itself() {
     let (_dir, scenarios) = copied("tests/scenarios");
     let mut tried = 0;
-    for scenario in files(&scenarios).iter().flat_map(|file| read(file)) {
+    for scenario in all(&scenarios) {
         let mut must_fail = |wrong: Scenario, what: String| {
             assert!(!play(&wrong).is_empty(), "{}: {}: {what}", scenario.file.display(), scenario.name);
             tried += 1;

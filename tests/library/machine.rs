@@ -1,8 +1,8 @@
 //! A template, tried against its daemon on a machine of its own.
 //!
 //! The machine is this one, in namespaces of its own: its network has nothing but a loopback, so that every port is free; its
-//! processes see none of ours; `/etc` and `/var` are ours, but what is written to them goes to memory and is gone with it; `/run`
-//! is empty, as after a boot. Whatever runs there ends with the machine. `/tmp` is shared: there is minder's directory.
+//! processes see none of ours; `/etc`, `/var` and `/tmp` are ours, but what is written to them goes to memory and is gone with it;
+//! `/run` is empty, as after a boot. Whatever runs there ends with the machine. Only minder's directory is shared.
 
 use super::support::{Minder, process_exists, signal, wait_for};
 use regex::Regex;
@@ -17,13 +17,15 @@ const STARTED: Duration = Duration::from_secs(60);
 /// Makes the machine, prepares it, and runs minder there. The first process of a machine must wait for orphans.
 const BOOT: &str = r#"
 set -e
-mount -t tmpfs tmpfs "$DIR/disk"
-for tree in etc var; do
-    mkdir "$DIR/disk/$tree" "$DIR/disk/$tree.work"
-    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=$DIR/disk/$tree,workdir=$DIR/disk/$tree.work" "/$tree"
-done
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -m 1777 /run/lock
+mkdir /run/minder-dir /run/disk
+mount --bind "$DIR" /run/minder-dir
+for tree in etc var tmp; do
+    mkdir "/run/disk/$tree" "/run/disk/$tree.work"
+    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=/run/disk/$tree,workdir=/run/disk/$tree.work" "/$tree"
+done
+mount --move /run/minder-dir "$DIR"
 ip link set lo up
 cd /
 sh -e "$DIR/prepare"
@@ -81,6 +83,15 @@ impl Try {
         let strange = |service: &Value| unknown(service).into_iter().next();
         let what = || format!("all is known: {:?}", strange(&minder.service("it").unwrap()));
         wait_for(what, STARTED, || strange(&minder.service("it")?).is_none().then_some(()));
+        // A rule that waits for more than one failure fires late: that its check never succeeds would go unseen.
+        let asking = asking(&service);
+        for check in &asking {
+            wait_for(
+                || format!("{check} is well: {:#?}", minder.service("it")),
+                STARTED,
+                || failed(minder, check, 0.0),
+            );
+        }
 
         let old = minder.watched("it").expect("it is known which process is meant");
         signal(machine.seen_from_here(old), "KILL");
@@ -95,27 +106,23 @@ impl Try {
             return;
         }
         // What nobody asks is judged by what it does.
-        let asking = asking(&service);
         machine.freeze();
         if asking.is_empty() {
             let noticed = || minder.service("it").filter(|it| it["status"] != "ok");
             wait_for(|| format!("that it hangs is noticed: {:#?}", minder.service("it")), STARTED, noticed);
         }
-        let failed = |check: &String| {
-            let service = minder.service("it")?;
-            let check = service["checks"].as_array()?.iter().find(|c| c["name"] == check.as_str())?;
-            let failed = check["metrics"].as_array()?.iter().find(|m| m["name"] == "failed")?;
-            (failed["value"] == 1.0).then_some(())
-        };
         for check in &asking {
-            wait_for(|| format!("{check} says that it hangs: {:#?}", minder.service("it")), STARTED, || failed(check));
+            wait_for(
+                || format!("{check} says that it hangs: {:#?}", minder.service("it")),
+                STARTED,
+                || failed(minder, check, 1.0),
+            );
         }
     }
 
     fn boot(&self) -> Machine {
         let mut minder = Minder::new();
         let dir = minder.dir().to_owned();
-        fs::create_dir(dir.join("disk")).unwrap();
         let control = match self.command {
             Some(command) => format!("control: {{ command: {{ {command} }} }}"),
             None => String::new(),
@@ -185,10 +192,18 @@ fn unknown(service: &Value) -> Vec<String> {
     unknown.map(|(check, metric)| format!("{}.{} ({})", check["name"], metric["name"], check["note"])).collect()
 }
 
+/// Whether this is what the check's `failed` says.
+fn failed(minder: &Minder, check: &str, value: f64) -> Option<()> {
+    let service = minder.service("it")?;
+    let check = service["checks"].as_array()?.iter().find(|c| c["name"] == check)?;
+    let failed = check["metrics"].as_array()?.iter().find(|m| m["name"] == "failed")?;
+    (failed["value"] == value).then_some(())
+}
+
 /// The checks that a hanging daemon cannot answer.
 fn asking(service: &Value) -> Vec<String> {
     let checks = service["checks"].as_array().unwrap().iter();
     let asking =
-        checks.filter(|check| ["protocol", "http", "tcp", "program"].iter().any(|kind| check["kind"] == *kind));
+        checks.filter(|check| ["protocol", "http", "tcp", "program", "dns"].iter().any(|kind| check["kind"] == *kind));
     asking.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
 }
