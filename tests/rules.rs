@@ -95,6 +95,8 @@ fn the_examples_of_the_reference_are_good() {
     for example in whole {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.yaml");
+        // Some include a template.
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/library"), &dir.path().join("library"));
         fs::write(&file, example).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         config::load(&file, &env()).unwrap_or_else(|report| panic!("{report}\n{example}"));
