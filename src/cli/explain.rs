@@ -1,10 +1,10 @@
 //! `minder explain`: what the rules of a service amount to.
 
 use super::{Failure, Outcome, code, validate};
-use crate::config::explain;
+use crate::config::{explain, nearest};
 use std::path::PathBuf;
 
-/// Say what rules amount to, in words and in the long form with every default
+/// Say what rules amount to: in words, and in the long form with every default and where it comes from
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  minder explain web\n  minder explain --rules ./rules")]
 pub(super) struct Args {
@@ -19,26 +19,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
-    let plan = validate::load(args.rules.as_deref(), args.env_file.as_deref())?;
-    let names: Vec<&str> = match &args.service {
-        Some(name) => vec![name],
-        None => plan.services.iter().map(|service| &*service.name).collect(),
+    let (plan, sources) = validate::load(args.rules.as_deref(), args.env_file.as_deref())?;
+    let text = match &args.service {
+        None => explain::all(&plan, &sources),
+        Some(name) => explain::service(&plan, &sources, name).ok_or_else(|| {
+            let known: Vec<&str> = plan.services.iter().map(|service| &*service.name).collect();
+            let help = match nearest(name, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there is: {}", known.join(", ")),
+            };
+            Failure::new(code::USAGE, format!("there is no service `{name}` in these rules; {help}"))
+        })?,
     };
-    let mut text = String::new();
-    for name in names {
-        match explain::service(&plan, name) {
-            Some(words) => {
-                if !text.is_empty() {
-                    text.push('\n');
-                }
-                text.push_str(&words);
-            }
-            None => {
-                let known: Vec<&str> = plan.services.iter().map(|service| &*service.name).collect();
-                let words = format!("there is no service `{name}` in these rules; there is: {}", known.join(", "));
-                return Err(Failure::new(code::USAGE, words));
-            }
-        }
-    }
     Ok(Outcome { text, code: code::WELL })
 }

@@ -1,8 +1,9 @@
 //! `minder validate`: every mistake of the rules, or that there is none.
 
 use super::{Failure, Outcome, code};
-use crate::config::{self, Env};
+use crate::config::{self, Env, Sources};
 use crate::daemon::paths;
+use crate::model::Plan;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
-    let plan = load(args.rules.as_deref(), args.env_file.as_deref())?;
+    let (plan, _) = load(args.rules.as_deref(), args.env_file.as_deref())?;
     let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
     let text = format!(
         "No mistakes: {}, {}, {}, {}, {}.\n",
@@ -31,8 +32,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     Ok(Outcome { text, code: code::WELL })
 }
 
-/// The plan that these rules make, or the report of their mistakes, in colour where somebody looks at it.
-pub(super) fn load(rules: Option<&Path>, env_file: Option<&Path>) -> Result<crate::model::Plan, Failure> {
+/// The plan that these rules make, and their text; or the report of their mistakes, in colour where somebody looks at it.
+pub(super) fn load(rules: Option<&Path>, env_file: Option<&Path>) -> Result<(Plan, Sources), Failure> {
     let rules = rules.map_or_else(paths::rules, Path::to_owned);
     let env = match env_file {
         None => Env::from_process(),
@@ -42,8 +43,11 @@ pub(super) fn load(rules: Option<&Path>, env_file: Option<&Path>) -> Result<crat
             .map_err(|e| Failure::new(code::USAGE, format!("{}: {e}", file.display())))?,
     };
     let sources = config::read(&rules, &env);
-    config::parse(&sources).map_err(|diagnostics| {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Failure::report(config::render(&diagnostics, &sources, colour))
-    })
+    match config::parse(&sources) {
+        Ok(plan) => Ok((plan, sources)),
+        Err(diagnostics) => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            Err(Failure::report(config::render(&diagnostics, &sources, colour)))
+        }
+    }
 }

@@ -112,7 +112,7 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
 ];
 
 /// "did you mean" what is nearest to this word, if anything is near: in its letters, in its meaning, or as its beginning.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     near_in_letters(word, candidates.clone()).or_else(|| {
         let names = FOREIGN.iter().find(|(words, _)| words.contains(&word)).map_or(&[][..], |(_, names)| names);
         let meant = names.iter().find_map(|name| candidates.clone().into_iter().find(|candidate| candidate == name));

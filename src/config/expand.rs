@@ -9,6 +9,22 @@ use super::tree::{Key, NODES, Node, Value};
 use crate::model::Service;
 use std::collections::BTreeMap;
 
+/// A service's keys with its template's under them, and where all of it stands.
+pub(super) struct LaidOut<'n> {
+    pub body: Node,
+    pub template: Option<Used<'n>>,
+}
+
+/// The template that a service uses.
+pub(super) struct Used<'n> {
+    pub name: &'n str,
+    pub extent: Place,
+    /// What its parameters are for this service.
+    pub values: BTreeMap<&'n str, Given<'n>>,
+    /// Where they were put.
+    pub filled: AllFilled,
+}
+
 /// A mistake in a template, as it was first reported.
 pub(super) struct Traced {
     index: usize,
@@ -51,6 +67,20 @@ impl<'a> Builder<'a> {
         self.vague = false;
         self.templates.insert(name, Template { used: true, ..template });
         service
+    }
+
+    /// The service as [`Builder::service`] reads it, of rules without mistakes.
+    pub(super) fn laid_out(&mut self, node: &'a Node) -> Option<LaidOut<'a>> {
+        let Some((_, word)) = node.get("use") else { return Some(LaidOut { body: node.clone(), template: None }) };
+        let name = self.used_template(word)?;
+        let template = self.templates.remove(name)?;
+        let values = self.values(&template, word, node);
+        let outcome = fill(&template, values.clone(), &mut self.nodes_left).ok();
+        let extent = template.extent;
+        self.templates.insert(name, template);
+        let (body, filled) = outcome?;
+        let body = Node { value: Value::Map(laid_over(body, node)), place: node.place };
+        Some(LaidOut { body, template: Some(Used { name, extent, values, filled }) })
     }
 
     /// Reads the templates that no service uses, as far as that goes without one: a mistake in them would show late.

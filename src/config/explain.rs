@@ -1,147 +1,61 @@
-//! A service in words, and in the long form of the rule language with every default that applies.
+//! A service in words, and in the long form of the rule language: every default that applies, and where each part comes from.
 
+mod lines;
+mod origins;
+mod words;
+
+use super::source::Sources;
 use crate::model::controls::ControlSpec;
-use crate::model::{
-    Action, Check, Function, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, Term, plain,
-    write_duration,
-};
+use crate::model::{Action, Check, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, write_duration};
+use lines::Part;
+use origins::Origins;
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
-use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::time::Duration;
 
-/// Explains a service; nothing if the plan has none of this name. The second half is a rule file: it reads back as the
-/// same service.
-pub fn service(plan: &Plan, name: &str) -> Option<String> {
+/// Explains a service of the plan that was read from these sources; nothing if the plan has none of this name. The second
+/// half is a rule file: it reads back as the same service.
+pub fn service(plan: &Plan, sources: &Sources, name: &str) -> Option<String> {
     let service = plan.services.iter().find(|service| &*service.name == name)?;
-    let mut out = words(service);
-    out.push('\n');
-    out.push_str(&long_form(plan, service));
-    Some(out)
+    explained(plan, &mut Origins::new(sources), service)
 }
 
-fn words(service: &Service) -> String {
-    let mut out = format!("# {}", service.name);
-    if let Some(description) = &service.description {
-        let _ = write!(out, ": {}", plain(description));
+/// Explains every service, one after the other.
+pub fn all(plan: &Plan, sources: &Sources) -> String {
+    let mut origins = Origins::new(sources);
+    let all = plan.services.iter().filter_map(|service| explained(plan, &mut origins, service));
+    all.collect::<Vec<_>>().join("\n")
+}
+
+fn explained(plan: &Plan, origins: &mut Origins<'_>, service: &Service) -> Option<String> {
+    let written = origins.service(&service.name)?;
+    let mut file = Vec::new();
+    let defaults = long_defaults(service);
+    if !defaults.is_empty() {
+        file.push(("defaults".to_owned(), written.defaults(defaults)));
     }
-    out.push_str("\n#\n");
-    for check in &service.checks {
-        let (every, timeout) = (write_duration(check.every), write_duration(check.timeout));
-        let asks = match &*check.kind {
-            Kind::Control(_) => "what its control says".to_owned(),
-            kind => format!("{} ({})", kind.name(), plain(&kind.about())),
-        };
-        let _ = writeln!(out, "# asks `{}`: {asks}, every {every}, for at most {timeout}", check.name);
-    }
-    if let Some(control) = &service.control {
-        let _ = writeln!(out, "# is started and stopped by {}", control.name());
-    }
-    if !service.depends_on.is_empty() {
-        let _ = writeln!(out, "# needs {}", service.depends_on.join(", "));
-    }
-    out.push_str("#\n");
-    for rule in &service.rules {
-        let _ = writeln!(out, "# {}", plain(&sentence(service, rule)));
-    }
-    for words in functions(service) {
-        let _ = writeln!(out, "# {}", plain(&words));
-    }
-    out.push_str("#\n");
-    match service.notify.as_slice() {
-        [] => out.push_str("# nobody is told of its incidents: they are recorded and shown\n"),
-        names => {
-            let _ = writeln!(out, "# its incidents are told to {}", names.join(", "));
+    let body = written.body(service, long_form(plan, service));
+    file.push(("services".to_owned(), Part::Map(vec![(service.name.to_string(), body)], None)));
+    let words = words::words(plan, service, &written.begin(), written.template());
+    Some(format!("{words}\nversion: 1\n{}", lines::write(&Part::Map(file, None))))
+}
+
+/// Its supervisor is asked as often as `defaults` say, which has no key of the service's own.
+fn long_defaults(service: &Service) -> Mapping {
+    let mut map = Mapping::new();
+    let without = Duration::from_secs(5);
+    for check in service.checks.iter().filter(|check| matches!(*check.kind, Kind::Control(_))) {
+        for (key, value) in [("every", check.every), ("timeout", check.timeout)] {
+            if value != without {
+                put(&mut map, key, write_duration(value));
+            }
         }
     }
-    if service.control.is_some() {
-        let budget = &service.restart;
-        let _ = writeln!(
-            out,
-            "# is restarted at most {} times in {}, with delays from {} to {}; then given up, and tried every {}",
-            budget.limit.count,
-            write_duration(budget.limit.within),
-            write_duration(budget.delay.first),
-            write_duration(budget.delay.longest),
-            budget.retry
-        );
-    }
-    let _ = writeln!(out, "# after a start, only rules of liveness judge for {}", write_duration(service.grace));
-    let settle = write_duration(service.settle);
-    let _ = writeln!(out, "# after a death, a new process may appear by itself within {settle}");
-    out
+    map
 }
 
-/// What the functions in its rules mean of which the name says too little, each once.
-fn functions(service: &Service) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    let conditions = service
-        .rules
-        .iter()
-        .flat_map(|rule| std::iter::once(&rule.when).chain(rule.until.as_ref().map(|(condition, _)| condition)));
-    for condition in conditions {
-        condition.each(&mut |comparison| {
-            let Term::Window { function, metric, window } = comparison.term else { return };
-            let Some(check) = service.checks.get(usize::from(metric.check)) else { return };
-            let name = check.kind.metrics().get(usize::from(metric.metric.0)).map_or("", |metric| metric.name);
-            let written = function.write(&format!("{}.{name}", check.name), window);
-            let window = write_duration(window);
-            all.extend(match function {
-                Function::Avg | Function::Min | Function::Max => None,
-                Function::Rate => {
-                    Some(format!("`{written}`: its change over the last {window}, a second; never below 0"))
-                }
-                Function::Forecast(ahead) => {
-                    let ahead = write_duration(ahead);
-                    Some(format!("`{written}`: where a straight line through its last {window} reaches in {ahead}"))
-                }
-            });
-        });
-    }
-    all
-}
-
-/// What a rule does, in a sentence.
-fn sentence(service: &Service, rule: &Rule) -> String {
-    let held = match rule.hold {
-        Hold::None => String::new(),
-        Hold::For(d) => format!(", all the while for {},", write_duration(d)),
-        Hold::Count { bad, of } if bad == of => format!(", {bad} times in a row,"),
-        Hold::Count { bad, of } => format!(", in {bad} of {of} samples,"),
-    };
-    let actions: Vec<String> = rule
-        .actions
-        .iter()
-        .map(|action| match action {
-            Action::Notify(None) => "tell".to_owned(),
-            Action::Notify(Some(name)) => format!("tell {name}"),
-            other => other.to_string(),
-        })
-        .collect();
-    let until = match &rule.until {
-        None => String::new(),
-        Some((condition, Hold::None)) => format!("; it is over when `{condition}`"),
-        Some((condition, hold)) => format!("; it is over when `{condition}` for {hold}"),
-    };
-    let whose = if rule.implied { " (no rule mentions this check)" } else { "" };
-    let (name, severity) = (&rule.name, rule.severity);
-    let each = if judges_each(service, rule) { "for each process by itself, " } else { "" };
-    format!("`{name}`, {severity}: {each}if `{}`{held} then {}{until}{whose}", rule.when, actions.join(", "))
-}
-
-/// Whether one of its metrics is of each of many processes.
-fn judges_each(service: &Service, rule: &Rule) -> bool {
-    let mut each = false;
-    rule.when.each(&mut |comparison| {
-        let metric = comparison.term.metric();
-        let check = service.checks.get(usize::from(metric.check));
-        let metric = check.and_then(|check| check.kind.metrics().get(usize::from(metric.metric.0)));
-        each |= metric.is_some_and(|metric| metric.each);
-    });
-    each
-}
-
-fn long_form(plan: &Plan, service: &Service) -> String {
+/// The keys of a service, with every default.
+fn long_form(plan: &Plan, service: &Service) -> Mapping {
     let mut body = Mapping::new();
     put(&mut body, "description", &service.description);
     put(&mut body, "group", &service.group);
@@ -174,13 +88,7 @@ fn long_form(plan: &Plan, service: &Service) -> String {
     put(&mut body, "settle", write_duration(service.settle));
     put(&mut body, "restart", service.restart);
     put(&mut body, "log", &service.log);
-    let mut services = Mapping::new();
-    put(&mut services, &service.name, body);
-    let mut file = Mapping::new();
-    put(&mut file, "version", 1);
-    put(&mut file, "services", services);
-    // Only values of ours are written, none of which can fail.
-    serde_yaml::to_string(&file).unwrap_or_default()
+    body
 }
 
 fn long_check(check: &Check) -> Mapping {

@@ -43,7 +43,7 @@ mod tests;
 mod trap;
 mod tree;
 
-pub use diagnostic::{Diagnostic, Place, render};
+pub use diagnostic::{Diagnostic, Place, nearest, render};
 pub use plan::parse;
 pub use scenario::{Mistakes, scenarios};
 pub use schema::{scenario_schema, schema};

@@ -1,7 +1,7 @@
 //! What templates become.
 
-use super::{env, plan};
-use crate::config::{Sources, explain, parse, render};
+use super::{env, explained, plan};
+use crate::config::{Sources, parse, render};
 
 const TEMPLATES: &str = r#"
 version: 1
@@ -32,13 +32,13 @@ templates:
       - { name: memory, when: "process.memory > ${limit}", for: 5m }
 "#;
 
-fn with(services: &str) -> String {
+pub(super) fn with(services: &str) -> String {
     format!("{TEMPLATES}services:\n{services}")
 }
 
 #[test]
 fn a_template_is_put_under_the_keys_of_a_service() {
-    let used = plan(&with(
+    let text = with(
         r#"
   shop:
     use: web-app
@@ -56,7 +56,8 @@ fn a_template_is_put_under_the_keys_of_a_service() {
       - { name: memory, when: process.memory > 1GB, for: 1m }
       - system.cpu > 90% for 5m -> notify
 "#,
-    ));
+    );
+    let used = plan(&text);
     let written = plan(&with(
         r#"
   shop:
@@ -94,7 +95,7 @@ fn a_template_is_put_under_the_keys_of_a_service() {
     ));
     // A service that is equal keeps its state when rules are read again: it does not matter how it was written.
     assert_eq!(used.services, written.services);
-    let explained = explain::service(&used, "shop").unwrap();
+    let explained = explained(&text, "shop");
     assert!(explained.contains("pidfile: /run/shop.pid") && !explained.contains("${name}"), "{explained}");
 }
 

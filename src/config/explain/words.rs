@@ -1,0 +1,462 @@
+//! What will be done about a service, in words, in the order in which it happens: for somebody who is woken by it at night.
+
+use super::origins::conditions;
+use crate::model::controls::{CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
+use crate::model::{
+    Action, Budget, Check, Comparison, Condition, Function, Hold, Kind, Metric, MetricRef, Plan, Rule, Service,
+    Severity, Term, Test, plain, write_duration,
+};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Lines are no longer than this, in characters.
+const WIDTH: usize = 100;
+/// So long runsv is given to do as it is told before it is told to kill, as `control::runit` has it.
+const KILL_BEFORE: Duration = Duration::from_secs(5);
+
+/// All of it, each line as a comment.
+pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Option<&str>) -> String {
+    let mut page = Page { out: String::new() };
+    page.line(
+        0,
+        &match &service.description {
+            Some(description) => format!("{}: {}", service.name, plain(description)),
+            None => service.name.to_string(),
+        },
+    );
+    page.line(
+        0,
+        &match template {
+            Some(template) => format!("written in {begin}, with the template {template}"),
+            None => format!("written in {begin}"),
+        },
+    );
+    asked(&mut page, service);
+    judged(&mut page, service);
+    if let Some(control) = &service.control {
+        restarted(&mut page, service, control);
+    }
+    death(&mut page, plan, service);
+    told(&mut page, service);
+    meanings(&mut page, service);
+    page.out
+}
+
+/// Lines of comments.
+struct Page {
+    out: String,
+}
+
+impl Page {
+    /// A section with its title.
+    fn section(&mut self, title: &str) {
+        self.out.push_str("#\n");
+        self.line(0, title);
+    }
+
+    /// A text, which goes on two deeper where it is too long for a line.
+    fn line(&mut self, indent: usize, text: &str) {
+        let mut line = format!("# {}", " ".repeat(indent));
+        let (mut width, mut empty) = (line.len(), true);
+        for word in unbroken(&plain(text)) {
+            let length = word.chars().count();
+            if !empty && width + 1 + length > WIDTH {
+                self.out.push_str(line.trim_end());
+                self.out.push('\n');
+                line = format!("# {}", " ".repeat(indent + 2));
+                (width, empty) = (line.len(), true);
+            }
+            if !empty {
+                line.push(' ');
+                width += 1;
+            }
+            line.push_str(&word);
+            (width, empty) = (width + length, false);
+        }
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
+    }
+}
+
+/// The words of a text; what stands in backquotes is not divided, unless it is long.
+fn unbroken(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut open = false;
+    for word in text.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if open && last.chars().count() + word.chars().count() < WIDTH / 2 => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+        open ^= word.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
+fn asked(page: &mut Page, service: &Service) {
+    page.section("What is asked:");
+    for check in &service.checks {
+        let (every, timeout) = (write_duration(check.every), write_duration(check.timeout));
+        let asks = match &*check.kind {
+            Kind::Control(spec) => format!("what {} says of it", spec.name()),
+            kind if kind.name() == &*check.name => kind.about(),
+            kind => format!("{}, {}", kind.name(), kind.about()),
+        };
+        let told = match &*check.kind {
+            Kind::Process(_) => "; the kernel tells of its end at once",
+            Kind::File(_) => "; the kernel tells of changes at once",
+            _ => "",
+        };
+        page.line(2, &format!("`{}`: {asks}, every {every}, for at most {timeout}{told}", check.name));
+    }
+    if !service.depends_on.is_empty() {
+        let needs = service.depends_on.join(", ");
+        page.line(
+            0,
+            &format!(
+                "It needs {needs}: while that is not well, its messages and automatic restarts wait, its checks do not."
+            ),
+        );
+    }
+}
+
+fn judged(page: &mut Page, service: &Service) {
+    if service.rules.is_empty() {
+        page.section("Nothing of it is judged.");
+        return;
+    }
+    page.section("What is bad, and what is done then:");
+    for rule in &service.rules {
+        page.line(2, &sentence(service, rule));
+        page.line(4, &steps(service, rule));
+    }
+    page.line(0, "What could not be asked is neither good nor bad: nothing is done because of it.");
+    // Of what has no process nobody sees a start.
+    let starts = service.control.is_some() || process(service).is_some();
+    if starts && service.grace > Duration::ZERO {
+        let living: Vec<String> =
+            service.rules.iter().filter(|rule| rule.liveness).map(|rule| format!("`{}`", rule.name)).collect();
+        let judges = match living.as_slice() {
+            [] => "no rule judges".to_owned(),
+            [one] => format!("only {one} judges"),
+            _ => format!("only {} judge", and(&living)),
+        };
+        page.line(0, &format!("For {} after a start (grace), {judges}.", write_duration(service.grace)));
+    }
+}
+
+/// When a rule fires, and when it is over.
+fn sentence(service: &Service, rule: &Rule) -> String {
+    let bad = bad(service, &rule.when);
+    let when = match rule.hold {
+        _ if rule.when.is_notice() => format!("each time that {bad}; told once, without an incident"),
+        Hold::None => format!("as soon as {bad}"),
+        Hold::For(d) => format!("when {bad}, all the while for {}", write_duration(d)),
+        Hold::Count { bad: count, of } if count == of => format!("when {bad}, {count} times in a row"),
+        Hold::Count { bad: count, of } => format!("when {bad}, in {count} of the last {of} samples"),
+    };
+    let until = match &rule.until {
+        None => String::new(),
+        Some((condition, Hold::None)) => format!("; over when `{condition}`"),
+        Some((condition, Hold::For(d))) => {
+            format!("; over when `{condition}`, all the while for {}", write_duration(*d))
+        }
+        Some((condition, hold)) => format!("; over when `{condition}` for {hold}"),
+    };
+    let whose = if rule.implied { "; no rule mentions this check" } else { "" };
+    let each = if judges_each(service, rule) { "for each process by itself, " } else { "" };
+    format!("`{}`, {}: {each}{when}{until}{whose}", rule.name, rule.severity)
+}
+
+/// A flag by what it means; anything else as it is written, and its metrics are explained at the end.
+fn bad(service: &Service, condition: &Condition) -> String {
+    match (condition, flag(service, condition)) {
+        (_, Some(metric)) => format!("{} (`{condition}`)", metric.about),
+        (Condition::Is(Comparison { term: Term::Changed(metric), .. }), _) => {
+            format!("`{}` is another than before", name_of(service, *metric))
+        }
+        _ => format!("`{condition}`"),
+    }
+}
+
+/// The metric of a condition that is a flag and nothing else.
+fn flag(service: &Service, condition: &Condition) -> Option<&'static Metric> {
+    match condition {
+        Condition::Is(Comparison { term: Term::Latest(metric), test: Test::Truth, .. }) => metric_of(service, *metric),
+        _ => None,
+    }
+}
+
+/// What a rule does once it fires.
+fn steps(service: &Service, rule: &Rule) -> String {
+    let whose = if judges_each(service, rule) { "the process" } else { "its process" };
+    let mut steps = Vec::new();
+    let mut to: Vec<String> = match rule.severity {
+        Severity::Info => Vec::new(),
+        Severity::Warning | Severity::Critical => service.notify.iter().map(|name| name.to_string()).collect(),
+    };
+    for action in &rule.actions {
+        steps.push(match action {
+            Action::Notify(name) => {
+                let name = name.as_deref().map(|name| match name.rsplit_once('/') {
+                    // A name with a slash was made for a place that stands inside the rule.
+                    Some((_, kind)) => format!("its own {kind}"),
+                    None => name.to_owned(),
+                });
+                to.extend(name.filter(|name| !to.contains(name)));
+                continue;
+            }
+            Action::Restart => "restart it".to_owned(),
+            Action::Start => "start it, if it does not run".to_owned(),
+            Action::Stop => "stop it, and leave it so until a person starts it".to_owned(),
+            Action::Snapshot => format!("keep what can be seen of {whose}"),
+            Action::Signal(signal) => format!("send {signal} to {whose}"),
+            Action::Exec(exec) => {
+                let user = exec.user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
+                format!("run `{exec}`{user}, for at most {}", exec.timeout)
+            }
+        });
+    }
+    let tell = if to.is_empty() { "tell nobody".to_owned() } else { format!("tell {}", and(&to)) };
+    match steps.as_slice() {
+        [] => format!("then {tell}"),
+        [one] => format!("then {one}; {tell}"),
+        _ => format!("then, one after the other, {}; {tell}", steps.join("; ")),
+    }
+}
+
+/// Whether one of its metrics is of each of many processes.
+fn judges_each(service: &Service, rule: &Rule) -> bool {
+    let mut each = false;
+    rule.when.each(&mut |comparison| {
+        each |= metric_of(service, comparison.term.metric()).is_some_and(|metric| metric.each);
+    });
+    each
+}
+
+fn restarted(page: &mut Page, service: &Service, control: &ControlSpec) {
+    let asks = |rule: &&Rule| rule.actions.iter().any(|action| matches!(action, Action::Restart | Action::Start));
+    let names: Vec<String> = service.rules.iter().filter(asks).map(|rule| format!("`{}`", rule.name)).collect();
+    page.section(&match names.as_slice() {
+        [] => format!("No rule restarts it. If a person does (`minder restart {}`):", service.name),
+        [one] => format!("How it is restarted, if {one} asks for it:"),
+        _ => format!("How it is restarted, if one of {} asks for it; several at once are one restart:", and(&names)),
+    });
+    let process = process(service);
+    let mut steps = match control {
+        ControlSpec::Command(command) => by_commands(command, process),
+        ControlSpec::Runit(runit) => by_runit(runit),
+    };
+    let (within, settle) = (write_duration(control.start_deadline()), write_duration(service.settle));
+    steps.push(match (process, control.supervises()) {
+        (Some(check), _) => format!(
+            "`{}` must find a new process within {within}, and that must live for {settle} (settle): then it has succeeded",
+            check.name
+        ),
+        (None, true) => format!(
+            "{} must say within {within} that a new process runs, and that must live for {settle} (settle): then it has \
+             succeeded",
+            control.name()
+        ),
+        (None, false) => format!(
+            "the command must end with code 0; if it still runs after {within}, it is taken for the daemon: then it has \
+             succeeded"
+        ),
+    });
+    for (i, step) in steps.iter().enumerate() {
+        page.line(2, &format!("{}. {step}", i + 1));
+    }
+    if service.rules.iter().any(|rule| rule.actions.contains(&Action::Start)) {
+        page.line(0, "To start it is the same, without stopping anything.");
+    }
+    if names.is_empty() {
+        return;
+    }
+    tries(page, &service.restart, service.grace);
+    page.line(0, "What its operator has stopped is not started.");
+}
+
+fn by_commands(command: &CommandControl, process: Option<&Check>) -> Vec<String> {
+    let run = |run: &ControlRun| {
+        let user = command.user.as_deref().unwrap_or("minder's own user");
+        let directory = command.directory.as_ref().map_or(String::new(), |directory| format!(" in {directory}"));
+        format!("`{}` is run as {user}{directory}", run.command)
+    };
+    if let Some(restart) = &command.restart {
+        return vec![run(restart)];
+    }
+    let mut steps = Vec::new();
+    let failed = "otherwise the restart has failed";
+    match (&command.stop, process) {
+        (StopBy::Signals(signals), Some(_)) => {
+            let signals: Vec<String> = signals
+                .iter()
+                .map(|(signal, wait)| format!("{signal}, and has {} to end", write_duration(*wait)))
+                .collect();
+            steps.push(format!("if it runs, its process gets {}; {failed}", signals.join("; then ")));
+        }
+        (StopBy::Signals(_), None) => {
+            steps.push("nothing is stopped: no `process` check says which process it is".to_owned());
+        }
+        (StopBy::Command(stop), Some(_)) => steps.push(format!(
+            "if it runs, {}, and within {} its process must have ended; {failed}",
+            run(stop),
+            stop.timeout
+        )),
+        (StopBy::Command(stop), None) => {
+            steps.push(format!("{}, and must succeed within {}; {failed}", run(stop), stop.timeout));
+        }
+    }
+    if process.is_some() {
+        steps.push("what a dead one has left in its process group is ended: TERM, and KILL after 2s".to_owned());
+    }
+    steps.extend(command.start.as_ref().map(run));
+    steps
+}
+
+fn by_runit(runit: &RunitControl) -> Vec<String> {
+    let kill = runit.timeout.0 - (runit.timeout.0 / 4).min(KILL_BEFORE);
+    vec![
+        "if its operator has taken it down, or its supervisor does not answer, nothing is done".to_owned(),
+        format!(
+            "runsv ends it with TERM, and with KILL if it still runs after {}, and starts it again, all within {}",
+            write_duration(kill),
+            runit.timeout
+        ),
+    ]
+}
+
+/// What if it does not help.
+fn tries(page: &mut Page, budget: &Budget, grace: Duration) {
+    let (first, longest) = (budget.delay.first, budget.delay.longest);
+    let delay = match first == longest {
+        true => format!("after {}", write_duration(first)),
+        false => format!("after {}, twice as long each time, up to {}", write_duration(first), write_duration(longest)),
+    };
+    page.line(
+        0,
+        &format!(
+            "The first is at once. If it fails, or a rule still asks for one after the grace of {}, the next comes {delay}.",
+            write_duration(grace)
+        ),
+    );
+    let times = if budget.limit.count == 1 { "time" } else { "times" };
+    page.line(
+        0,
+        &format!(
+            "It is restarted at most {} {times} in {}; then it is given up, which is told, and tried once every {}.",
+            budget.limit.count,
+            write_duration(budget.limit.within),
+            budget.retry
+        ),
+    );
+}
+
+fn death(page: &mut Page, plan: &Plan, service: &Service) {
+    if process(service).is_none() {
+        return;
+    }
+    page.section("When its process ends:");
+    let settle = write_duration(service.settle);
+    match service.control.as_ref().filter(|control| control.supervises()) {
+        Some(control) => page
+            .line(2, &format!("{} has {settle} (settle) to start it again by itself; then it is down", control.name())),
+        None => {
+            page.line(
+                2,
+                "it is down at once if it was killed by another signal than TERM, INT, HUP or QUIT, or ended with another code \
+                 than 0",
+            );
+            page.line(2, &format!("otherwise it has {settle} (settle) to come back by itself; then it is down"));
+        }
+    }
+    let boot = write_duration(plan.boot_grace);
+    page.line(
+        2,
+        &format!("if it was not up yet since the machine has booted, it is down {boot} after that at the earliest"),
+    );
+}
+
+fn told(page: &mut Page, service: &Service) {
+    page.section("Who is told:");
+    match service.notify.as_slice() {
+        [] => page.line(2, "nobody, unless a rule says so: its incidents are recorded and shown"),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            page.line(
+                2,
+                &format!(
+                    "{} of its incidents: when the actions of the rule are over, 10s after it fired at the latest; and of \
+                     their end",
+                    and(&names)
+                ),
+            );
+        }
+    }
+    if let Some(log) = &service.log {
+        page.line(2, &format!("messages and snapshots have the last 20 lines of {}", log.display()));
+    }
+}
+
+/// The metrics and functions of its rules of which the name says too little, each once.
+fn meanings(page: &mut Page, service: &Service) {
+    let mut all = BTreeSet::new();
+    for condition in service.rules.iter().flat_map(conditions).filter(|condition| flag(service, condition).is_none()) {
+        condition.each(&mut |comparison| {
+            let at = comparison.term.metric();
+            let Some(metric) = metric_of(service, at) else { return };
+            let name = name_of(service, at);
+            if let Term::Window { function, window, .. } = comparison.term {
+                let written = function.write(&name, window);
+                let window = write_duration(window);
+                all.extend(match function {
+                    Function::Avg | Function::Min | Function::Max => None,
+                    Function::Rate => {
+                        Some(format!("`{written}`: its change over the last {window}, a second; never below 0"))
+                    }
+                    Function::Forecast(ahead) => {
+                        let ahead = write_duration(ahead);
+                        Some(format!("`{written}`: where a straight line through its last {window} reaches in {ahead}"))
+                    }
+                });
+            }
+            all.insert(format!("`{name}`: {}", metric.about));
+        });
+    }
+    if !all.is_empty() {
+        page.section("What is what:");
+    }
+    for line in &all {
+        page.line(2, line);
+    }
+}
+
+/// The check by which its process is known, to starts and stops too.
+fn process(service: &Service) -> Option<&Check> {
+    service.checks.iter().find(|check| matches!(*check.kind, Kind::Process(_)))
+}
+
+fn metric_of(service: &Service, at: MetricRef) -> Option<&'static Metric> {
+    service.checks.get(usize::from(at.check))?.kind.metrics().get(usize::from(at.metric.0))
+}
+
+fn name_of(service: &Service, at: MetricRef) -> String {
+    let check = service.checks.get(usize::from(at.check)).map_or("", |check| &check.name);
+    format!("{check}.{}", metric_of(service, at).map_or("", |metric| metric.name))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn and(words: &[String]) -> String {
+    let mut out = String::new();
+    for (i, word) in words.iter().enumerate() {
+        let _ = match i {
+            0 => write!(out, "{word}"),
+            i if i + 1 == words.len() => write!(out, " and {word}"),
+            _ => write!(out, ", {word}"),
+        };
+    }
+    out
+}
