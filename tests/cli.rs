@@ -4,6 +4,8 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/explain.rs"]
+mod explain;
 #[path = "web/fixture.rs"]
 mod fixture;
 #[path = "web/world.rs"]

@@ -2,6 +2,8 @@
 
 mod lines;
 mod origins;
+mod page;
+mod restart;
 mod words;
 
 use super::source::Sources;

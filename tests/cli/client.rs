@@ -51,13 +51,13 @@ impl Drop for Leashed {
     }
 }
 
-fn minder(args: &[&str]) -> Command {
+pub(super) fn minder(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_minder"));
     command.args(args).env_clear().env("TZ", "UTC");
     command
 }
 
-fn transcript(args: &[&str], output: &Output) -> String {
+pub(super) fn transcript(args: &[&str], output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let mut all = format!("$ minder {}\n{}", args.join(" "), text(&output.stdout));
     for line in text(&output.stderr).lines() {

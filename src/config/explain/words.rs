@@ -1,23 +1,18 @@
 //! What will be done about a service, in words, in the order in which it happens: for somebody who is woken by it at night.
 
 use super::origins::conditions;
-use crate::model::controls::{CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
+use super::page::{Page, and};
+use super::restart::restarted;
 use crate::model::{
-    Action, Budget, Check, Comparison, Condition, Function, Hold, Kind, Metric, MetricRef, Plan, Rule, Service,
-    Severity, Term, Test, plain, write_duration,
+    Action, Check, Comparison, Condition, Function, Hold, Kind, Metric, MetricRef, Plan, Rule, Service, Severity, Term,
+    Test, plain, write_duration,
 };
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::time::Duration;
-
-/// Lines are no longer than this, in characters.
-const WIDTH: usize = 100;
-/// So long runsv is given to do as it is told before it is told to kill, as `control::runit` has it.
-const KILL_BEFORE: Duration = Duration::from_secs(5);
 
 /// All of it, each line as a comment.
 pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Option<&str>) -> String {
-    let mut page = Page { out: String::new() };
+    let mut page = Page::default();
     page.line(
         0,
         &match &service.description {
@@ -41,59 +36,6 @@ pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Optio
     told(&mut page, service);
     meanings(&mut page, service);
     page.out
-}
-
-/// Lines of comments.
-struct Page {
-    out: String,
-}
-
-impl Page {
-    /// A section with its title.
-    fn section(&mut self, title: &str) {
-        self.out.push_str("#\n");
-        self.line(0, title);
-    }
-
-    /// A text, which goes on two deeper where it is too long for a line.
-    fn line(&mut self, indent: usize, text: &str) {
-        let mut line = format!("# {}", " ".repeat(indent));
-        let (mut width, mut empty) = (line.len(), true);
-        for word in unbroken(&plain(text)) {
-            let length = word.chars().count();
-            if !empty && width + 1 + length > WIDTH {
-                self.out.push_str(line.trim_end());
-                self.out.push('\n');
-                line = format!("# {}", " ".repeat(indent + 2));
-                (width, empty) = (line.len(), true);
-            }
-            if !empty {
-                line.push(' ');
-                width += 1;
-            }
-            line.push_str(&word);
-            (width, empty) = (width + length, false);
-        }
-        self.out.push_str(line.trim_end());
-        self.out.push('\n');
-    }
-}
-
-/// The words of a text; what stands in backquotes is not divided, unless it is long.
-fn unbroken(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut open = false;
-    for word in text.split_whitespace() {
-        match words.last_mut() {
-            Some(last) if open && last.chars().count() + word.chars().count() < WIDTH / 2 => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => words.push(word.to_owned()),
-        }
-        open ^= word.matches('`').count() % 2 == 1;
-    }
-    words
 }
 
 fn asked(page: &mut Page, service: &Service) {
@@ -237,124 +179,6 @@ fn judges_each(service: &Service, rule: &Rule) -> bool {
     each
 }
 
-fn restarted(page: &mut Page, service: &Service, control: &ControlSpec) {
-    let asks = |rule: &&Rule| rule.actions.iter().any(|action| matches!(action, Action::Restart | Action::Start));
-    let names: Vec<String> = service.rules.iter().filter(asks).map(|rule| format!("`{}`", rule.name)).collect();
-    page.section(&match names.as_slice() {
-        [] => format!("No rule restarts it. If a person does (`minder restart {}`):", service.name),
-        [one] => format!("How it is restarted, if {one} asks for it:"),
-        _ => format!("How it is restarted, if one of {} asks for it; several at once are one restart:", and(&names)),
-    });
-    let process = process(service);
-    let mut steps = match control {
-        ControlSpec::Command(command) => by_commands(command, process),
-        ControlSpec::Runit(runit) => by_runit(runit),
-    };
-    let (within, settle) = (write_duration(control.start_deadline()), write_duration(service.settle));
-    steps.push(match (process, control.supervises()) {
-        (Some(check), _) => format!(
-            "`{}` must find a new process within {within}, and that must live for {settle} (settle): then it has succeeded",
-            check.name
-        ),
-        (None, true) => format!(
-            "{} must say within {within} that a new process runs, and that must live for {settle} (settle): then it has \
-             succeeded",
-            control.name()
-        ),
-        (None, false) => format!(
-            "the command must end with code 0; if it still runs after {within}, it is taken for the daemon: then it has \
-             succeeded"
-        ),
-    });
-    for (i, step) in steps.iter().enumerate() {
-        page.line(2, &format!("{}. {step}", i + 1));
-    }
-    if service.rules.iter().any(|rule| rule.actions.contains(&Action::Start)) {
-        page.line(0, "To start it is the same, without stopping anything.");
-    }
-    if names.is_empty() {
-        return;
-    }
-    tries(page, &service.restart, service.grace);
-    page.line(0, "What its operator has stopped is not started.");
-}
-
-fn by_commands(command: &CommandControl, process: Option<&Check>) -> Vec<String> {
-    let run = |run: &ControlRun| {
-        let user = command.user.as_deref().unwrap_or("minder's own user");
-        let directory = command.directory.as_ref().map_or(String::new(), |directory| format!(" in {directory}"));
-        format!("`{}` is run as {user}{directory}", run.command)
-    };
-    if let Some(restart) = &command.restart {
-        return vec![run(restart)];
-    }
-    let mut steps = Vec::new();
-    let failed = "otherwise the restart has failed";
-    match (&command.stop, process) {
-        (StopBy::Signals(signals), Some(_)) => {
-            let signals: Vec<String> = signals
-                .iter()
-                .map(|(signal, wait)| format!("{signal}, and has {} to end", write_duration(*wait)))
-                .collect();
-            steps.push(format!("if it runs, its process gets {}; {failed}", signals.join("; then ")));
-        }
-        (StopBy::Signals(_), None) => {
-            steps.push("nothing is stopped: no `process` check says which process it is".to_owned());
-        }
-        (StopBy::Command(stop), Some(_)) => steps.push(format!(
-            "if it runs, {}, and within {} its process must have ended; {failed}",
-            run(stop),
-            stop.timeout
-        )),
-        (StopBy::Command(stop), None) => {
-            steps.push(format!("{}, and must succeed within {}; {failed}", run(stop), stop.timeout));
-        }
-    }
-    if process.is_some() {
-        steps.push("what a dead one has left in its process group is ended: TERM, and KILL after 2s".to_owned());
-    }
-    steps.extend(command.start.as_ref().map(run));
-    steps
-}
-
-fn by_runit(runit: &RunitControl) -> Vec<String> {
-    let kill = runit.timeout.0 - (runit.timeout.0 / 4).min(KILL_BEFORE);
-    vec![
-        "if its operator has taken it down, or its supervisor does not answer, nothing is done".to_owned(),
-        format!(
-            "runsv ends it with TERM, and with KILL if it still runs after {}, and starts it again, all within {}",
-            write_duration(kill),
-            runit.timeout
-        ),
-    ]
-}
-
-/// What if it does not help.
-fn tries(page: &mut Page, budget: &Budget, grace: Duration) {
-    let (first, longest) = (budget.delay.first, budget.delay.longest);
-    let delay = match first == longest {
-        true => format!("after {}", write_duration(first)),
-        false => format!("after {}, twice as long each time, up to {}", write_duration(first), write_duration(longest)),
-    };
-    page.line(
-        0,
-        &format!(
-            "The first is at once. If it fails, or a rule still asks for one after the grace of {}, the next comes {delay}.",
-            write_duration(grace)
-        ),
-    );
-    let times = if budget.limit.count == 1 { "time" } else { "times" };
-    page.line(
-        0,
-        &format!(
-            "It is restarted at most {} {times} in {}; then it is given up, which is told, and tried once every {}.",
-            budget.limit.count,
-            write_duration(budget.limit.within),
-            budget.retry
-        ),
-    );
-}
-
 fn death(page: &mut Page, plan: &Plan, service: &Service) {
     if process(service).is_none() {
         return;
@@ -435,7 +259,7 @@ fn meanings(page: &mut Page, service: &Service) {
 }
 
 /// The check by which its process is known, to starts and stops too.
-fn process(service: &Service) -> Option<&Check> {
+pub(super) fn process(service: &Service) -> Option<&Check> {
     service.checks.iter().find(|check| matches!(*check.kind, Kind::Process(_)))
 }
 
@@ -446,17 +270,4 @@ fn metric_of(service: &Service, at: MetricRef) -> Option<&'static Metric> {
 fn name_of(service: &Service, at: MetricRef) -> String {
     let check = service.checks.get(usize::from(at.check)).map_or("", |check| &check.name);
     format!("{check}.{}", metric_of(service, at).map_or("", |metric| metric.name))
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn and(words: &[String]) -> String {
-    let mut out = String::new();
-    for (i, word) in words.iter().enumerate() {
-        let _ = match i {
-            0 => write!(out, "{word}"),
-            i if i + 1 == words.len() => write!(out, " and {word}"),
-            _ => write!(out, ", {word}"),
-        };
-    }
-    out
 }
