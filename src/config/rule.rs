@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(super) const KEYS: &[&str] = &["name", "when", "for", "until", "until_for", "severity", "then"];
 /// What an element of `then` may be, beside a text.
-const ACTIONS: &[&str] = &["exec", "email", "webhook", "notify", "signal"];
+pub(super) const ACTIONS: &[&str] = &["exec", "email", "webhook", "notify", "signal"];
 
 /// What a rule may name of its service.
 pub(super) struct Around<'a> {

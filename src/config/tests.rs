@@ -1,6 +1,7 @@
 //! The reader as a whole: what a good plan becomes, and that no text can break it.
 
 mod explained;
+mod reference;
 mod templates;
 
 use super::{Env, Sources, explain, parse, read, render};
@@ -333,13 +334,12 @@ fn no_bytes_break_the_reader() {
 #[test]
 
 fn what_a_performance_value_is_compared_with_says_what_it_is() {
-    let plan = plan(
-        "version: 1\nservices:\n  a:\n    checks:\n      - program: { command: [/bin/x], nagios: true }\n        keep: [perf.kept]\n    \
+    let text = "version: 1\nservices:\n  a:\n    checks:\n      - program: { command: [/bin/x], nagios: true }\n        keep: [perf.kept]\n    \
          rules:\n      - program.perf.part > 90% -> notify\n      - program.perf.both > 90% -> notify\n      \
          - program.perf.both > 5GB or avg(program.perf.time, 5m) > 2s -> notify\n      \
          - { when: changed(program.perf.seen), then: [notify] }\n      \
-         - { when: program.perf.count > 3, until: program.perf.low < 0.5, then: [notify] }\n",
-    );
+         - { when: program.perf.count > 3, until: program.perf.low < 0.5, then: [notify] }\n";
+    let plan = plan(text);
     let check = &plan.services[0].checks[0];
     let Kind::Program(program) = &*check.kind else { panic!() };
     let perf = check.kind.metrics().iter().enumerate().skip(6);
@@ -358,7 +358,7 @@ fn what_a_performance_value_is_compared_with_says_what_it_is() {
         ]
     );
     assert!((6..13).all(|i| check.keep.contains(MetricId(i))));
-    let explained = explain::service(&plan, "a").unwrap();
+    let explained = explained(text, "a");
     let again = super::tests::plan(&explained);
     assert_eq!(again.services[0].checks, plan.services[0].checks, "{explained}");
 }
@@ -370,12 +370,11 @@ fn what_a_service_needs_is_read_and_explained() {
     let plan = plan(text);
     assert_eq!(plan.services[0].depends_on, ["app".into(), "cache".into()]);
     assert_eq!(plan.brake.to_string(), "3 in 2m");
-    let words = explain::service(&plan, "web").unwrap();
-    assert!(
-        words.contains("# needs app, cache\n") && words.contains("    depends_on:\n    - app\n    - cache\n"),
-        "{words}"
-    );
-    assert!(!explain::service(&plan, "cache").unwrap().contains("needs"));
+    let words = explained(text, "web");
+    assert!(words.contains("# It needs app and cache: while one of them is not well,"), "{words}");
+    assert!(words.lines().any(|line| line.starts_with("    depends_on: [app, cache] ")), "{words}");
+    assert!(words.lines().any(|line| line.ends_with("# a.yaml:4")), "{words}");
+    assert!(!explained(text, "cache").contains("needs"));
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use super::page::{Page, and};
 use super::words::process;
 use crate::model::controls::{CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
-use crate::model::{Action, Budget, Check, Rule, Service, write_duration};
+use crate::model::{Action, Budget, Check, Plan, Rule, Service, write_duration};
 use std::time::Duration;
 
 /// So long before its deadline what runsv was told to end is killed, as `control::runit` has it.
 const KILL_BEFORE: Duration = Duration::from_secs(5);
 
-pub(super) fn restarted(page: &mut Page, service: &Service, control: &ControlSpec) {
+pub(super) fn restarted(page: &mut Page, plan: &Plan, service: &Service, control: &ControlSpec) {
     let asks = |rule: &&Rule| rule.actions.iter().any(|action| matches!(action, Action::Restart | Action::Start));
     let names: Vec<String> = service.rules.iter().filter(asks).map(|rule| format!("`{}`", rule.name)).collect();
     page.section(&match names.as_slice() {
@@ -48,6 +48,11 @@ pub(super) fn restarted(page: &mut Page, service: &Service, control: &ControlSpe
         return;
     }
     tries(page, &service.restart, service.grace);
+    let brake = plan.brake;
+    page.line(
+        0,
+        &format!("More than {brake} over all services are held by the brake, until they are released or it is calm."),
+    );
     page.line(0, "What its operator has stopped is not started.");
 }
 

@@ -30,7 +30,7 @@ pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Optio
     asked(&mut page, service);
     judged(&mut page, service);
     if let Some(control) = &service.control {
-        restarted(&mut page, service, control);
+        restarted(&mut page, plan, service, control);
     }
     death(&mut page, plan, service);
     told(&mut page, service);
@@ -54,12 +54,15 @@ fn asked(page: &mut Page, service: &Service) {
         };
         page.line(2, &format!("`{}`: {asks}, every {every}, for at most {timeout}{told}", check.name));
     }
-    if !service.depends_on.is_empty() {
-        let needs = service.depends_on.join(", ");
+    let needs: Vec<String> = service.depends_on.iter().map(|name| name.to_string()).collect();
+    if let Some(first) = needs.first() {
+        let one = if needs.len() == 1 { first } else { "one of them" };
         page.line(
             0,
             &format!(
-                "It needs {needs}: while that is not well, its messages and automatic restarts wait, its checks do not."
+                "It needs {}: while {one} is not well, nobody is told of this one, and no rule restarts it. It is asked and \
+                 judged all the same.",
+                and(&needs)
             ),
         );
     }

@@ -32,7 +32,9 @@ fn reads_back(plan: &Plan, sources: &Sources) {
         assert!(!explained.contains("hunter2"), "{explained}");
         let (words, file) = explained.split_once("\nversion: 1\n").unwrap();
         assert!(words.lines().all(|line| line.starts_with('#') && !line.ends_with(' ')), "{words}");
-        let (again, _) = parsed("again.yaml", &format!("version: 1\n{head}{file}"));
+        let needs =
+            service.depends_on.iter().map(|name| format!("  {name}: {{ checks: [file: /] }}\n")).collect::<String>();
+        let (again, _) = parsed("again.yaml", &format!("version: 1\n{head}{file}{needs}"));
         let mut again = (*again.services[0]).clone();
         for rule in &mut again.rules {
             rule.implied = service.rules.iter().any(|r| r.name == rule.name && r.implied);
