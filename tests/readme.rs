@@ -48,14 +48,32 @@ fn every_file_that_it_links_exists() {
     let links: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     assert!(links.iter().any(|link| link.ends_with(".png")), "it has a picture");
     for link in links {
-        match link.strip_prefix('#') {
-            _ if link.contains("://") => {}
-            Some(heading) => {
-                let name = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
-                assert!(text.lines().any(|line| line.starts_with('#') && name(line) == heading), "no heading {link}");
-            }
-            None => assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link} does not exist"),
+        let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+        if link.contains("://") {
+            continue;
         }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(if file.is_empty() { "README.md" } else { file });
+        assert!(path.exists(), "{link} does not exist");
+        if !heading.is_empty() {
+            let text = std::fs::read_to_string(path).unwrap();
+            let name = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            assert!(text.lines().any(|line| line.starts_with('#') && name(line) == heading), "no heading {link}");
+        }
+    }
+}
+
+/// What it shows of an explanation is what its own rules for nginx are explained by.
+#[test]
+fn what_it_shows_of_an_explanation_is_printed() {
+    let mut minder = Minder::new();
+    minder.env = vec![("CHAT_URL", "https://chat.example.org/hook".to_owned())];
+    let file = minder.dir().join("nginx.yaml");
+    std::fs::write(&file, readme::file("nginx.yaml")).unwrap();
+    let output = shown(&minder.run(&["explain", "nginx", "--rules", file.to_str().unwrap()]));
+    let blocks: Vec<_> = readme::blocks().into_iter().filter(|block| block.language == "text").collect();
+    assert!(!blocks.is_empty());
+    for line in blocks.iter().flat_map(|block| block.text.lines()).filter(|line| *line != "..") {
+        assert!(output.lines().any(|said| said == line), "{line:?} is not in\n{output}");
     }
 }
 

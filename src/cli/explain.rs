@@ -4,7 +4,7 @@ use super::{Failure, Outcome, code, validate};
 use crate::config::{explain, nearest};
 use std::path::PathBuf;
 
-/// Say what rules amount to: in words, and in the long form with every default and where it comes from
+/// Say what rules amount to, and where each default comes from
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  minder explain web\n  minder explain --rules ./rules")]
 pub(super) struct Args {
