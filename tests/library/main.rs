@@ -8,9 +8,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod data;
 mod files;
 mod machine;
+mod mail;
 mod monitors;
+mod net;
 mod programs;
 mod web;
 

@@ -1,0 +1,81 @@
+//! Names, time, logins, files, and the small daemons of every machine.
+
+use super::Try;
+
+#[test]
+fn sshd() {
+    Try::of("sshd").run();
+}
+
+#[test]
+fn slapd() {
+    Try::of("slapd").run();
+}
+
+#[test]
+fn fail2ban() {
+    Try::of("fail2ban").prepare("touch /var/log/auth.log").run();
+}
+
+#[test]
+fn cron() {
+    Try::of("cron").run();
+}
+
+#[test]
+fn rsyslog() {
+    Try::of("rsyslog").command("start: [/usr/sbin/rsyslogd, -n, -iNONE]").run();
+}
+
+#[test]
+fn chrony() {
+    Try::of("chrony").run();
+}
+
+/// No machine answers on the net of a test: a name that it knows itself stands for what it would find.
+const KNOWN: &str = "question: localhost";
+
+#[test]
+fn unbound() {
+    Try::of("unbound").with(KNOWN).run();
+}
+
+#[test]
+fn dnsmasq() {
+    Try::of("dnsmasq").with(KNOWN).run();
+}
+
+#[test]
+fn bind9() {
+    Try::of("bind9").with(KNOWN).run();
+}
+
+#[test]
+fn nsd() {
+    Try::of("nsd").run();
+}
+
+#[test]
+fn vsftpd() {
+    Try::of("vsftpd").run();
+}
+
+#[test]
+fn rsyncd() {
+    Try::of("rsyncd").run();
+}
+
+#[test]
+fn git_daemon() {
+    Try::of("git-daemon").command("start: [/usr/sbin/service, git-daemon, start]").run();
+}
+
+#[test]
+fn samba() {
+    Try::of("samba").run();
+}
+
+#[test]
+fn cups() {
+    Try::of("cups").run();
+}
