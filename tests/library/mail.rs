@@ -19,5 +19,8 @@ fn opendkim() {
 
 #[test]
 fn rspamd() {
-    Try::of("rspamd").run();
+    // What it does first otherwise: ask the net who knows spam, and compile its patterns.
+    let prepare = "echo 'enabled = false;' >/etc/rspamd/local.d/fuzzy_check.conf\n\
+                   echo 'disable_hyperscan = true;' >/etc/rspamd/local.d/options.inc";
+    Try::of("rspamd").prepare(prepare).run();
 }
