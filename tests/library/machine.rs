@@ -129,9 +129,10 @@ impl Try {
         };
         let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/library");
         let name = format!("{}.yaml", self.template);
-        // Nobody has the time of an operator here: what is asked seldom is asked often.
+        // Nobody has the time of an operator here: what is asked seldom is asked often, and nobody waits long for a second start.
         let text = fs::read_to_string(library.join(&name)).unwrap();
         let text = Regex::new(r"\bevery: \w+").unwrap().replace_all(&text, "every: 1s");
+        let text = Regex::new(r"\bdelay: \w+").unwrap().replace_all(&text, "delay: 1s");
         fs::write(dir.join(&name), &*text).unwrap();
         minder.write(&format!(
             "include: [../{name}]\ndefaults: {{ every: 1s, timeout: 2s, grace: 1s }}\n\

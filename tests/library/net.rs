@@ -78,7 +78,8 @@ fn rsyncd() {
 
 #[test]
 fn git_daemon() {
-    Try::of("git-daemon").command("start: [/usr/sbin/service, git-daemon, start]").run();
+    let prepare = "sed -i s/ENABLE=false/ENABLE=true/ /etc/default/git-daemon";
+    Try::of("git-daemon").prepare(prepare).command("start: [/usr/sbin/service, git-daemon, start]").run();
 }
 
 #[test]
