@@ -25,6 +25,7 @@ for tree in etc var tmp; do
     mkdir "/run/disk/$tree" "/run/disk/$tree.work"
     mount -t overlay overlay -o "lowerdir=/$tree,upperdir=/run/disk/$tree,workdir=/run/disk/$tree.work" "/$tree"
 done
+chmod 1777 /tmp
 mount --move /run/minder-dir "$DIR"
 ip link set lo up
 cd /
