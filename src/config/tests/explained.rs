@@ -2,11 +2,13 @@
 
 use super::templates::with;
 use super::{WHOLE, env, explained};
-use crate::config::{Sources, explain, parse, read, render};
-use crate::model::Plan;
+use crate::config::source::read_scenarios;
+use crate::config::{Sources, explain, parse, read, read_to_try, render};
+use crate::model::{Plan, Service};
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn parsed(name: &str, text: &str) -> (Plan, Sources) {
     let sources = Sources::from_text(name, text, &env());
@@ -58,33 +60,52 @@ fn what_is_explained_reads_back_as_the_same_service() {
     }
 }
 
-/// Every rule file below.
-fn rule_files(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => rule_files(&path, files),
-            false if path.extension().is_some_and(|e| e == "yaml") => files.push(path),
-            false => {}
+/// Copies the rule files to where nobody else can write, which a clone need not be, and names them.
+fn copied(from: &Path, to: &Path, files: &mut Vec<PathBuf>) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let path = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copied(&entry.path(), &path, files);
+        } else {
+            std::fs::copy(entry.path(), &path).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            files.extend(path.extension().is_some_and(|e| e == "yaml").then_some(path));
         }
     }
 }
 
+/// Those of the templates, too: as the scenarios use them.
 #[test]
 fn every_shipped_service_reads_back_as_itself() {
+    let dir = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
-    rule_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"), &mut files);
-    let mut services = 0;
+    // Where scenarios look for the library.
+    for above in ["tests", "tests/scenarios"] {
+        std::fs::create_dir(dir.path().join(above)).unwrap();
+        std::fs::set_permissions(dir.path().join(above), std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    for name in ["rules", "tests/scenarios/library"] {
+        copied(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name), &dir.path().join(name), &mut files);
+    }
+    let (mut services, mut of_templates) = (0, 0);
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        // Scenarios are no rules, and templates alone are no services.
-        if text.contains("\nservices:") && !text.contains("\nscenarios:") {
-            let (plan, sources) = parsed("shipped.yaml", &text);
-            reads_back(&plan, &sources);
-            services += plan.services.len();
-        }
+        let sources = match text.contains("\nscenarios:") {
+            true => read_scenarios(&file).0,
+            false if text.contains("\nservices:") => read_to_try(&file),
+            false => continue,
+        };
+        let plan = parse(&sources).unwrap_or_else(|found| panic!("{}", render(&found, &sources, false)));
+        reads_back(&plan, &sources);
+        services += plan.services.len();
+        let of_template =
+            |service: &&Arc<Service>| explain::service(&plan, &sources, &service.name).unwrap().contains("# template ");
+        of_templates += plan.services.iter().filter(of_template).count();
     }
-    assert!(services >= 7, "only {services}");
+    assert!(services > 30 && of_templates > 15, "only {services}, {of_templates} of templates");
 }
 
 #[test]
