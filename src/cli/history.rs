@@ -3,9 +3,10 @@
 use super::client::{Client, encode};
 use super::screen::Screen;
 use super::{Failure, Outcome, code};
-use crate::model::{Event, EventKind, Wall, parse_duration, plain};
+use crate::model::{Dimension, Event, EventKind, Wall, parse_duration, plain, show};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
@@ -43,11 +44,16 @@ struct Health {
     at: Wall,
 }
 
+/// Of metrics that are parts of a whole: from when on it was how much.
+type Wholes = BTreeMap<String, Vec<(Wall, Option<f64>)>>;
+
 /// As the daemon gives them.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Samples {
     metrics: Vec<String>,
     rows: Vec<(Wall, Vec<Option<f64>>)>,
+    #[serde(default, skip_serializing_if = "Wholes::is_empty")]
+    wholes: Wholes,
     more: bool,
 }
 
@@ -68,7 +74,20 @@ impl Samples {
             places.iter().zip(values).for_each(|(place, value)| row[*place] = value);
             (at, row)
         }));
+        for (metric, changes) in later.wholes {
+            let known = self.wholes.entry(metric).or_default();
+            // The first says what holds since some time before.
+            let last = known.last().map(|(_, whole)| *whole);
+            let first = usize::from(changes.first().is_some_and(|(_, whole)| Some(*whole) == last));
+            known.extend(changes.into_iter().skip(first));
+        }
         self.more = later.more;
+    }
+
+    /// How much it was that a metric is a part of.
+    fn whole(&self, metric: &str, at: Wall) -> Option<f64> {
+        let changes = self.wholes.get(metric)?;
+        changes[..changes.partition_point(|(from, _)| *from <= at)].last()?.1
     }
 }
 
@@ -137,7 +156,7 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
     let mut from = ago(client, args.since.unwrap_or(Duration::from_secs(3600)))?;
     let limit = args.limit.unwrap_or(MOST).min(MOST);
     let (service, check) = (encode(service), encode(check));
-    let mut all = Samples { metrics: Vec::new(), rows: Vec::new(), more: false };
+    let mut all = Samples::default();
     loop {
         let part = PART.min(limit - all.rows.len());
         let path = format!("/api/v1/services/{service}/checks/{check}/samples?from={from}&limit={part}");
@@ -162,18 +181,43 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
     let zone = TimeZone::system();
     let mut out = String::new();
     let (gap, empty) = if args.csv { (",", "") } else { ("  ", "-") };
-    let heads = std::iter::once("time").chain(all.metrics.iter().map(String::as_str));
-    let heads: Vec<String> = if args.csv { heads.map(cell).collect() } else { heads.enumerate().map(column).collect() };
-    let _ = writeln!(out, "{}", heads.join(gap).trim_end());
+    // A column for programs; for people the share stands beside the value.
+    let whole =
+        |metric: &String| args.csv.then(|| format!("{metric}.whole")).filter(|_| all.wholes.contains_key(metric));
+    let heads = all.metrics.iter().flat_map(|metric| [Some(metric.clone()), whole(metric)]).flatten();
+    let heads = std::iter::once("time".to_owned()).chain(heads);
+    let heads: Vec<String> = heads.map(|name| if args.csv { cell(&name) } else { plain(&name).into_owned() }).collect();
+    let width = |metric: &String| if all.wholes.contains_key(metric) { 22 } else { 14 };
+    let widths: Vec<usize> = std::iter::once(20).chain(all.metrics.iter().map(width)).collect();
+    let line = |cells: &[String]| {
+        if args.csv {
+            return cells.join(gap);
+        }
+        let cells: Vec<String> = cells.iter().zip(&widths).map(|(text, width)| format!("{text:width$}")).collect();
+        cells.join(gap).trim_end().to_owned()
+    };
+    let _ = writeln!(out, "{}", line(&heads));
     for (at, values) in &all.rows {
-        // People are spared the digits that programs want.
-        let digits = |v: f64| if args.csv { v } else { significant(v) };
-        let numbers = values.iter().map(|v| v.map_or(empty.to_owned(), |v| digits(v).to_string()));
         let time = if args.csv { at.utc() } else { at.zoned(zone.clone()).strftime("%F %T").to_string() };
-        let cells = std::iter::once(time).chain(numbers);
-        let cells: Vec<String> =
-            if args.csv { cells.collect() } else { cells.enumerate().map(|(i, c)| column((i, &c))).collect() };
-        let _ = writeln!(out, "{}", cells.join(gap).trim_end());
+        let mut cells = vec![time];
+        for (metric, value) in all.metrics.iter().zip(values) {
+            let whole = all.whole(metric, *at);
+            let share = value.zip(whole).filter(|(_, whole)| *whole > 0.0);
+            cells.push(match (value, share) {
+                (None, _) => empty.to_owned(),
+                (Some(value), _) if args.csv => value.to_string(),
+                // People are spared the digits that programs want.
+                (Some(value), None) => significant(*value).to_string(),
+                (Some(value), Some((_, whole))) => {
+                    let share = show(value / whole * 100.0, Dimension::Percent);
+                    format!("{} ({share})", significant(*value))
+                }
+            });
+            if args.csv && all.wholes.contains_key(metric) {
+                cells.push(whole.map_or(String::new(), |whole| whole.to_string()));
+            }
+        }
+        let _ = writeln!(out, "{}", line(&cells));
     }
     Ok(out)
 }
@@ -187,12 +231,6 @@ fn significant(v: f64) -> f64 {
     let digits = if v == 0.0 { 0.0 } else { (3.0 - v.abs().log10().floor()).max(0.0) };
     let scale = 10f64.powf(digits);
     (v * scale).round() / scale
-}
-
-/// A cell of a table for people.
-fn column((i, text): (usize, &str)) -> String {
-    let width = if i == 0 { 20 } else { 14 };
-    format!("{:width$}", plain(text))
 }
 
 /// A cell of CSV after RFC 4180. What a spreadsheet would take for a formula is kept from being one.
@@ -213,6 +251,7 @@ mod tests {
         let samples = |metrics: [&str; 2], at, values: [f64; 2]| Samples {
             metrics: metrics.map(str::to_owned).to_vec(),
             rows: vec![(Wall(at), values.map(Some).to_vec())],
+            wholes: Wholes::from([("memory".to_owned(), vec![(Wall(0), Some(at as f64))])]),
             more: false,
         };
         let mut all = samples(["down", "cpu"], 1, [0.0, 5.0]);

@@ -195,7 +195,7 @@ mod tests {
             row(900, Some(4.0)),
             row(950, Some(f64::NAN)),
         ];
-        let samples = Samples { metrics: vec!["m".into()], rows, more: false };
+        let samples = Samples { metrics: vec!["m".into()], rows, ..Samples::default() };
         let pieces = pieces(&samples, 0, stretch, 150);
         assert_eq!(pieces, [vec![(0.0, 1.0), (100.0, 2.0)], vec![(300.0, 3.0)], vec![(900.0, 4.0)]]);
     }

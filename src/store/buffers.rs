@@ -2,7 +2,7 @@
 
 use super::codec::{Encoder, Packed};
 use super::lock;
-use crate::model::{CheckId, HistoryLimits, MetricId, Name, Sample, Series};
+use crate::model::{CheckId, HistoryLimits, MetricId, Name, Reading, Sample, Series};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -26,6 +26,14 @@ pub(super) struct Block {
     pub check: CheckId,
     pub series: Arc<Series>,
     pub packed: Packed,
+    /// Of what the metrics were a part, from when on: only where that has changed. What is not in here is as it was before.
+    pub wholes: Option<Packed>,
+}
+
+impl Block {
+    fn weight(&self) -> usize {
+        self.packed.data.len() + self.wholes.as_ref().map_or(0, |wholes| wholes.data.len()) + BLOCK_OVERHEAD
+    }
 }
 
 /// The names of a series' metrics, in the order of its rows.
@@ -37,6 +45,45 @@ struct Slot {
     series: Arc<Series>,
     metrics: Box<[MetricId]>,
     encoder: Encoder,
+    /// The whole of each metric as it was last: NaN where there is none, infinite where it has not been seen yet.
+    wholes: Box<[f64]>,
+    /// The changes of these since the last block. A whole hardly ever changes: then there is none, and it costs nothing.
+    changes: Option<Box<Encoder>>,
+}
+
+impl Slot {
+    /// The memory that grows with the samples.
+    fn bytes(&self) -> usize {
+        self.encoder.bytes() + self.changes.as_ref().map_or(0, |changes| changes.bytes())
+    }
+    fn push(&mut self, sample: &Sample) {
+        let at = sample.at.wall.0;
+        let (metrics, wholes) = (&self.metrics, &mut self.wholes);
+        let mut changed = false;
+        self.encoder.push(at, |i| {
+            let reading = sample.reading(metrics[i]);
+            // What is missing says nothing of its whole.
+            let whole = match reading {
+                Reading::Part { whole, .. } => *whole,
+                Reading::Number(_) => f64::NAN,
+                _ => wholes[i],
+            };
+            if whole.to_bits() != wholes[i].to_bits() {
+                wholes[i] = whole;
+                changed = true;
+            }
+            reading.number()
+        });
+        if changed {
+            let changes = self.changes.get_or_insert_with(|| Box::new(Encoder::new(wholes.len())));
+            changes.push(at, |i| Some(wholes[i]).filter(|whole| whole.is_finite()));
+        }
+    }
+    /// They are written with the next sample, as if they had changed.
+    fn forget_wholes(&mut self) {
+        let is_part = |id: &MetricId| self.series.table.get(usize::from(id.0)).is_some_and(|metric| metric.of_whole);
+        self.wholes = self.metrics.iter().map(|id| if is_part(id) { f64::INFINITY } else { f64::NAN }).collect();
+    }
 }
 
 /// The buffers of all checks.
@@ -73,14 +120,16 @@ struct Sealed {
 impl Sealed {
     fn take(&mut self, check: CheckId, slot: &mut Slot) {
         if let Some(packed) = slot.encoder.take() {
-            self.bytes += packed.data.len() + BLOCK_OVERHEAD;
-            self.blocks.push_back(Arc::new(Block { check, series: slot.series.clone(), packed }));
+            let wholes = slot.changes.take().and_then(|mut changes| changes.take());
+            let block = Block { check, series: slot.series.clone(), packed, wholes };
+            self.bytes += block.weight();
+            self.blocks.push_back(Arc::new(block));
         }
     }
     fn pop(&mut self) -> Option<Arc<Block>> {
         let block = self.blocks.pop_front()?;
         self.first += 1;
-        self.bytes -= block.packed.data.len() + BLOCK_OVERHEAD;
+        self.bytes -= block.weight();
         Some(block)
     }
 }
@@ -130,7 +179,9 @@ impl Buffers {
         if let Some(before) = inner.names.insert(name, check) {
             inner.remove(before);
         }
-        let slot = Slot { series: Arc::new(series), encoder: Encoder::new(metrics.len()), metrics };
+        let encoder = Encoder::new(metrics.len());
+        let mut slot = Slot { series: Arc::new(series), metrics, encoder, wholes: Box::default(), changes: None };
+        slot.forget_wholes();
         inner.shards[check.0 as usize % TURNS].insert(check, Box::new(slot));
     }
 
@@ -148,16 +199,20 @@ impl Buffers {
         let inner = &mut *lock(&self.inner);
         let at = sample.at.wall.0;
         let Some(slot) = inner.shards[check.0 as usize % TURNS].get_mut(&check) else { return };
-        let bytes = slot.encoder.bytes();
+        let bytes = slot.bytes();
         inner.growing -= bytes;
         // A clock that steps back begins a new block: within a block, time only grows.
         if let Some((start, last)) = slot.encoder.span()
             && (at < last || at.saturating_sub(start) > BLOCK_SPAN || bytes > BLOCK_BYTES)
         {
             inner.sealed.take(check, slot);
+            if at < last {
+                // What was written of them lies in the future.
+                slot.forget_wholes();
+            }
         }
-        slot.encoder.push(at, |i| sample.reading(slot.metrics[i]).number());
-        inner.growing += slot.encoder.bytes();
+        slot.push(sample);
+        inner.growing += slot.bytes();
         while inner.growing + inner.sealed.bytes > HARD_LIMIT {
             if !inner.drop_oldest() {
                 break;
@@ -205,7 +260,8 @@ impl Buffers {
         if let Some((check, slot)) = inner.names.get(&name).and_then(|check| Some((*check, inner.slot(*check)?)))
             && let Some(packed) = slot.encoder.peek()
         {
-            blocks.push(Arc::new(Block { check, series: slot.series.clone(), packed }));
+            let wholes = slot.changes.as_ref().and_then(|changes| changes.peek());
+            blocks.push(Arc::new(Block { check, series: slot.series.clone(), packed, wholes }));
         }
         blocks
     }
@@ -240,7 +296,7 @@ impl Inner {
 
     fn remove(&mut self, check: CheckId) {
         if let Some(mut slot) = self.shards[check.0 as usize % TURNS].remove(&check) {
-            self.growing -= slot.encoder.bytes();
+            self.growing -= slot.bytes();
             self.sealed.take(check, &mut slot);
             self.gone.push(check);
         }
@@ -248,7 +304,7 @@ impl Inner {
 
     fn seal(&mut self, shard: usize) {
         for (check, slot) in &mut self.shards[shard] {
-            self.growing -= slot.encoder.bytes();
+            self.growing -= slot.bytes();
             self.sealed.take(*check, slot);
         }
     }
@@ -260,6 +316,11 @@ impl Inner {
             self.seal(self.turn);
         }
         let dropped = self.sealed.pop();
+        if let Some(block) = dropped.as_ref().filter(|block| block.wholes.is_some())
+            && let Some(slot) = self.shards[block.check.0 as usize % TURNS].get_mut(&block.check)
+        {
+            slot.forget_wholes();
+        }
         self.sealed.dropped += dropped.as_ref().map_or(0, |block| u64::from(block.packed.rows));
         dropped.is_some()
     }

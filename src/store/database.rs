@@ -24,8 +24,12 @@ pub(super) const STATE: Spec =
     Spec { name: "state.db", application: 0x6d6e_6401, steps: &[include_str!("schema/state_1.sql")], aside: 5 };
 
 /// Samples and roll-ups.
-pub(super) const HISTORY: Spec =
-    Spec { name: "history.db", application: 0x6d6e_6402, steps: &[include_str!("schema/history_1.sql")], aside: 1 };
+pub(super) const HISTORY: Spec = Spec {
+    name: "history.db",
+    application: 0x6d6e_6402,
+    steps: &[include_str!("schema/history_1.sql"), include_str!("schema/history_2.sql")],
+    aside: 1,
+};
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The writer of `history.db`: blocks, roll-ups, and what is let go of.
 
 use super::buffers::{Block, Buffers, metric_names};
-use super::codec::unpack;
+use super::codec::{Packed, unpack};
 use super::database::{Database, Failure};
 use super::lock;
 use super::rollup::{Step, Sums};
@@ -133,10 +133,11 @@ impl Known {
                 rolled
             }
         };
-        let mut insert = connection
-            .prepare_cached("INSERT OR IGNORE INTO block (series, start, end, count, data) VALUES (?,?,?,?,?)")?;
         // A clock that was set back to the very millisecond: the second block of that time is lost.
-        let new = insert.execute(params![id, packed.start, packed.end, packed.rows, packed.data])?;
+        let new = insert(connection, "block", id, packed)?;
+        if let Some(wholes) = &block.wholes {
+            insert(connection, "whole", id, wholes)?;
+        }
         if packed.start < rolled {
             // The clock was set back: this block will not be seen when the series is rolled up next.
             if new > 0 {
@@ -151,6 +152,13 @@ impl Known {
         }
         Ok(())
     }
+}
+
+/// Adds what is packed, if there is nothing of that very time; says how many rows were added.
+fn insert(connection: &Connection, table: &str, series: i64, packed: &Packed) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(&format!("INSERT OR IGNORE INTO {table} (series, start, end, count, data) VALUES (?,?,?,?,?)"))?
+        .execute(params![series, packed.start, packed.end, packed.rows, packed.data])
 }
 
 /// The metric that says whether a check is bad: the one flag of its kind, if it has one.
@@ -272,11 +280,19 @@ impl Sweep {
                     .prepare_cached(&format!("DELETE FROM {table} WHERE series = ? AND start < ?"))?
                     .execute([*id, floor])?;
             }
+            // What was last known before that time holds still. Minutes are judged by it, too.
+            transaction
+                .prepare_cached(
+                    "DELETE FROM whole WHERE series = ?1 AND start < \
+                     (SELECT max(start) FROM whole WHERE series = ?1 AND start <= ?2)",
+                )?
+                .execute([*id, self.floors[0].min(self.floors[1])])?;
             let mut left = active;
             for table in TABLES {
                 left = left || exists(&transaction, table, *id, i64::MIN)?;
             }
             if !left {
+                transaction.execute("DELETE FROM whole WHERE series = ?", [id])?;
                 transaction.execute("DELETE FROM series WHERE id = ?", [id])?;
             }
         }

@@ -25,6 +25,7 @@
 //! |---|---|---|
 //! | `series` | check, and list of its metrics that are kept | while it has rows |
 //! | `block` | minute or so of a series: its samples, packed | 7 days |
+//! | `whole` | block in which the whole of a metric has changed, such as a filesystem's size | 30 days |
 //! | `rollup_minute` | series, metric and minute; view `minutes` | 30 days |
 //! | `rollup_hour`, `rollup_day` | the same by hour and day (UTC); views `hours`, `days`, `health` | `history.keep` |
 //!
@@ -52,7 +53,7 @@ mod state;
 mod tests;
 
 pub use queue::Committed;
-pub use reader::{Bar, EventFilter, ReadError, Reader, Rollup, Samples, Unsent};
+pub use reader::{Bar, EventFilter, ReadError, Reader, Rollup, Samples, Unsent, Wholes};
 pub use rollup::{Step, Sum};
 
 use crate::model::{CheckId, Clock, HistoryLimits, Message, Record, Restored, Sample, Series, Wall};

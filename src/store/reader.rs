@@ -3,7 +3,7 @@
 mod history;
 mod state;
 
-pub use history::{Bar, Rollup, Samples};
+pub use history::{Bar, Rollup, Samples, Wholes};
 pub use state::{EventFilter, Unsent};
 
 use super::buffers::Buffers;

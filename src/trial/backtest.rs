@@ -236,12 +236,9 @@ fn missing(
     if known.numbers & (1 << at.metric.0) == 0 {
         return Some((format!("`{name}` had no value in all this time"), None));
     }
-    if matches!(comparison.test, Test::Compare(_, Limit::PercentOfWhole(_))) {
-        let help = format!("to try it, compare with {}", metric.dimension.expectation());
-        return Some((
-            format!("of `{name}` the value was recorded, and not the whole that it is a part of"),
-            Some(help),
-        ));
+    if matches!(comparison.test, Test::Compare(_, Limit::PercentOfWhole(_))) && known.wholes & (1 << at.metric.0) == 0 {
+        let why = format!("of `{name}` the value was recorded, and no whole that it was a part of");
+        return Some((why, Some(format!("compare with {}", metric.dimension.expectation()))));
     }
     None
 }

@@ -5,7 +5,7 @@ use crate::model::{
     Command, Dimension, Event, EventKind, Kind, MetricId, Mono, Name, Occurrence, Op, Plan, Question, Reading, Test,
     Wall,
 };
-use crate::store::{ReadError, Reader, Step as Each};
+use crate::store::{ReadError, Reader, Step as Each, Wholes};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(super) struct Known {
     pub numbers: u64,
     /// The metrics that were to be recorded.
     pub columns: u64,
+    /// The metrics of which the whole was known at least once.
+    pub wholes: u64,
 }
 
 /// One check's samples, part by part.
@@ -39,6 +41,9 @@ struct Stream {
     wanted: BTreeMap<MetricId, End>,
     columns: Vec<Option<MetricId>>,
     rows: VecDeque<(Wall, Vec<Option<f64>>)>,
+    /// Of what metrics will be parts, from when on, and of what they are now.
+    wholes: VecDeque<(Wall, MetricId, Option<f64>)>,
+    whole: Vec<Option<f64>>,
     /// The sample of this time.
     current: (Wall, Vec<Option<f64>>),
     current_columns: Arc<[Option<MetricId>]>,
@@ -123,6 +128,8 @@ impl<'r> Recorded<'r> {
             wanted: sides(&self.plan, service, check),
             columns: Vec::new(),
             rows: VecDeque::new(),
+            wholes: VecDeque::new(),
+            whole: vec![None; self.plan.services[service].checks[check].kind.metrics().len()],
             current: (self.from, Vec::new()),
             current_columns: Arc::from([]),
             next: self.from,
@@ -179,13 +186,15 @@ impl<'r> Recorded<'r> {
         stream.columns = samples.metrics.iter().map(|name| kind.metric(name)).collect();
         stream.learn_columns();
         stream.rows = samples.rows.into();
+        stream.learn_wholes(kind, samples.wholes, 1);
         Ok(())
     }
 
     /// Minutes as samples: so many as there were in each, and each as bad as all of them were.
     fn load_minutes(&self, stream: &mut Stream, service: &str, check: &str) -> Result<(), ReadError> {
         let to = Wall(stream.next.0 + DAY).min(stream.raw_from);
-        let rollups = self.reader.rollups(service, check, Each::Minute, stream.next, to)?;
+        let from = stream.next;
+        let rollups = self.reader.rollups(service, check, Each::Minute, from, to)?;
         stream.next = to;
         stream.more = to < self.to;
         let kind = &self.plan.services[stream.service].checks[stream.check].kind;
@@ -214,6 +223,7 @@ impl<'r> Recorded<'r> {
         }
         if !stream.rows.is_empty() {
             stream.known.coarse_until = Some(stream.raw_from);
+            stream.learn_wholes(kind, self.reader.wholes(service, check, from, to)?, Each::Minute.millis());
         }
         Ok(())
     }
@@ -226,10 +236,14 @@ impl<'r> Recorded<'r> {
             stream.current_columns = stream.columns.as_slice().into();
         }
         stream.current = stream.rows.pop_front()?;
+        while let Some((_, id, whole)) = stream.wholes.pop_front_if(|(at, ..)| *at <= stream.current.0) {
+            stream.whole[usize::from(id.0)] = whole;
+        }
         stream.known.samples += 1;
         for (id, value) in stream.columns.iter().zip(&stream.current.1) {
             if let (Some(id), Some(_)) = (id, value) {
                 stream.known.numbers |= 1 << id.0;
+                stream.known.wholes |= u64::from(stream.whole[usize::from(id.0)].is_some()) << id.0;
             }
         }
         let (at, service, check) = (stream.current.0, stream.service, stream.check);
@@ -264,6 +278,8 @@ impl Stream {
             wanted: BTreeMap::new(),
             columns: Vec::new(),
             rows: VecDeque::new(),
+            wholes: VecDeque::new(),
+            whole: Vec::new(),
             current: (Wall(0), Vec::new()),
             current_columns: Arc::from([]),
             next: Wall(0),
@@ -275,6 +291,16 @@ impl Stream {
 
     fn learn_columns(&mut self) {
         self.columns.iter().flatten().for_each(|id| self.known.columns |= 1 << id.0);
+    }
+
+    /// What comes with the rows, which are of so many milliseconds.
+    fn learn_wholes(&mut self, kind: &Kind, wholes: Wholes, each: i64) {
+        self.wholes.clear();
+        for (name, changes) in wholes {
+            let Some(id) = kind.metric(&name).filter(|id| kind.metrics()[usize::from(id.0)].of_whole) else { continue };
+            self.wholes.extend(changes.into_iter().map(|(at, whole)| (Wall(at.0 - at.0.rem_euclid(each)), id, whole)));
+        }
+        self.wholes.make_contiguous().sort_by_key(|(at, ..)| *at);
     }
 
     /// What the current row has of a metric.
@@ -323,7 +349,13 @@ impl Script for Recorded<'_> {
                 Some(value) if metrics[usize::from(id.0)].dimension == Dimension::Flag => {
                     readings.push((id, Reading::Flag(*value != 0.0)));
                 }
-                Some(value) => readings.push((id, Reading::Number(*value))),
+                Some(value) => readings.push((
+                    id,
+                    match stream.whole[usize::from(id.0)] {
+                        Some(whole) => Reading::Part { value: *value, whole },
+                        None => Reading::Number(*value),
+                    },
+                )),
                 // What failed or is missing has no other values; otherwise it could not be asked for this one.
                 None if bad => readings.push((id, Reading::Absent)),
                 None => {}

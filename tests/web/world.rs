@@ -116,7 +116,12 @@ fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: u
     let (first, end) = (from.0.max(AT.0 - 24 * 60 * MINUTE), to.0.min(AT.0 + 1));
     let mut times = (first.div_euclid(step)..).map(|i| i * step).filter(|at| *at >= first).take_while(|at| *at < end);
     let rows = times.by_ref().take(limit).map(row).collect();
-    Samples { metrics: metrics.iter().map(|m| (*m).to_owned()).collect(), rows, more: times.next().is_some() }
+    Samples {
+        metrics: metrics.iter().map(|m| (*m).to_owned()).collect(),
+        rows,
+        more: times.next().is_some(),
+        ..Samples::default()
+    }
 }
 
 /// Everything at once: what stands in for the daemon, and hands to change it.

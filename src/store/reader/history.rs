@@ -16,6 +16,10 @@ const MOST: usize = 50_000;
 /// No query looks at more roll-ups than this.
 const MOST_SUMS: usize = 200_000;
 
+/// Of metrics that are parts of a whole, such as the space in use of a filesystem: from when on how much that was, in the base
+/// unit of the metric; nothing where there was none. In order; the first of a metric may be from before what was asked for.
+pub type Wholes = BTreeMap<String, Vec<(Wall, Option<f64>)>>;
+
 /// Samples of a check.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Samples {
@@ -24,6 +28,9 @@ pub struct Samples {
     /// The samples, oldest first; a number for each of the metrics where there was one. Numbers are in the base unit of the
     /// metric, flags are 0 or 1.
     pub rows: Vec<(Wall, Vec<Option<f64>>)>,
+    /// What they were parts of in this time.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wholes: Wholes,
     /// There are more: ask again from after the last.
     pub more: bool,
 }
@@ -107,7 +114,73 @@ impl Reader {
             values.resize(width, None);
             (Wall(at), values)
         });
-        Ok(Samples { rows: rows.collect(), metrics: found.metrics, more })
+        let rows: Vec<_> = rows.collect();
+        let wholes = match (rows.first(), rows.last()) {
+            (Some((first, _)), Some((last, _))) => {
+                self.wholes(service, check, *first, Wall(last.0.saturating_add(1)))?
+            }
+            _ => Wholes::new(),
+        };
+        Ok(Samples { rows, metrics: found.metrics, wholes, more })
+    }
+
+    /// What metrics of a check were parts of, from `from` until before `to`; no more than 50,000 changes of each.
+    pub fn wholes(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Wholes, ReadError> {
+        let mut found: HashMap<String, BTreeMap<i64, Option<f64>>> = HashMap::new();
+        let mut before: HashMap<String, (i64, Option<f64>)> = HashMap::new();
+        let mut add = |metrics: &[String], at: i64, values: &[Option<f64>]| {
+            for (metric, value) in metrics.iter().zip(values) {
+                if at < from.0 {
+                    let known = before.entry(metric.clone()).or_insert((at, *value));
+                    if at >= known.0 {
+                        *known = (at, *value);
+                    }
+                } else if at < to.0 {
+                    let changes = found.entry(metric.clone()).or_default();
+                    if changes.len() < MOST {
+                        changes.insert(at, *value);
+                    }
+                }
+            }
+        };
+        // Memory first, as above.
+        let memory = self.buffers.blocks(service, check);
+        self.history.read(|connection| {
+            // An older minder's, which is opened for reading only and so is not migrated.
+            if connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? < 2 {
+                return Ok(());
+            }
+            for series in stored(connection, service, check)? {
+                let mut select = connection.prepare_cached(
+                    "SELECT start, count, data FROM whole WHERE series = ?1 AND start < ?3 AND start >=
+                     coalesce((SELECT max(start) FROM whole WHERE series = ?1 AND start <= ?2), ?2) ORDER BY start LIMIT ?4",
+                )?;
+                let mut rows = select.query([series.id, from.0, to.0, MOST as i64])?;
+                while let Some(row) = rows.next()? {
+                    let data = row.get_ref(2)?.as_blob().unwrap_or_default();
+                    unpack(row.get(0)?, row.get(1)?, series.metrics.len(), data, |at, values| {
+                        add(&series.metrics, at, values);
+                    });
+                }
+            }
+            Ok(())
+        })?;
+        for block in &memory {
+            let Some(wholes) = &block.wholes else { continue };
+            let metrics: Vec<String> = metric_names(&block.series).into_iter().map(str::to_owned).collect();
+            unpack(wholes.start, wholes.rows, metrics.len(), &wholes.data, |at, values| add(&metrics, at, values));
+        }
+        for (metric, (at, value)) in before {
+            found.entry(metric).or_default().insert(at, value);
+        }
+        let changes = |(metric, changes): (String, BTreeMap<i64, Option<f64>>)| {
+            let mut last = None;
+            let mut changes: Vec<_> = changes.into_iter().map(|(at, value)| (Wall(at), value)).collect();
+            changes.retain(|(_, value)| last.replace(*value) != Some(*value));
+            (metric, changes)
+        };
+        let is_part = |(_, changes): &(String, Vec<(Wall, Option<f64>)>)| changes.iter().any(|(_, v)| v.is_some());
+        Ok(found.into_iter().map(changes).filter(is_part).collect())
     }
 
     /// The roll-ups of a check whose start is from `from` until before `to`, by time and metric; never more than 200,000.

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is all test code")]
 #![allow(clippy::disallowed_methods, reason = "tests start programs and read the clock")]
 
-use minder::config;
-use minder::model::{
-    CheckId, Clock, Event, EventKind, Exit, Found, Identity, Kind, MetricId, MetricSet, Mono, Now, Plan, Reading,
-    Record, Sample, Series, Severity, Wall,
-};
+mod ground;
+mod history;
+mod week;
+
+use history::{History, Still, plan};
+use minder::model::{EventKind, Exit, Identity, Reading, Wall};
 use minder::store::{Reader, Store};
 use minder::trial::{Tested, backtest};
 use std::path::Path;
@@ -21,106 +22,6 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// 2026-01-01 00:00 UTC
 const BEGIN: i64 = 1_767_225_600_000;
 const LONG: Duration = Duration::from_secs(20);
-
-struct Still(Wall);
-
-impl Clock for Still {
-    fn now(&self) -> Now {
-        Now { mono: Mono(0), wall: self.0 }
-    }
-}
-
-/// A history that is being written.
-struct History {
-    dir: tempfile::TempDir,
-    store: Store,
-    event: u64,
-}
-
-fn metric(kind: &str, name: &str) -> MetricId {
-    let place = Kind::metrics_of(kind).unwrap().iter().position(|metric| metric.name == name).unwrap();
-    MetricId(u8::try_from(place).unwrap())
-}
-
-impl History {
-    /// Written by a minder whose clock stands at this time.
-    fn new(now: i64) -> History {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(dir.path(), "boot", Arc::new(Still(Wall(now)))).unwrap();
-        History { dir, store, event: 0 }
-    }
-
-    /// Samples of a check of the service `web`, each ten seconds.
-    fn check(
-        &self,
-        number: u32,
-        kind: &'static str,
-        names: &[&str],
-        from: i64,
-        count: i64,
-        at: impl Fn(i64) -> Vec<Option<f64>>,
-    ) {
-        let ids: Vec<MetricId> = names.iter().map(|name| metric(kind, name)).collect();
-        let mut metrics = MetricSet::default();
-        ids.iter().for_each(|id| metrics.insert(*id));
-        let table = Kind::metrics_of(kind).unwrap();
-        let series = Series { service: "web".into(), check: kind.into(), metrics, kind, table };
-        self.store.series(CheckId(number), series);
-        for i in 0..count {
-            let wall = from + i * 10 * SECOND;
-            let reading = |(id, value): (&MetricId, Option<f64>)| {
-                let flag = table[usize::from(id.0)].dimension == minder::model::Dimension::Flag;
-                value.map(|value| (*id, if flag { Reading::Flag(value != 0.0) } else { Reading::Number(value) }))
-            };
-            let mut readings: Vec<_> = ids.iter().zip(at(i)).filter_map(reading).collect();
-            readings.sort_by_key(|(id, _)| *id);
-            let at = Now { mono: Mono(0), wall: Wall(wall) };
-            let sample = Sample { at, took: Duration::ZERO, readings, note: None, found: Found::Unasked };
-            self.store.keep(CheckId(number), &sample);
-        }
-    }
-
-    fn event(&mut self, at: i64, kind: EventKind) {
-        self.event += 1;
-        let event = Event { id: self.event, at: Wall(at), service: Some("web".into()), incident: None, kind };
-        assert!(self.store.commit(vec![Record::Event(event)], vec![]).wait(LONG));
-    }
-
-    fn fired(&mut self, at: i64, rule: &str, lasted: i64) {
-        let (rule, condition, value) = (rule.to_owned(), String::new(), "process.memory 600 MB".to_owned());
-        self.event(
-            at,
-            EventKind::Fired {
-                rule: rule.clone(),
-                severity: Severity::Warning,
-                condition,
-                value,
-                note: None,
-                of: None,
-            },
-        );
-        self.event(
-            at + lasted,
-            EventKind::Resolved { rule, after: u64::try_from(lasted).unwrap(), why: None, of: None },
-        );
-    }
-
-    /// Everything on disk; the directory.
-    fn written(self) -> tempfile::TempDir {
-        assert!(self.store.close(LONG));
-        self.dir
-    }
-}
-
-fn plan(rules: &str) -> Arc<Plan> {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("rules.yaml");
-    std::fs::write(&file, rules).unwrap();
-    let sources = config::read_to_try(&file);
-    Arc::new(
-        config::parse(&sources).unwrap_or_else(|mistakes| panic!("{}", config::render(&mistakes, &sources, false))),
-    )
-}
 
 const LEAK: &str = "
 version: 1
@@ -149,8 +50,8 @@ fn told(side: &minder::trial::Side) -> Vec<String> {
 }
 
 /// A process that lives, and whose memory is high from minute 30 to minute 45.
-fn leaking(history: &History, from: i64) {
-    history.check(1, "process", &["down", "memory"], from, 720, |i| {
+fn leaking(history: &mut History, from: i64) {
+    history.check("process", &["down", "memory"], from, 720, |i| {
         vec![Some(0.0), Some(if (180..270).contains(&i) { 6e8 } else { 3e8 })]
     });
 }
@@ -158,7 +59,7 @@ fn leaking(history: &History, from: i64) {
 #[test]
 fn what_these_rules_would_have_done_stands_beside_what_was_done() {
     let mut history = History::new(BEGIN + 120 * MINUTE);
-    leaking(&history, BEGIN);
+    leaking(&mut history, BEGIN);
     history.fired(BEGIN + 40 * MINUTE, "memory", 5 * MINUTE);
     history.event(BEGIN + 40 * MINUTE, EventKind::Acting { action: "restart".into(), by: "memory".into() });
     let dir = history.written();
@@ -186,7 +87,7 @@ fn what_these_rules_would_have_done_stands_beside_what_was_done() {
 fn deaths_are_those_of_the_record() {
     let mut history = History::new(BEGIN + 60 * MINUTE);
     // Dead from 20:08 to 25:05, and for a moment at 40:00, when it was upgraded.
-    history.check(1, "process", &["down"], BEGIN, 360, |i| vec![Some(f64::from(u8::from((121..151).contains(&i))))]);
+    history.check("process", &["down"], BEGIN, 360, |i| vec![Some(f64::from(u8::from((121..151).contains(&i))))]);
     let (old, new) = (Identity { pid: 7, start: 1 }, Identity { pid: 8, start: 2 });
     let crash = Some(Exit::Signal { number: 11, core: false });
     history.event(BEGIN + 20 * MINUTE + 8 * SECOND, EventKind::Died { process: old, how: crash });
@@ -209,7 +110,7 @@ fn deaths_are_those_of_the_record() {
 #[test]
 fn what_people_wanted_is_respected() {
     let mut history = History::new(BEGIN + 60 * MINUTE);
-    history.check(1, "process", &["down"], BEGIN, 360, |i| vec![Some(f64::from(u8::from(i < 240)))]);
+    history.check("process", &["down"], BEGIN, 360, |i| vec![Some(f64::from(u8::from(i < 240)))]);
     // Stopped before the time that is looked at; started again by hand later.
     history.event(BEGIN - DAY, EventKind::Intended { up: false, by: "root".into() });
     history.event(BEGIN + 40 * MINUTE, EventKind::Intended { up: true, by: "root".into() });
@@ -220,8 +121,8 @@ fn what_people_wanted_is_respected() {
 
 #[test]
 fn what_was_not_recorded_cannot_be_judged() {
-    let history = History::new(BEGIN + 120 * MINUTE);
-    leaking(&history, BEGIN);
+    let mut history = History::new(BEGIN + 120 * MINUTE);
+    leaking(&mut history, BEGIN);
     let dir = history.written();
     let rules = "
 version: 1
@@ -245,8 +146,8 @@ services:
         unjudged,
         [
             "process.cpu: `process.cpu` was not recorded; add `keep: [cpu]` to the check `process`: it is recorded from then on",
-            "process.memory: of `process.memory` the value was recorded, and not the whole that it is a part of; to try it, \
-             compare with a size such as `500MB`",
+            "process.memory: of `process.memory` the value was recorded, and no whole that it was a part of; compare with a \
+             size such as `500MB`",
             "http.failed: nothing was recorded of the check `http` in this time; only what minder has watched can be judged: \
              let it run with this check first",
         ]
@@ -254,10 +155,52 @@ services:
     assert_eq!(told(&tested.these), Vec::<String>::new());
 }
 
+/// A disk that fills up, is made larger, and fills up again; from the samples, and when only minutes are left.
+#[test]
+fn shares_are_judged_by_the_whole_of_that_time() {
+    const GB: f64 = 1e9;
+    let mut history = History::new(BEGIN + 180 * MINUTE);
+    history.series("web", "filesystem", &["used"]);
+    let used = |minute: i64| match minute {
+        30..60 => Reading::Part { value: 95.0 * GB, whole: 100.0 * GB },
+        60..90 => Reading::Part { value: 95.0 * GB, whole: 200.0 * GB },
+        // It could not be asked: its size is what it was.
+        90..100 => Reading::Unknown,
+        100.. => Reading::Part { value: 182.0 * GB, whole: 200.0 * GB },
+        _ => Reading::Part { value: 50.0 * GB, whole: 100.0 * GB },
+    };
+    history.samples("filesystem", &["used"], (0..1080).map(|i| (BEGIN + i * 10 * SECOND, vec![used(i / 6)])));
+    let dir = history.written();
+    let rules = "
+version: 1
+services:
+  web:
+    checks: [{ filesystem: / }]
+    rules: ['filesystem.used > 90% for 5m -> notify', 'filesystem.used > 90% for 3 of 5 -> notify']
+";
+    let fired = [
+        "30m20s fired filesystem.used-2 for 1780: filesystem.used 95 %",
+        "35m fired filesystem.used for 1500: filesystem.used 95 %",
+        "1h40m20s fired filesystem.used-2: filesystem.used 91 %",
+        "1h45m fired filesystem.used: filesystem.used 91 %",
+    ];
+    let tested = test(dir.path(), rules, BEGIN, BEGIN + 180 * MINUTE);
+    assert_eq!(tested.unjudged, []);
+    assert_eq!(told(&tested.these), fired);
+    // From the middle on: what it was a part of was written before.
+    let tested = test(dir.path(), rules, BEGIN + 130 * MINUTE, BEGIN + 180 * MINUTE);
+    assert_eq!(tested.these.fired, 2);
+    let database = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
+    assert!(database.execute("DELETE FROM block WHERE start < (SELECT rolled FROM series)", []).unwrap() > 10);
+    let tested = test(dir.path(), rules, BEGIN, BEGIN + 180 * MINUTE);
+    assert!(tested.coarse_until.is_some());
+    assert_eq!((told(&tested.these), tested.unjudged), (fired.map(str::to_owned).to_vec(), vec![]));
+}
+
 #[test]
 fn roll_ups_fire_only_where_all_of_a_minute_was_bad() {
-    let history = History::new(BEGIN + 120 * MINUTE);
-    leaking(&history, BEGIN);
+    let mut history = History::new(BEGIN + 120 * MINUTE);
+    leaking(&mut history, BEGIN);
     let dir = history.written();
     let database = rusqlite::Connection::open(dir.path().join("history.db")).unwrap();
     // A day before, minutes are all that is left: one hour in which each minute had a peak, and one in which it was high.
@@ -293,7 +236,7 @@ fn the_command_prints_a_table() {
     // On a minute, so that all that comes of it has whole seconds.
     let from = (now - 3 * 60 * MINUTE) / MINUTE * MINUTE;
     let mut history = History::new(now);
-    leaking(&history, from);
+    leaking(&mut history, from);
     history.fired(from + 35 * MINUTE, "memory", 5 * MINUTE);
     history.event(from + 35 * MINUTE, EventKind::Acting { action: "restart".into(), by: "memory".into() });
     // What is in its memory only is not seen: its blocks are written, and it lives on.
