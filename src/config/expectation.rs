@@ -2,8 +2,9 @@
 
 use super::diagnostic::{Diagnostic, listed, nearest, quoted};
 use super::plan::Builder;
+use super::samples::subject;
 use super::tree::{Node, Value};
-use crate::model::{Action, Expectation, Listed, Name, Plan, Signal, Status, parse_moment};
+use crate::model::{Action, Expectation, Listed, Name, Plan, Signal, Status, of_one, parse_moment};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +116,24 @@ impl<'a> Builder<'a> {
         match of {
             Listed::Firing | Listed::Pending | Listed::Fired | Listed::Resolved | Listed::Noticed => {
                 let names = || about.rules.iter().map(|rule| &*rule.name);
+                // `hog of stress (1234)`
+                let one = rest.split_once(" of ").filter(|(rule, _)| names().any(|name| name == *rule));
+                if let Some((rule, who)) = one.filter(|_| names().all(|name| name != rest)) {
+                    let prefix = if prefix == &**service { String::new() } else { format!("{prefix}/") };
+                    return match (of, subject(who)) {
+                        (Listed::Fired | Listed::Resolved, Some(who)) => {
+                            Some(format!("{prefix}{}", of_one(rule, &who)))
+                        }
+                        (Listed::Fired | Listed::Resolved, None) => {
+                            let help = format!("write its name and its pid: `{rule} of stress (1234)`");
+                            report(self, format!("{} names no process", quoted(who)), help)
+                        }
+                        _ => {
+                            let help = format!("write `{rule}`; for which process it did stands under `fired`");
+                            report(self, format!("`{of}` names rules, not processes"), help)
+                        }
+                    };
+                }
                 if !names().any(|name| name == rest) {
                     let help = match nearest(rest, names().collect::<Vec<_>>()) {
                         Some(meant) => format!("did you mean `{meant}`?"),

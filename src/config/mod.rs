@@ -32,6 +32,7 @@ mod perf;
 mod plan;
 mod resolve;
 mod rule;
+mod samples;
 mod scenario;
 mod schema;
 mod service;

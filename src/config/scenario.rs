@@ -2,14 +2,11 @@
 
 use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted, render};
 use super::lexer::Wrong;
-use super::notation::runs;
 use super::occurrence::occurrence;
 use super::plan::{Builder, parse};
 use super::source::{Sources, read_scenarios};
 use super::tree::{Key, Node, Value};
-use crate::model::{
-    Check, Course, Expectation, Kind, MetricId, Name, Occurrence, Plan, Scenario, Service, Span, parse_moment,
-};
+use crate::model::{Check, Expectation, Name, Occurrence, Plan, Scenario, Service, Span, parse_moment};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,6 +189,8 @@ impl<'a> Builder<'a> {
         let end = expectations.last().map_or(Duration::ZERO, |last| last.at);
         let asks = |check: &Check| end.as_secs_f64() / check.every.as_secs_f64().max(0.001);
         let asked: f64 = plan.services.iter().flat_map(|service| &service.checks).map(asks).sum();
+        let crowd = courses.iter().filter(|course| course.of.is_some());
+        let asked: f64 = asked + crowd.map(|of| asks(&plan.services[of.service].checks[of.check])).sum::<f64>();
         if asked > ASKED_AT_MOST {
             let message = format!("this takes too long: checks would be asked {asked:.0} times until its end");
             self.found.push(Diagnostic::new(key.place, message).help("ask less often, or end earlier"));
@@ -241,75 +240,6 @@ impl<'a> Builder<'a> {
         if let Some(text) = self.text(node, "a text") {
             self.found.push(text.wrong(wrong));
         }
-    }
-
-    // ---- samples ----
-
-    fn samples(&mut self, node: &'a Node, plan: &Plan, service: &Name, step: Option<Duration>) -> Vec<Course> {
-        let mut courses = Vec::new();
-        let Some((_, samples)) = node.get("samples") else { return courses };
-        let Value::Map(entries) = &samples.value else {
-            let message = format!("expected a map under `samples`, found {}", samples.describe());
-            let help = "each entry is a metric, then its values: `process.memory: 300MB x30 600MB`";
-            self.found.push(Diagnostic::new(samples.place, message).help(help));
-            return courses;
-        };
-        for (key, values) in entries {
-            let Some((service, check, metric)) = self.metric(key, plan, service) else { continue };
-            let asked = &plan.services[service].checks[check];
-            let about = &asked.kind.metrics()[usize::from(metric.0)];
-            let Some(text) = self.text(values, "values such as `300MB x30 600MB`") else { continue };
-            match runs(text.text, about, &key.text) {
-                Ok(runs) => courses.push(Course { service, check, metric, step: step.unwrap_or(asked.every), runs }),
-                Err(wrong) => self.found.push(text.wrong(&wrong)),
-            }
-        }
-        courses
-    }
-
-    /// `memory` of the check `process`, perhaps of another service: `cache/process.memory`.
-    fn metric(&mut self, key: &'a Key, plan: &Plan, service: &Name) -> Option<(usize, usize, MetricId)> {
-        let (of, name) = key.text.split_once('/').unwrap_or((service, &key.text));
-        let (place, service) = self.known_service(plan, of, key.place)?;
-        let report = |this: &mut Self, message: String, help: String| {
-            this.found.push(Diagnostic::new(key.place, message).help(help));
-            None
-        };
-        let checks = || service.checks.iter().filter(|check| !matches!(*check.kind, Kind::Control(_)));
-        let names = || checks().map(|check| &*check.name);
-        let (check, metric) = name.split_once('.').unwrap_or((name, ""));
-        let Some(c) = service.checks.iter().position(|known| &*known.name == check) else {
-            let help = match nearest(check, names().collect::<Vec<_>>()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("its checks are {}", listed(names())),
-            };
-            return report(self, format!("`{of}` has no check {}", quoted(check)), help);
-        };
-        let kind = &service.checks[c].kind;
-        let metrics = || kind.metrics().iter().map(|metric| metric.name);
-        let Some(id) = kind.metric(metric) else {
-            let help = match nearest(metric, metrics()) {
-                Some(meant) => format!("did you mean `{check}.{meant}`?"),
-                None => format!("the metrics of `{}` are {}", kind.name(), listed(metrics())),
-            };
-            return report(self, format!("`{}` checks have no metric {}", kind.name(), quoted(metric)), help);
-        };
-        let about = &kind.metrics()[usize::from(id.0)];
-        let lives =
-            matches!(**kind, Kind::Process(_)) && (["down", "pid"].contains(&metric) || metric.starts_with("exit."));
-        if lives {
-            let help = "say under `happens` what becomes of the process: `50s: killed by SEGV`, `1m: appears`";
-            return report(self, format!("`{metric}` follows from the life of the process"), help.to_owned());
-        }
-        if about.each {
-            let help = "write a scenario of the rest of the rules, and try this one by `minder backtest`";
-            return report(
-                self,
-                format!("`{metric}` is read of each process, which a scenario cannot say"),
-                help.to_owned(),
-            );
-        }
-        Some((place, c, id))
     }
 
     // ---- what happens ----

@@ -1,6 +1,6 @@
 //! Scenarios: a plan, what happens to its services on a timeline, and what minder is expected to do about it.
 
-use super::{Command, Exit, MetricId, Name, Plan, Reading, Status, parse_duration};
+use super::{Command, Exit, MetricId, Name, Plan, Reading, Status, Subject, parse_duration};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Course {
     pub service: usize,
     /// The place of the check in its service.
     pub check: usize,
+    /// The process that it is read of, where a check looks at many.
+    pub of: Option<Subject>,
     /// The metric.
     pub metric: MetricId,
     /// How long each value lasts. The last one stays.
@@ -130,7 +132,7 @@ pub enum Listed {
     Firing,
     /// The rules whose hold is under way at this time, in the order of the plan.
     Pending,
-    /// Rules that have fired since this was last asked.
+    /// Rules that have fired since this was last asked: `leak`, `hog of stress (1234)`.
     Fired,
     /// Rules that have ceased to fire since this was last asked.
     Resolved,
@@ -159,6 +161,11 @@ impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Listed::ALL.iter().find(|(_, listed)| listed == self).map_or("", |(word, _)| word))
     }
+}
+
+/// A firing for one of many processes, as a scenario names it: `hog of stress (1234)`.
+pub fn of_one(rule: &str, who: &Subject) -> String {
+    format!("{rule} of {} ({})", who.name, who.identity.pid)
 }
 
 /// Reads a time on a timeline: a duration, or several, the longest first: `50s`, `5m10s`, `1h30m`.
@@ -221,6 +228,7 @@ mod tests {
         let course = Course {
             service: 0,
             check: 0,
+            of: None,
             metric: MetricId(0),
             step: Duration::from_secs(10),
             runs: vec![run(1.0, 0.0, 2), run(10.0, 10.0, 3), Run { first: Reading::Absent, rise: 0.0, times: 1 }],

@@ -8,7 +8,8 @@
 use super::recorded::{Known, Recorded, is_person};
 use super::world::World;
 use crate::model::{
-    Comparison, Dimension, Effect, Event, EventKind, Kind, Limit, Mono, Name, Plan, Record, Rule, Term, Test, Wall,
+    Comparison, Dimension, Effect, Event, EventKind, Identity, Kind, Limit, Mono, Name, Plan, Record, Rule, Term, Test,
+    Wall,
 };
 use crate::store::{EventFilter, ReadError, Reader};
 use serde::Serialize;
@@ -151,20 +152,21 @@ fn standing(reader: &Reader, service: &Name, since: Wall) -> Result<Vec<Event>, 
 /// What the rules of a service did, of all these events in order.
 fn side(events: &[Event], service: &Name) -> Side {
     let mut side = Side::default();
-    let mut firing: BTreeMap<&str, usize> = BTreeMap::new();
+    // A rule can fire for several processes at a time.
+    let mut firing: BTreeMap<(&str, Option<Identity>), usize> = BTreeMap::new();
     for event in events.iter().filter(|event| event.service.as_ref() == Some(service)) {
         let mut moment = |name: &str, words: String| {
             let kind = event.kind.word();
             side.moments.push(Moment { at: event.at, kind, name: name.to_owned(), words, lasted: None });
         };
         match &event.kind {
-            EventKind::Fired { rule, value, .. } => {
-                moment(rule, value.clone());
+            EventKind::Fired { rule, value, of, .. } => {
+                moment(rule, of.as_ref().map_or(value.clone(), |of| format!("{of} {value}")));
                 side.fired += 1;
-                firing.insert(rule, side.moments.len() - 1);
+                firing.insert((rule, of.as_ref().map(|of| of.identity)), side.moments.len() - 1);
             }
-            EventKind::Resolved { rule, after, .. } => {
-                if let Some(place) = firing.remove(rule.as_str()) {
+            EventKind::Resolved { rule, after, of, .. } => {
+                if let Some(place) = firing.remove(&(rule.as_str(), of.as_ref().map(|of| of.identity))) {
                     side.moments[place].lasted = Some(*after);
                 }
             }

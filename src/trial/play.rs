@@ -181,8 +181,11 @@ fn list_rows(listed: Listed, expected: &[String], got: &[(String, Option<Duratio
     if rows.iter().all(|row| row.same) { Vec::new() } else { rows }
 }
 
-/// `exec` alone means any command.
+/// `exec` alone means any command, and a rule alone any process that it fires for.
 fn is_meant(expected: &str, got: &str) -> bool {
+    if got.strip_prefix(expected).is_some_and(|rest| rest.starts_with(" of ")) {
+        return true;
+    }
     let split = |text: &str| {
         let (service, rest) = match text.split_once('/') {
             Some((service, rest)) if !service.contains(' ') => (service.to_owned(), rest.to_owned()),
@@ -204,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_may_be_named_or_not() {
+    fn a_command_or_a_process_may_be_named_or_not() {
         for (expected, got, same) in [
             ("restart", "restart", true),
             ("restart", "restart failed", false),
@@ -215,6 +218,10 @@ mod tests {
             ("exec /bin/drain", "exec /bin/drain web", false),
             ("cache/exec", "cache/exec /bin/drain", true),
             ("exec", "cache/exec /bin/drain", false),
+            ("hog", "hog of stress (1234)", true),
+            ("hog of stress (1)", "hog of stress (1234)", false),
+            ("hog of stress (1234)", "hog", false),
+            ("ho", "hog of stress (1234)", false),
         ] {
             assert_eq!(is_meant(expected, got), same, "{expected}: {got}");
         }

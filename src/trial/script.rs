@@ -1,15 +1,18 @@
 //! A scenario as a script: when its checks are sampled, what they measure, and what happens.
 
 use super::world::{Script, Step};
-use crate::model::{Course, Kind, MetricId, Mono, Occurrence, Question, Reading, Scenario};
+use crate::model::{Course, Each, Identity, Kind, MetricId, Mono, Occurrence, Question, Reading, Scenario};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// See the head of this file.
 pub(super) struct Written<'s> {
     scenario: &'s Scenario,
     courses: HashMap<(usize, usize), Vec<&'s Course>>,
+    /// The processes that checks find, each with what is measured of it.
+    crowds: HashMap<(usize, usize), BTreeMap<Identity, Vec<&'s Course>>>,
     occurrences: VecDeque<(Mono, usize, Occurrence)>,
     /// When each check that is not of a process is sampled next: at the begin, and then each `every`.
     ticks: BinaryHeap<Reverse<(Mono, usize, usize)>>,
@@ -18,8 +21,13 @@ pub(super) struct Written<'s> {
 impl<'s> Written<'s> {
     pub fn new(scenario: &'s Scenario) -> Written<'s> {
         let mut courses: HashMap<_, Vec<&Course>> = HashMap::new();
+        let mut crowds: HashMap<_, BTreeMap<_, Vec<&Course>>> = HashMap::new();
         for course in &scenario.courses {
-            courses.entry((course.service, course.check)).or_default().push(course);
+            let place = (course.service, course.check);
+            match &course.of {
+                None => courses.entry(place).or_default().push(course),
+                Some(who) => crowds.entry(place).or_default().entry(who.identity).or_default().push(course),
+            }
         }
         let services = &scenario.plan.services;
         let place = |name: &str| services.iter().position(|service| &*service.name == name);
@@ -34,7 +42,7 @@ impl<'s> Written<'s> {
                 }
             }
         }
-        Written { scenario, courses, occurrences, ticks }
+        Written { scenario, courses, crowds, occurrences, ticks }
     }
 }
 
@@ -71,6 +79,22 @@ impl Script for Written<'_> {
         readings.extend(well.filter(|(id, _)| courses.iter().all(|course| course.metric != *id)));
         readings.retain(|(_, reading)| *reading != Reading::Unknown);
         Some(readings)
+    }
+
+    fn each(&mut self, service: usize, check: usize, at: Mono) -> Option<Arc<[Each]>> {
+        let at: Duration = at - Mono(0);
+        let one = |(identity, courses): (&Identity, &Vec<&Course>)| {
+            let who = courses.first()?.of.as_ref()?;
+            let mut readings: Vec<_> = courses.iter().map(|course| (course.metric, course.at(at))).collect();
+            // One of which nothing is there is not there.
+            if readings.iter().all(|(_, reading)| *reading == Reading::Absent) {
+                return None;
+            }
+            readings.retain(|(_, reading)| *reading != Reading::Unknown);
+            readings.sort_by_key(|(id, _)| *id);
+            Some(Each { identity: *identity, name: who.name.as_str().into(), user: who.user.as_str().into(), readings })
+        };
+        Some(self.crowds.get(&(service, check)).into_iter().flatten().filter_map(one).collect())
     }
 
     fn answers(&self, _: &Question) -> bool {

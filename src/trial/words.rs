@@ -1,6 +1,6 @@
 //! What minder did, in the words of scenarios and backtests.
 
-use crate::model::{EventKind, Listed};
+use crate::model::{EventKind, Listed, of_one};
 use std::time::Duration;
 
 /// Something that a list of a scenario can expect.
@@ -15,12 +15,18 @@ pub(super) struct Entry {
 /// it did what it should is the rule, and not said.
 pub(super) fn deed(kind: &EventKind) -> Option<(Listed, String)> {
     Some(match kind {
+        EventKind::Fired { rule, of: Some(who), .. } => (Listed::Fired, of_one(rule, who)),
+        EventKind::Resolved { rule, of: Some(who), .. } => (Listed::Resolved, of_one(rule, who)),
         EventKind::Fired { rule, .. } => (Listed::Fired, rule.clone()),
         EventKind::Resolved { rule, .. } => (Listed::Resolved, rule.clone()),
         EventKind::Noticed { rule, .. } => (Listed::Noticed, rule.clone()),
         EventKind::Acting { action, .. } => (Listed::Did, action.clone()),
         EventKind::Acted { action, ok: false, .. } => (Listed::Did, format!("{action} failed")),
-        EventKind::Held { action, .. } => (Listed::Did, format!("{action} held")),
+        // Of one of many processes: `signal KILL (pid 1234)`.
+        EventKind::Held { action, .. } => {
+            let action = action.split_once(" (pid ").map_or(action.as_str(), |(action, _)| action);
+            (Listed::Did, format!("{action} held"))
+        }
         EventKind::GaveUp { .. } => (Listed::Did, "given up".to_owned()),
         _ => return None,
     })

@@ -14,9 +14,9 @@
 
 use crate::engine::Engine;
 use crate::model::controls::ControlSpec;
-use crate::model::kinds::Process;
+use crate::model::kinds::{Process, Processes};
 use crate::model::{
-    Act, ActId, CheckId, ControlState, Delivery, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
+    Act, ActId, CheckId, ControlState, Delivery, Each, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
     MetricId, Mono, Now, Occurrence, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample, Setting,
     Starting, Wall,
 };
@@ -55,6 +55,10 @@ pub(super) trait Script {
     fn step(&mut self) -> Option<Step>;
     /// What a check measures now; nothing if it could not be asked. Of a process that is not there, it is not looked at.
     fn readings(&mut self, service: usize, check: usize, at: Mono) -> Option<Vec<(MetricId, Reading)>>;
+    /// The processes that a check of many finds; nothing if that is not known.
+    fn each(&mut self, _service: usize, _check: usize, _at: Mono) -> Option<Arc<[Each]>> {
+        None
+    }
     /// Whether a question about a process is answered. Other checks answer by steps only, at times that can be foretold.
     fn answers(&self, question: &Question) -> bool;
 }
@@ -300,6 +304,15 @@ impl World {
             return Sample::unknown(at, "nothing is known of this time");
         };
         let mut found = Found::Unasked;
+        if let Kind::Processes(_) = **kind
+            && let Some(each) = script.each(service, check, self.now)
+        {
+            let count = MetricId(Processes::COUNT);
+            if readings.iter().all(|(known, _)| *known != count) {
+                readings.push((count, Reading::Number(each.len() as f64)));
+            }
+            found = Found::Each(each);
+        }
         if let Some(process) = body.process.filter(|_| is_process) {
             found = Found::Process(process);
             readings.push((MetricId(Process::DOWN), Reading::Flag(false)));
