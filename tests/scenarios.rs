@@ -10,6 +10,7 @@
 use minder::config;
 use minder::model::{Listed, Scenario, Status};
 use minder::trial::play;
+use proptest::prelude::*;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -173,4 +174,82 @@ fn a_directory_is_run_and_what_is_wrong_decides_how_it_ends() {
     assert!(none.contains("there is no none") && none.ends_with("exit 2\n"), "{none}");
     let empty = tempfile::tempdir().unwrap();
     assert!(minder(&[empty.path()], &copy).ends_with("there is no `*.yaml` in this directory\nexit 2\n"));
+}
+
+/// Something to put into a file that was whole.
+fn wound() -> impl Strategy<Value = (f64, f64, String)> {
+    let text = prop_oneof![
+        Just(String::new()),
+        Just("\n".to_owned()),
+        Just("1x999999999".to_owned()),
+        Just(" x10000000 ".to_owned()),
+        Just("*a &a [[[[{{{{".to_owned()),
+        Just(": ".to_owned()),
+        Just("(1) (2)".to_owned()),
+        Just("99999999999999999999d".to_owned()),
+        Just("1d".to_owned()),
+        Just("0s".to_owned()),
+        Just("none".to_owned()),
+        Just("\u{202e}\u{0}\u{7f}".to_owned()),
+        "[a-z0-9.:/%(){}\\[\\]'\" -]{1,12}",
+    ];
+    // Where, and how much of it is taken out: mostly little.
+    (0.0..1.0, prop_oneof![4 => 0.0..0.01, 1 => 0.0..0.3], text)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Files that were whole, with wounds: each is read, or its mistakes are named; what is read can be played.
+    #[test]
+    fn no_file_ends_or_holds_up_the_reader(which in any::<prop::sample::Index>(), wounds in prop::collection::vec(wound(), 1..4)) {
+        let all = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios"));
+        let mut text: Vec<char> = fs::read_to_string(which.get(&all)).unwrap().chars().collect();
+        for (at, length, insert) in wounds {
+            let from = (at * text.len() as f64) as usize;
+            let to = (from + (length * text.len() as f64) as usize).min(text.len());
+            text.splice(from..to, insert.chars());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("scenarios.yaml");
+        fs::write(&file, text.into_iter().collect::<String>()).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        match config::scenarios(&file) {
+            Ok(scenarios) => {
+                let hours = |scenario: &&Scenario| scenario.expectations.last().is_none_or(|last| last.at.as_secs() <= 6 * 3600);
+                for scenario in scenarios.iter().filter(hours).take(10) {
+                    play(scenario);
+                }
+            }
+            Err(mistakes) => prop_assert!(mistakes.report(false).contains("error: ")),
+        }
+    }
+}
+
+/// What is huge is read in time, and memory, that grows with its size only.
+#[test]
+fn what_is_huge_is_read_or_refused_at_once() {
+    let begin = "version: 1\nplan: { services: { web: { checks: [{ http: 'http://127.0.0.1/' }], rules: [http.failed -> notify] } } }\n\
+                 scenarios:\n  huge:\n    samples: { http.failed: ";
+    let expect = "}\n    expect: [{ at: 6h, status: ok, fired: [] }]\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("huge.yaml");
+    for (values, good) in [
+        ("false ".repeat(80_000), true),
+        ("false x10000000 ".repeat(20_000), true),
+        ("false x10000001".to_owned(), false),
+        ("[".repeat(100_000), false),
+        ("x".repeat(20_000_000), false),
+    ] {
+        fs::write(&file, format!("{begin}{values}{expect}")).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let start = std::time::Instant::now();
+        match config::scenarios(&file) {
+            Ok(scenarios) if good => assert_eq!(play(&scenarios[0]), []),
+            Err(mistakes) if !good => assert!(mistakes.report(false).contains("error: ")),
+            other => panic!("{:?}: {}", other.is_ok(), &values[..20.min(values.len())]),
+        }
+        // Far more than it takes.
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
 }

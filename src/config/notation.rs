@@ -178,6 +178,7 @@ fn quantity(text: &str, at: Range<usize>, metric: &Metric, name: &str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const MEMORY: Metric = Metric::new("memory", Dimension::Bytes, "").of_whole();
 
@@ -243,5 +244,52 @@ mod tests {
             let wrong = runs(text, &MEMORY, "a.b").unwrap_err();
             assert_eq!((&text[wrong.range], wrong.message.as_str()), (part, message), "{text}");
         }
+    }
+
+    proptest! {
+        /// Whatever stands there, it is read or its mistake is named by a place within it; and as far as it is read, every value
+        /// can be had at once, however many there are said to be.
+        #[test]
+        fn any_text_is_read_or_explained(text in any_values(), which in 0..5usize) {
+            let all = [
+                MEMORY,
+                Metric::new("lines", Dimension::Count, ""),
+                Metric::new("failed", Dimension::Flag, ""),
+                Metric::new("owner", Dimension::Text, ""),
+                Metric::new("read", Dimension::ByteRate, ""),
+            ];
+            match runs(&text, &all[which], "a.b") {
+                Ok(runs) => {
+                    prop_assert!(!runs.is_empty() && runs.len() <= text.len());
+                    for run in &runs {
+                        prop_assert!((1..=MOST).contains(&run.times));
+                        for number in [0, run.times / 2, run.times - 1] {
+                            prop_assert!(run.value(number).number().is_none_or(|value| value >= -1.0 || value.is_nan()));
+                        }
+                    }
+                    let runs = crate::model::Runs::new(runs);
+                    for number in [0, 1, 1000, u64::from(u32::MAX), u64::MAX] {
+                        runs.value(number);
+                    }
+                }
+                Err(wrong) => {
+                    prop_assert!(text.get(wrong.range.clone()).is_some(), "{text:?} {:?}", wrong.range);
+                    prop_assert!(!wrong.message.is_empty());
+                }
+            }
+        }
+    }
+
+    /// Words that look like values, and some that do not.
+    fn any_values() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            4 => "[0-9]{1,3}(\\.[0-9])?(MB|kB|%|s|)([+-][0-9]{1,2}(MB|%|s|))?( ?x[0-9]{1,11})?",
+            2 => "[0-9]{1,20}(GB|TiB|)/[0-9]{1,20}(GB|TiB|)",
+            1 => Just("1x999999999".to_owned()),
+            1 => Just("9e999MB+9e999MBx10000000".to_owned()),
+            1 => "(true|false|_|none|x|,|\"|/|\\+|-|ß|\u{0}|e)( ?x[0-9]{1,3})?",
+            1 => "\\PC{0,6}",
+        ];
+        proptest::collection::vec(word, 0..8).prop_map(|words| words.join(" "))
     }
 }

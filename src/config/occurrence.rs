@@ -20,7 +20,7 @@ const FORMS: [&str; 10] = [
     "minder stop",
 ];
 const OPERATORS: [&str; 2] = ["taken down", "wanted up"];
-const ORDERS: [&str; 5] = ["start", "stop", "restart", "pause", "resume"];
+const ORDERS: [&str; 6] = ["start", "stop", "restart", "pause", "resume", "release"];
 
 /// Reads what happens, and to whom; `service` if the text does not say it.
 pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Name, Occurrence), Wrong> {
@@ -45,6 +45,10 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
             "restart" => Command::Restart { service: Arc::clone(&service) },
             "pause" => Command::Pause { service: Arc::clone(&service) },
             "resume" => Command::Resume { service: Arc::clone(&service) },
+            "release" if words.len() == 2 => Command::Release,
+            "release" => {
+                return Err(Wrong::new(whole, "the brake is one for all services").help("write `minder release`"));
+            }
             other => {
                 let range = words.get(1).cloned().unwrap_or(whole);
                 let wrong = Wrong::new(range, format!("{} is nothing that a person asks of a service", quoted(other)));

@@ -4,7 +4,7 @@ use super::diagnostic::{Diagnostic, listed, nearest, quoted};
 use super::notation::runs;
 use super::plan::Builder;
 use super::tree::{Key, Node, Value};
-use crate::model::{Check, Course, Identity, Kind, Metric, MetricId, Name, Plan, Service, Subject};
+use crate::model::{Check, Course, Identity, Kind, Metric, MetricId, Name, Plan, Runs, Service, Subject};
 use std::time::Duration;
 
 /// The most processes of a check.
@@ -67,7 +67,10 @@ impl<'a> Builder<'a> {
         let about: &Metric = &asked.kind.metrics()[usize::from(metric.0)];
         let text = self.text(values, "values such as `300MB x30 600MB`")?;
         match runs(text.text, about, &key.text) {
-            Ok(runs) => Some(Course { service, check, of: None, metric, step: step.unwrap_or(asked.every), runs }),
+            Ok(runs) => {
+                let (step, runs) = (step.unwrap_or(asked.every), Runs::new(runs));
+                Some(Course { service, check, of: None, metric, step, runs })
+            }
             Err(wrong) => {
                 self.found.push(text.wrong(&wrong));
                 None

@@ -39,7 +39,36 @@ pub struct Course {
     /// How long each value lasts. The last one stays.
     pub step: Duration,
     /// One after the other; never empty.
-    pub runs: Vec<Run>,
+    pub runs: Runs,
+}
+
+/// Runs of values, one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runs {
+    runs: Vec<Run>,
+    /// How many values there are up to the end of each. A value is looked up at each sample: not from the first one on.
+    ends: Vec<u64>,
+}
+
+impl Runs {
+    /// These.
+    pub fn new(runs: Vec<Run>) -> Runs {
+        let mut end = 0;
+        let ends = runs.iter().map(|run| {
+            end += u64::from(run.times);
+            end
+        });
+        Runs { ends: ends.collect(), runs }
+    }
+    /// The value with this number, from 0. The last one stays; unknown if there is none.
+    pub fn value(&self, number: u64) -> Reading {
+        let place = self.ends.partition_point(|end| *end <= number);
+        match (self.runs.get(place), self.runs.last()) {
+            (Some(run), _) => run.value((number - (self.ends[place] - u64::from(run.times))) as u32),
+            (None, Some(last)) => last.value(last.times - 1),
+            (None, None) => Reading::Unknown,
+        }
+    }
 }
 
 /// Values that follow each other: all the same, or growing or falling evenly.
@@ -56,14 +85,8 @@ pub struct Run {
 impl Course {
     /// What it reads at this time.
     pub fn at(&self, at: Duration) -> Reading {
-        let mut number = at.as_nanos() / self.step.as_nanos().max(1);
-        for run in &self.runs {
-            if number < u128::from(run.times) {
-                return run.value(number as u32);
-            }
-            number -= u128::from(run.times);
-        }
-        self.runs.last().map_or(Reading::Unknown, |run| run.value(run.times - 1))
+        let number = at.as_nanos() / self.step.as_nanos().max(1);
+        self.runs.value(u64::try_from(number).unwrap_or(u64::MAX))
     }
 }
 
@@ -231,7 +254,11 @@ mod tests {
             of: None,
             metric: MetricId(0),
             step: Duration::from_secs(10),
-            runs: vec![run(1.0, 0.0, 2), run(10.0, 10.0, 3), Run { first: Reading::Absent, rise: 0.0, times: 1 }],
+            runs: Runs::new(vec![
+                run(1.0, 0.0, 2),
+                run(10.0, 10.0, 3),
+                Run { first: Reading::Absent, rise: 0.0, times: 1 },
+            ]),
         };
         let at = |s: u64| course.at(Duration::from_secs(s));
         let numbers: Vec<_> = [0, 9, 10, 20, 30, 40].into_iter().map(|s| at(s).number().unwrap()).collect();

@@ -1,7 +1,7 @@
 //! Plays a scenario, and holds what came of it against what was expected.
 
 use super::script::Written;
-use super::words::{Entry, deed};
+use super::words::{Entry, deeds};
 use super::world::World;
 use crate::model::{Effect, EventKind, Expectation, Listed, Mono, Name, Record, RuleState, Scenario, Wall};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ pub fn play(scenario: &Scenario) -> Vec<Difference> {
         world.pass(Mono(0) + expectation.at, &mut script, &mut see);
         let rows = compare(scenario, expectation, &world, &seen, &mut asked);
         if !rows.is_empty() {
-            let lines: Vec<Line> = seen.lines.iter().filter(|line| line.at >= since).cloned().collect();
+            let lines = &seen.lines[seen.lines.partition_point(|line| line.at < since)..];
             let lines = lines[lines.len().saturating_sub(LINES)..].to_vec();
             differences.push(Difference { at: expectation.at, line: expectation.line, rows, since, lines });
         }
@@ -93,11 +93,16 @@ impl Seen<'_> {
         };
         match effect {
             Effect::Record(Record::Event(event)) => {
-                let Some(service) = &event.service else { return };
+                let Some(service) = &event.service else {
+                    if let EventKind::Braked { .. } | EventKind::Unbraked { .. } = event.kind {
+                        self.lines.push(Line { at, words: event.kind.to_string() });
+                    }
+                    return;
+                };
                 if !matches!(event.kind, EventKind::Opened { .. } | EventKind::Closed { .. }) {
                     line(service, event.kind.to_string());
                 }
-                if let Some((listed, words)) = deed(&event.kind) {
+                for (listed, words) in deeds(&event.kind) {
                     let words = format!("{}{words}", prefix(service));
                     self.entries.push(Entry { listed, at, words });
                 }

@@ -368,9 +368,10 @@ impl Script for Recorded<'_> {
         Some(readings)
     }
 
-    /// Only where somebody waits for the answer: what was asked in its turn is in the history.
+    /// Only where somebody waits for whether a process lives: what was asked in its turn is in the history, and a sample that
+    /// came twice would count twice.
     fn answers(&self, question: &Question) -> bool {
-        question.urgent
+        question.urgent && matches!(*question.kind, Kind::Process(_))
     }
 }
 

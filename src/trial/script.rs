@@ -97,7 +97,7 @@ impl Script for Written<'_> {
         Some(self.crowds.get(&(service, check)).into_iter().flatten().filter_map(one).collect())
     }
 
-    fn answers(&self, _: &Question) -> bool {
-        true
+    fn answers(&self, question: &Question) -> bool {
+        question.urgent || matches!(*question.kind, Kind::Process(_))
     }
 }

@@ -13,8 +13,8 @@ pub(super) struct Entry {
 
 /// What an event is called in the lists of a scenario; nothing if it is in none of them. An action counts when it begins; that
 /// it did what it should is the rule, and not said.
-pub(super) fn deed(kind: &EventKind) -> Option<(Listed, String)> {
-    Some(match kind {
+pub(super) fn deeds(kind: &EventKind) -> Vec<(Listed, String)> {
+    vec![match kind {
         EventKind::Fired { rule, of: Some(who), .. } => (Listed::Fired, of_one(rule, who)),
         EventKind::Resolved { rule, of: Some(who), .. } => (Listed::Resolved, of_one(rule, who)),
         EventKind::Fired { rule, .. } => (Listed::Fired, rule.clone()),
@@ -22,12 +22,12 @@ pub(super) fn deed(kind: &EventKind) -> Option<(Listed, String)> {
         EventKind::Noticed { rule, .. } => (Listed::Noticed, rule.clone()),
         EventKind::Acting { action, .. } => (Listed::Did, action.clone()),
         EventKind::Acted { action, ok: false, .. } => (Listed::Did, format!("{action} failed")),
-        // Of one of many processes: `signal KILL (pid 1234)`.
-        EventKind::Held { action, .. } => {
-            let action = action.split_once(" (pid ").map_or(action.as_str(), |(action, _)| action);
-            (Listed::Did, format!("{action} held"))
-        }
+        EventKind::Held { action, .. } => match action.strip_prefix("message to ") {
+            Some(names) => return names.split(", ").map(|to| (Listed::Told, format!("{to} held"))).collect(),
+            // Of one of many processes: `signal KILL (pid 1234)`.
+            None => (Listed::Did, format!("{} held", action.split(" (pid ").next().unwrap_or(action))),
+        },
         EventKind::GaveUp { .. } => (Listed::Did, "given up".to_owned()),
-        _ => return None,
-    })
+        _ => return Vec::new(),
+    }]
 }

@@ -59,7 +59,7 @@ pub(super) trait Script {
     fn each(&mut self, _service: usize, _check: usize, _at: Mono) -> Option<Arc<[Each]>> {
         None
     }
-    /// Whether a question about a process is answered. Other checks answer by steps only, at times that can be foretold.
+    /// Whether a question is answered. What is asked in its turn is otherwise answered by steps, at times that can be foretold.
     fn answers(&self, question: &Question) -> bool;
 }
 
@@ -378,7 +378,7 @@ impl World {
                 }
             }
         }
-        let answered = is_control || matches!(*question.kind, Kind::Process(_)) && script.answers(question);
+        let answered = is_control || script.answers(question);
         let Some((service, check)) = self.places.get(&question.check).copied().filter(|_| answered) else { return };
         let sample = self.sample(service, check, script);
         let answer = Input::Sampled(vec![(question.check, Arc::new(sample))]);
