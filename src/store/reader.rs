@@ -7,7 +7,7 @@ pub use history::{Bar, Rollup, Samples, Wholes};
 pub use state::{EventFilter, Unsent};
 
 use super::buffers::Buffers;
-use super::database::open_read_only;
+use super::database::{Spec, open_read_only};
 use super::lock;
 use rusqlite::Connection;
 use std::os::unix::fs::MetadataExt;
@@ -40,13 +40,14 @@ impl Reader {
     }
 
     pub(super) fn new(directory: &Path, buffers: Arc<Buffers>) -> Reader {
-        let pool = |name| Arc::new(Pool { path: directory.join(name), idle: Mutex::new(Vec::new()) });
-        Reader { state: pool(super::database::STATE.name), history: pool(super::database::HISTORY.name), buffers }
+        let pool = |spec| Arc::new(Pool { spec, path: directory.join(spec.name), idle: Mutex::new(Vec::new()) });
+        Reader { state: pool(&super::database::STATE), history: pool(&super::database::HISTORY), buffers }
     }
 }
 
 /// Connections to one database that nobody uses at the moment, each with the inode of its file.
 struct Pool {
+    spec: &'static Spec,
     path: PathBuf,
     idle: Mutex<Vec<(Connection, u64)>>,
 }
@@ -67,7 +68,7 @@ impl Pool {
         };
         let mut connection = match idle {
             Some((connection, _)) => connection,
-            None => open_read_only(&self.path).map_err(failed)?,
+            None => open_read_only(&self.path, self.spec).map_err(failed)?,
         };
         let transaction = connection.transaction().map_err(failed)?;
         let answer = query(&transaction).map_err(failed)?;

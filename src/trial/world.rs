@@ -11,6 +11,10 @@
 //! | restart in one go | both |
 //! | signal, exec, snapshot | done, at once, and nothing changes by it |
 //! | message | delivered, at once |
+//!
+//! The engine's own tests have another world (`engine/testing`), and share nothing with this one: theirs is made to be unfair
+//! (reports that never come, plans that change, a minder that is killed), and its services are fields that a test sets; this one
+//! is exact to the millisecond, and is driven by a script. What both have is the few lines that take effects apart.
 
 use crate::engine::Engine;
 use crate::model::controls::ControlSpec;

@@ -44,7 +44,8 @@ fn what_is_no_history_is_said_to_be_none() {
         std::fs::remove_file(&file).unwrap();
         rusqlite::Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
         let said = minder(dir.path(), &rules, &["--since", "30d"]);
-        assert!(said.contains(name) && said.ends_with("exit 1\n"), "{name} of somebody else: {said}");
+        let words = format!("{name} cannot be read: it is not a database of minder\nexit 1\n");
+        assert!(said.ends_with(&words), "{name} of somebody else: {said}");
         std::fs::write(&file, &good).unwrap();
     }
     assert!(test(dir.path(), LEAK, BEGIN, BEGIN + 120 * MINUTE).samples > 0);
@@ -127,4 +128,21 @@ fn clock_steps_gaps_restarts_and_series_that_follow_each_other() {
         fired,
         ["25m fired leak for 300: process.memory 600 MB", "2h5m fired leak for 150: process.memory 600 MB"]
     );
+}
+
+/// The service that it needs is not looked at: nothing is held because of it, and nothing waits for it.
+#[test]
+fn one_service_of_several_that_need_each_other() {
+    let dir = recorded();
+    let rules = dir.path().join("rules.yaml");
+    let other = "  db: { checks: [{ tcp: '127.0.0.1:1' }] }\n  web:\n    depends_on: [db]\n";
+    std::fs::write(&rules, LEAK.replace("  web:\n", other)).unwrap();
+    let mut plan = Arc::unwrap_or_clone(plan(&std::fs::read_to_string(&rules).unwrap()));
+    let both = backtest(&Reader::of(dir.path()), &Arc::new(plan.clone()), Wall(BEGIN), Wall(BEGIN + DAY)).unwrap();
+    plan.services.retain(|service| &*service.name == "web");
+    let one = backtest(&Reader::of(dir.path()), &Arc::new(plan), Wall(BEGIN), Wall(BEGIN + DAY)).unwrap();
+    let fired = "35m fired leak for 600: process.memory 600 MB";
+    assert_eq!(told(&one[0].these)[..2], [fired, "35m acting restart: leak"]);
+    assert_eq!((both[0].samples, told(&both[1].these)[0].as_str()), (0, fired));
+    assert_eq!(both[1].these.restarted, one[0].these.restarted);
 }
