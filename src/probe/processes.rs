@@ -202,8 +202,8 @@ impl Look {
             }
             None => {
                 let age = proc::running_for(stat.start, proc::booted_ago());
-                // All of its time was used since the last look, in which it did not exist yet.
-                let is_new = self.before.is_some_and(|before| age < at - before) && age >= SHORTEST;
+                // All of its time was used since the last look, in which it did not exist yet; its start is known to 10 ms only.
+                let is_new = self.before.is_some_and(|before| age < at - before + SHORTEST) && age >= SHORTEST;
                 let cpu = is_new.then(|| percent(ticks, age));
                 Seen { at, ticks, cpu, comm: stat.comm, name: shown(stat), fits }
             }
