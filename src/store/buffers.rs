@@ -208,6 +208,7 @@ impl Buffers {
             inner.sealed.take(check, slot);
             if at < last {
                 // What was written of them lies in the future.
+                slot.forget_wholes();
             }
         }
         slot.push(sample);
