@@ -230,6 +230,10 @@ impl<'a> Builder<'a> {
                 self.found.push(diagnostic);
                 continue;
             };
+            // A mistake of a whole list may be that of an element.
+            if filled.range(at.start..at.end).any(|(_, filled)| filled.values.is_none() && at.holds(filled.place)) {
+                continue;
+            }
             let filled = filled.range(..=at.start).next_back().map(|(_, filled)| filled);
             let filled = filled.filter(|filled| filled.place.holds(at));
             let values = match filled.map(|filled| &filled.values) {

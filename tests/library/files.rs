@@ -74,6 +74,14 @@ fn all_templates_fit_into_one_plan_by_their_defaults() {
 }
 
 #[test]
+fn all_templates_may_be_included_where_one_is_used() {
+    let dir = copied();
+    let plan = "version: 1\ninclude: [rules/library/*.yaml]\nservices:\n  cache: { use: redis }\n";
+    fs::write(dir.path().join("plan.yaml"), plan).unwrap();
+    minder(&["validate", "plan.yaml"], dir.path());
+}
+
+#[test]
 fn a_template_says_what_it_is_for_and_what_its_parameters_are() {
     for name in names() {
         let text = text(&name);
