@@ -122,7 +122,7 @@ async fn wire(
     tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
     tokio::spawn(dashboard::serve_unix(unix, dashboard::socket(front)));
 
-    for note in &opened.notes {
+    for note in opened.notes.iter().chain(&store.trouble()) {
         tracing::warn!("{note}");
     }
     tracing::info!(

@@ -99,7 +99,7 @@ impl ServiceState {
 
     /// A person has looked at it: what was lost of its state no longer holds actions back.
     fn confirm(&mut self) {
-        self.unconfirmed = false;
+        self.dirty |= std::mem::take(&mut self.unconfirmed);
         self.said_unconfirmed = false;
     }
 

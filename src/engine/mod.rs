@@ -129,7 +129,7 @@ impl Engine {
         for (place, service) in plan.services.iter().enumerate() {
             let cx = &mut self.context;
             let mut state = ServiceState::new(Arc::clone(service), place, &mut reload::ids(&mut self.places), cx);
-            state.unconfirmed = lost;
+            (state.unconfirmed, state.dirty) = (lost, lost);
             (0..state.checks.len()).for_each(|c| state.introduce(cx, c));
             if let Some(saved) = services.remove(&service.name) {
                 state.restore(cx, saved, same_boot);

@@ -14,6 +14,7 @@ impl ServiceState {
         SavedService {
             stopped: self.stopped,
             paused: self.paused,
+            unconfirmed: self.unconfirmed,
             seen_up: self.seen_up,
             identities: lives
                 .filter_map(|(check, state)| Some((check.name.to_string(), state.life.as_ref()?.identity?)))
@@ -47,6 +48,7 @@ impl ServiceState {
         let plan: &Service = &self.plan;
         self.stopped = saved.stopped;
         self.paused = saved.paused;
+        self.unconfirmed |= saved.unconfirmed;
         self.last_exit = saved.last_exit;
         self.used = Used::restore(&saved.restarts, saved.streak, saved.given_up, cx.now);
         self.used.rest(cx.now.mono);

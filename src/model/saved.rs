@@ -46,6 +46,8 @@ pub struct SavedService {
     pub stopped: bool,
     /// A person has paused it.
     pub paused: bool,
+    /// Its state was lost, and no person has asked for anything since: see [`Restored::lost`].
+    pub unconfirmed: bool,
     /// It has been seen up since the machine booted.
     pub seen_up: bool,
     /// Its process by the name of the check that watches it.

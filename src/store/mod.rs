@@ -37,14 +37,26 @@
 //!
 //! A full or broken disk stops nothing: the latest state of each service and the last 1,000 events and messages stay in memory
 //! and are written when the disk is back; samples stay in their 2 MB of buffers, and the oldest are dropped. What is lost is
-//! counted and told ([`Store::trouble`]). A `state.db` that cannot be read at the start is put aside as
-//! `state.db.unreadable-SECONDS`, and the engine is told ([`crate::model::Restored::lost`]).
+//! counted and told ([`Store::trouble`]).
+//!
+//! # What is not well at the start
+//!
+//! | `state.db` | what is done |
+//! |---|---|
+//! | cannot be read, in what must not be lost | put aside as `state.db.unreadable-SECONDS`; the engine is told ([`crate::model::Restored::lost`]) |
+//! | is damaged in its events or incidents | put aside; what must not be lost is taken over into a new one |
+//! | is older than what was written last: its log `state.db-wal` was lost, or it was put back from a copy | used; the engine is told |
+//! | cannot be written: locked by somebody's `sqlite3`, full or read-only disk | read, and written as soon as that can be done |
+//!
+//! How far it was written stands in the file `lock`, with the machine's boot: after a power cut the last moments may be missing,
+//! and that is no reason to ask a person. A `state.db` that is removed by hand is begun anew, without a question.
 
 mod buffers;
 mod codec;
 mod database;
 mod directory;
 mod history;
+mod opening;
 mod queue;
 mod reader;
 mod rollup;
@@ -56,11 +68,11 @@ pub use queue::Committed;
 pub use reader::{Bar, EventFilter, ReadError, Reader, Rollup, Samples, Unsent, Wholes};
 pub use rollup::{Step, Sum};
 
-use crate::model::{CheckId, Clock, HistoryLimits, Message, Record, Restored, Sample, Series, Wall};
+use crate::model::{CheckId, Clock, HistoryLimits, Message, Record, Restored, Sample, Series};
 use buffers::Buffers;
-use database::{Database, Failure, HISTORY, STATE};
+use database::{Database, HISTORY, STATE};
+use directory::Claim;
 use queue::Queue;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -151,18 +163,19 @@ impl Store {
     ///
     /// `boot_id` names the machine's boot (`/proc/sys/kernel/random/boot_id`).
     pub fn open(dir: &Path, boot_id: &str, clock: Arc<dyn Clock>) -> Result<(Store, Opened), OpenError> {
-        let lock_file = Arc::new(directory::claim(dir)?);
+        let claim = Arc::new(directory::claim(dir)?);
         let now = clock.now().wall;
         let mut database = Database::new(dir, &STATE);
-        let mut found = open_state(&mut database, boot_id, now)?;
+        let (mut found, state_trouble) = opening::state(&mut database, &claim, boot_id, now)?;
         let facts = std::mem::take(&mut found.facts);
         let instance = facts.instance.clone();
-        let state = state::Writer { database, clock: clock.clone(), facts };
+        let state = state::Writer { database, clock: clock.clone(), facts, claim: claim.clone() };
 
         let mut database = Database::new(dir, &HISTORY);
-        found.notes.extend(open_history(&mut database, now));
+        let (note, trouble) = opening::history(&mut database, now);
+        found.notes.extend(note);
         let buffers = Arc::<Buffers>::default();
-        let history_trouble = Arc::default();
+        let history_trouble = Arc::new(Mutex::new(trouble));
         let history = history::Writer {
             database,
             buffers: buffers.clone(),
@@ -173,11 +186,14 @@ impl Store {
         };
 
         let queue = Queue::new(HistoryLimits::default().keep.0);
+        if let Some(why) = state_trouble {
+            queue.failed(queue::Batch::default(), why);
+        }
         let (end, ended) = mpsc::channel();
         let spawned = {
             let queue = queue.clone();
-            spawn("state", end.clone(), lock_file.clone(), move || state.run(&queue))
-                .and_then(|()| spawn("history", end, lock_file, move || history.run()))
+            spawn("state", end.clone(), claim.clone(), move || state.run(&queue))
+                .and_then(|()| spawn("history", end, claim, move || history.run()))
         };
         let reader = Reader::new(dir, buffers.clone());
         let store = Store { queue, buffers, history_trouble, reader, clock, ended };
@@ -247,74 +263,15 @@ impl Drop for Store {
 fn spawn(
     name: &str,
     end: mpsc::Sender<()>,
-    lock: Arc<File>,
+    claim: Arc<Claim>,
     writer: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<()> {
     let run = move || {
         writer();
-        drop(lock);
+        drop(claim);
         let _ = end.send(());
     };
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
-}
-
-/// Opens and reads `state.db`; one that cannot be read is put aside, and a new one begun. One that can be read but not written
-/// (the disk is full) is closed again: the writer tries again, and minder starts all the same.
-fn open_state(database: &mut Database, boot_id: &str, now: Wall) -> Result<state::Found, OpenError> {
-    let path = database.path().to_owned();
-    let unusable = |why: String| OpenError::Database { path: path.clone(), why };
-    let mut put_aside = None;
-    let read = match load(database, boot_id, now) {
-        Err(damage) if damage.is_damage() => {
-            let aside = database.put_aside(now).map_err(|e| unusable(format!("{damage}; nor put aside: {e}")))?;
-            put_aside = Some(format!(
-                "{} could not be read and was put aside as {}: {damage}; services are not started until a person confirms it",
-                path.display(),
-                aside.display()
-            ));
-            load(database, boot_id, now)
-        }
-        read => read,
-    };
-    let mut found = match read {
-        Ok(found) => found,
-        Err(Failure::Later { found, known }) => return Err(OpenError::Later { path, found, known }),
-        Err(failure) => {
-            database.close();
-            let rescued = database::open_for_rescue(&path).map_err(Failure::from);
-            let rescued = rescued.and_then(|connection| state::load(&connection, boot_id, now));
-            let rescued = rescued.or_else(|_| state::load(&database::open_copy_for_rescue(&path, now)?, boot_id, now));
-            let mut found = rescued.map_err(|_| unusable(failure.to_string()))?;
-            found.notes.push(format!("{} cannot be written: {failure}", path.display()));
-            found
-        }
-    };
-    found.restored.lost |= put_aside.is_some();
-    found.notes.extend(put_aside);
-    Ok(found)
-}
-
-fn load(database: &mut Database, boot_id: &str, now: Wall) -> Result<state::Found, Failure> {
-    let (connection, _) = database.connection()?;
-    let mut found = state::load(connection, boot_id, now)?;
-    let expired = state::begin(connection, boot_id, now)?;
-    if expired > 0 {
-        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
-    }
-    Ok(found)
-}
-
-/// Opens `history.db`; says what people should know. Where this fails, the writer tries again.
-fn open_history(database: &mut Database, now: Wall) -> Option<String> {
-    let failure = database.connection().err()?;
-    let path = database.path().display().to_string();
-    if failure.is_damage() || matches!(failure, Failure::Later { .. }) {
-        return Some(match database.put_aside(now) {
-            Ok(aside) => format!("{path} could not be read and was put aside as {}: {failure}", aside.display()),
-            Err(e) => format!("{path} could not be read: {failure}; nor put aside: {e}"),
-        });
-    }
-    Some(format!("{path} cannot be opened: {failure}"))
 }
 
 /// A thread that panicked while it held the lock has ended minder: what it left is not looked at twice.

@@ -1,6 +1,7 @@
 //! The writer of `state.db`: services, events, incidents, the outbox.
 
 use super::database::{Database, Failure};
+use super::directory::Claim;
 use super::queue::{Batch, Queue};
 use crate::model::{Clock, Delivery, Message, Name, Restored, SavedService, Wall};
 use rusqlite::{Connection, params};
@@ -24,6 +25,7 @@ pub(super) struct Writer {
     pub database: Database,
     pub clock: Arc<dyn Clock>,
     pub facts: Facts,
+    pub claim: Arc<Claim>,
 }
 
 /// The tables whose rows have numbers that are never used again.
@@ -53,15 +55,22 @@ pub(super) struct Found {
     pub facts: Facts,
 }
 
-/// Reads what the engine begins with.
-pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Found, Failure> {
-    // What must not be wrong is checked whole; events may be many, and are checked by reading them.
-    for table in ["meta", "service", "outbox"] {
+/// What is wrong with these tables.
+pub(super) fn damage(connection: &Connection, tables: &[&str]) -> Result<Option<String>, Failure> {
+    for table in tables {
         let sql = format!("PRAGMA quick_check({table})");
         let verdict: String = connection.query_row(&sql, [], |row| row.get(0))?;
         if verdict != "ok" {
-            return Err(Failure::Damaged(verdict));
+            return Ok(Some(verdict));
         }
+    }
+    Ok(None)
+}
+
+/// Reads what the engine begins with.
+pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Found, Failure> {
+    if let Some(damage) = damage(connection, &["meta", "service", "outbox"])? {
+        return Err(Failure::Damaged(damage));
     }
     let mut found = Found::default();
     let meta = "SELECT coalesce((SELECT value FROM meta WHERE name = ?), '')";
@@ -225,6 +234,9 @@ impl Writer {
         let waiting = write_records(&transaction, batch, self.facts.waiting, now)?;
         transaction.commit()?;
         self.facts.waiting = waiting;
+        if newest[0].is_some() {
+            self.claim.note(&self.facts.boot, self.facts.last_event());
+        }
         Ok(())
     }
 
@@ -250,7 +262,17 @@ impl Writer {
 }
 
 impl Facts {
-    fn write_all(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// The highest number of an event.
+    pub fn last_event(&self) -> u64 {
+        self.last[0]
+    }
+
+    /// Events up to this one were written.
+    pub fn went_to(&mut self, event: u64) {
+        self.last[0] = event;
+    }
+
+    pub fn write_all(&self, connection: &Connection) -> rusqlite::Result<()> {
         for (name, value) in [("instance", &self.instance), ("boot", &self.boot)] {
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])?;
         }
@@ -272,7 +294,12 @@ impl Facts {
 }
 
 /// Returns how many messages wait now.
-fn write_records(connection: &Connection, batch: &Batch, mut waiting: i64, now: Wall) -> Result<i64, Failure> {
+pub(super) fn write_records(
+    connection: &Connection,
+    batch: &Batch,
+    mut waiting: i64,
+    now: Wall,
+) -> Result<i64, Failure> {
     for event in &batch.events {
         connection
             .prepare_cached(

@@ -193,9 +193,14 @@ fn after_a_lost_state_a_person_must_confirm() {
     world.pass(60_000);
     assert!(starts(&world).is_empty());
     assert_eq!(world.news().iter().filter(|line| line.starts_with("no restart")).count(), 1);
+    // Also when minder was started again meanwhile, from the state that it began anew.
+    world.kill_and_restore();
+    world.pass(60_000);
+    assert!(starts(&world).is_empty());
     world.ask(1, Command::Resume { service: named("web") });
     world.pass(20_000);
     assert_eq!(starts(&world).len(), 1);
+    assert!(!world.saved["web"].unconfirmed);
 }
 
 #[test]

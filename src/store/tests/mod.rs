@@ -5,7 +5,7 @@ mod state;
 
 use super::*;
 use crate::model::{
-    Event, EventKind, Found, Kind, MessageId, MessageKind, MetricId, MetricSet, Mono, Name, Now, Reading, Story,
+    Event, EventKind, Found, Kind, MessageId, MessageKind, MetricId, MetricSet, Mono, Name, Now, Reading, Story, Wall,
 };
 
 /// A clock that stands still until it is set.

@@ -142,6 +142,112 @@ fn what_cannot_be_read_is_put_aside() {
     }
 }
 
+/// A page of the past is damaged: among events, which are many.
+#[test]
+fn damage_in_the_past_costs_the_past_only() {
+    for table in ["event", "incident"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, first) = open(dir.path());
+        let mut records: Vec<Record> = (1..=2000).map(|id| Record::Event(event(id, "web"))).collect();
+        records.extend((1..=2000).map(|id| Record::Incident(incident(id, "web", Some(5)))));
+        records.push(Record::Service("web".into(), saved(7)));
+        assert!(store.commit(records, vec![message(4, i64::MAX)]).wait(LONG));
+        assert!(store.close(LONG));
+        let path = dir.path().join("state.db");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let root: i64 = connection
+            .query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?", [table], |row| row.get(0))
+            .unwrap();
+        drop(connection);
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let at = |page: i64| (page as u64 - 1) * 4096;
+        let mut page = [0; 4096];
+        file.read_exact_at(&mut page, at(root)).unwrap();
+        assert_eq!(page[0], 5, "an inner page of a table");
+        // The fourth of its cells: each begins with the number of a child, which holds rows.
+        let cell = usize::from(u16::from_be_bytes([page[18], page[19]]));
+        let leaf = i64::from(u32::from_be_bytes(page[cell..cell + 4].try_into().unwrap()));
+        file.write_all_at(&[0xaa; 4096], at(leaf)).unwrap();
+
+        let (store, opened) = open(dir.path());
+        assert_eq!(opened.notes.len(), 1, "{table}: {:?}", opened.notes);
+        assert!(opened.notes[0].contains("put aside as") && opened.notes[0].contains("the past was not"));
+        assert_eq!(names(dir.path(), "state.db.unreadable-1000").len(), 1, "{table}");
+        assert!(!opened.restored.lost, "{table}");
+        assert_eq!((&opened.instance, opened.restored.services["web"].streak), (&first.instance, 7));
+        assert_eq!((opened.restored.last_event, opened.restored.last_incident), (2000, 2000));
+        assert_eq!(opened.outbox, [message(4, i64::MAX)]);
+        assert!(store.commit(vec![Record::Event(event(2001, "web"))], vec![]).wait(LONG));
+        assert!(store.close(LONG));
+        let (store, opened) = open(dir.path());
+        assert!(opened.notes.is_empty() && !opened.restored.lost, "{:?}", opened.notes);
+        assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (7, 1));
+        assert_eq!(store.reader().events(&EventFilter { limit: 9, ..Default::default() }).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_log_that_was_lost_is_noticed() {
+    let written = |stopped_late: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        let stopped = |stopped| Record::Service("web".into(), Box::new(SavedService { stopped, ..Default::default() }));
+        assert!(store.commit(vec![stopped(false), Record::Event(event(5, "web"))], vec![]).wait(LONG));
+        assert!(store.close(LONG));
+        let (store, _) = open(dir.path());
+        if stopped_late {
+            assert!(store.commit(vec![stopped(true), Record::Event(event(6, "web"))], vec![]).wait(LONG));
+        }
+        // As `kill -9` leaves it, and then without its log.
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["lock", "state.db"] {
+            std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        }
+        copy
+    };
+    let dir = written(true);
+    let (store, opened) = open(dir.path());
+    assert!(opened.restored.lost && !opened.restored.services["web"].stopped);
+    assert_eq!(opened.restored.last_event, 6, "its number is not given out again");
+    assert_eq!(opened.notes.len(), 1);
+    assert!(opened.notes[0].contains("event 5, it was 6"), "{:?}", opened.notes);
+    assert!(store.commit(vec![Record::Event(event(7, "web"))], vec![]).wait(LONG));
+    assert!(store.close(LONG));
+    assert!(!open(dir.path()).1.restored.lost, "asked once");
+    assert!(!open(written(false).path()).1.restored.lost, "an empty log is no loss");
+    // A power cut may lose the last moments.
+    let dir = written(true);
+    assert!(!Store::open(dir.path(), "boot-2", clock(1_000_000)).unwrap().1.restored.lost);
+    // Who removes the database wants a new one.
+    let dir = written(true);
+    std::fs::remove_file(dir.path().join("state.db")).unwrap();
+    assert!(!open(dir.path()).1.restored.lost);
+}
+
+#[test]
+fn a_lock_of_somebody_else_at_the_start_is_survived() {
+    for how in ["BEGIN IMMEDIATE", "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = open(dir.path());
+        assert!(store.commit(vec![Record::Service("web".into(), saved(3))], vec![message(1, i64::MAX)]).wait(LONG));
+        assert!(store.close(LONG));
+        let other = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+        other.execute_batch(how).unwrap();
+        other.execute("UPDATE meta SET value = value", []).unwrap();
+        let (store, opened) = open(dir.path());
+        assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (3, 1), "{how}");
+        assert!(!opened.restored.lost);
+        let trouble = store.trouble().unwrap();
+        assert!(trouble.contains("locked"), "{trouble}");
+        drop(other);
+        // The note is not there for ever.
+        assert!(opened.notes.is_empty(), "{:?}", opened.notes);
+        assert!(!store.commit(vec![Record::Service("web".into(), saved(4))], vec![]).wait(Duration::ZERO));
+        assert!(store.close(LONG), "{:?}", how);
+        assert_eq!(open(dir.path()).1.restored.services["web"].streak, 4);
+    }
+}
+
 #[test]
 fn a_service_whose_state_cannot_be_read_is_not_forgotten() {
     let dir = tempfile::tempdir().unwrap();
@@ -157,7 +263,8 @@ fn a_service_whose_state_cannot_be_read_is_not_forgotten() {
 fn writer(dir: &Path) -> Writer {
     let mut database = Database::new(dir, &STATE);
     let found = load(database.connection().unwrap().0, "boot", Wall(0)).unwrap();
-    Writer { database, clock: clock(0), facts: found.facts }
+    let claim = Arc::new(directory::claim(dir).unwrap());
+    Writer { database, clock: clock(0), facts: found.facts, claim }
 }
 
 fn batch(records: Vec<Record>, messages: Vec<Message>) -> queue::Batch {
@@ -310,7 +417,8 @@ fn start_on_a_full_disk(dir: &Path) {
     let (store, opened) = open(dir);
     assert!(!opened.restored.lost);
     assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (1, 1));
-    assert_eq!(opened.notes.len(), 2, "{:?}", opened.notes);
+    let trouble = store.trouble().unwrap();
+    assert!(trouble.contains("state.db cannot be written") && trouble.contains("history.db"), "{trouble}");
     let records = vec![Record::Service("web".into(), saved(2)), Record::Event(event(1, "web"))];
     store.series(CheckId(1), series("web"));
     store.keep(CheckId(1), &sample(1000, Some(false), None));
