@@ -36,6 +36,10 @@ enum Happening {
     Asked(u8, usize),
     Reload(usize),
     KillMinder,
+    /// The clock for people is set ahead or back by so many milliseconds.
+    SetClock(i64),
+    /// Everything stands still, and minder, too.
+    Freeze(u64),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -71,6 +75,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (0u8..5, service).prop_map(|(command, s)| Asked(command, s)),
         1 => (0usize..PLANS).prop_map(Reload),
         2 => Just(KillMinder),
+        2 => prop_oneof![Just(1_000), Just(86_400_000), Just(400_000_000_000)].prop_flat_map(|ms| any::<bool>().prop_map(
+            move |ahead| SetClock(if ahead { ms } else { -ms })
+        )),
+        1 => (1_000u64..100_000_000).prop_map(Freeze),
     ]
 }
 
@@ -156,6 +164,8 @@ fn live(happenings: &[Happening]) -> World {
             }
             Happening::Reload(number) => world.reload(variant(number)),
             Happening::KillMinder => world.kill_and_restore(),
+            Happening::SetClock(by) => world.set += by,
+            Happening::Freeze(ms) => world.freeze(ms),
         }
     }
     world
@@ -377,8 +387,8 @@ proptest! {
         // The same timeline, with the first service's troubles and without; minder itself and plans are left alone.
         let passes = |h: &&Happening| matches!(h, Happening::Pass(_));
         let others = |h: &&Happening| match h {
-            Happening::Reload(_) | Happening::KillMinder => false,
-            Happening::Pass(_) => true,
+            Happening::Reload(_) | Happening::KillMinder | Happening::Freeze(_) => false,
+            Happening::Pass(_) | Happening::SetClock(_) => true,
             Happening::Kill(i, _) | Happening::Back(i) | Happening::Trouble(i, _) | Happening::Memory(i, _)
             | Happening::Runs(i, ..) | Happening::Starts(i, _) | Happening::Wanted(i, _) | Happening::Supervisor(i, _)
             | Happening::Answers(i, _) | Happening::Asked(_, i) => *i == 0,

@@ -1,7 +1,7 @@
 //! Commands that run to their end: the `exec` action, and `stop` commands.
 
 use crate::model::{ExecSpec, Exit, Facts, Given, clip, hide, plain, show_duration};
-use crate::sys::run::{Ran, run};
+use crate::sys::run::{self, Ran};
 use crate::sys::spawn::Program;
 use crate::sys::users::User;
 use std::collections::BTreeMap;
@@ -66,13 +66,14 @@ fn ended(
     timeout: Duration,
     secrets: &[String],
 ) -> Result<(Result<String, String>, Vec<u8>), String> {
-    let Ran { status, output } = run(program, None, timeout).map_err(|e| e.to_string())?;
+    let Ran { status, output } = run::run(program, None, timeout).map_err(|e| e.to_string())?;
     let last = last_lines(&output, 1, secrets);
     let with_last = |words: String| if last.is_empty() { words } else { format!("{words}: {last}") };
     let outcome = match status.map(Exit::from_wait_status) {
         Some(Exit::Code(0)) => Ok(with_last("exit code 0".to_owned())),
         Some(Exit::Code(code)) => Err(with_last(format!("exit code {code}"))),
         Some(exit) => Err(with_last(exit.to_string())),
+        None if run::is_finishing() => Err(with_last("killed, because minder ended".to_owned())),
         None => Err(with_last(format!("killed, because it had not ended after {}", show_duration(timeout)))),
     };
     Ok((outcome, output))

@@ -12,6 +12,7 @@ use crate::model::{
 use crate::notify::Notifiers;
 use crate::probe::{self, Probes};
 use crate::store::{Committed, Store};
+use crate::sys::run;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,9 @@ const BATCH: usize = 256;
 
 /// How long an action waits for its records to be on disk; then it is taken all the same, with the budget in memory.
 const RECORD_WITHIN: Duration = Duration::from_millis(50);
+
+/// How long the commands under way have, at the end.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// How long the databases have, at the end, to write what they hold.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -105,21 +109,27 @@ impl Core {
         Ok(())
     }
 
-    /// Ends within 5 s, whatever hangs: messages under way have 2 s, the databases 2 s more.
+    /// Ends within 5 s, whatever hangs: messages and commands under way have 2 s, the databases 2 s more.
     async fn end(mut self, mut from_outside: mpsc::UnboundedReceiver<Input>) {
         tracing::info!("ending; the daemons live on");
         self.step(Input::Ending);
         let _ = std::fs::remove_file(&self.options.socket);
         let Core { notifiers, mut engine, clock, store, .. } = self;
-        notifiers.shutdown().await;
-        // What was delivered at the last moment is not delivered again at the next start.
+        let commands = tokio::task::spawn_blocking(|| run::finish(PARTING));
+        let _ = tokio::join!(notifiers.shutdown(), commands);
+        // What was delivered at the last moment is not delivered again at the next start; what became of commands is on record.
         while let Ok(input) = from_outside.try_recv() {
-            if let Input::Delivered { .. } = input {
-                let records = engine.handle(input, clock.now()).into_iter().filter_map(|effect| match effect {
-                    Effect::Record(record) => Some(record),
-                    _ => None,
-                });
-                let _ = store.commit(records.collect(), Vec::new());
+            if let Input::Delivered { .. } | Input::Acted { .. } = input {
+                let (mut records, mut messages) = (Vec::new(), Vec::new());
+                for effect in engine.handle(input, clock.now()) {
+                    match effect {
+                        Effect::Record(record) => records.push(record),
+                        // The next minder sends it.
+                        Effect::Tell(message) => messages.push(message),
+                        _ => {}
+                    }
+                }
+                let _ = store.commit(records, messages);
             }
         }
         store.close(CLOSE_WITHIN);

@@ -37,8 +37,34 @@ const STALL: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(super) struct Who(pub Arc<str>);
 
+/// How often, and how far apart, listening is tried where somebody listens already. One that was killed while it started a
+/// program: the child has copies of its sockets until it has closed them.
+const DYING_TRIES: u32 = 20;
+const DYING_PAUSE: Duration = Duration::from_millis(25);
+
+fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..DYING_TRIES {
+        match bind() {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(DYING_PAUSE),
+            other => return other,
+        }
+    }
+    bind()
+}
+
 /// Listens on a loopback address.
 pub fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
+    patiently(|| try_tcp(listen))
+}
+
+/// Listens on a unix socket that only its owner and root may connect to. A socket that nobody answers any more is replaced;
+/// a directory that is missing is made, for the owner alone. Refused: a path where something else stands, a socket that is
+/// answered, and a directory in which others could put a socket of their own in the place of this one.
+pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    patiently(|| try_unix(path))
+}
+
+fn try_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
     if !listen.ip().is_loopback() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{listen} is not a loopback address")));
     }
@@ -48,14 +74,13 @@ pub fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Listens on a unix socket that only its owner and root may connect to. A socket that nobody answers any more is replaced;
-/// a directory that is missing is made, for the owner alone. Refused: a path where something else stands, a socket that is
-/// answered, and a directory in which others could put a socket of their own in the place of this one.
-pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn try_unix(path: &Path) -> io::Result<UnixListener> {
     let refuse = |kind, words: &str| Err(io::Error::new(kind, format!("{}: {words}", path.display())));
-    let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else {
-        return refuse(io::ErrorKind::InvalidInput, "a path with a directory is needed");
+    let Some(directory) = path.parent() else {
+        return refuse(io::ErrorKind::InvalidInput, "the path of a socket is needed");
     };
+    // A name by itself is in the directory that minder was started in.
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let about = std::fs::metadata(directory)?;
     let me = rustix::process::geteuid().as_raw();

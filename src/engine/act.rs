@@ -223,10 +223,16 @@ impl ServiceState {
             self.grace_until = cx.now.mono + self.plan.grace;
             self.again_after = self.grace_until;
             let words = new.map_or("interrupted by the end of minder".to_owned(), |new| format!("up as {new}"));
-            self.acted(cx, &goal.to_string(), !blind, &words, saved.since);
+            self.acted(cx, &goal.to_string(), !blind, &words, cx.now.wall - saved.since);
         } else if goal != Goal::Stop && saved.launched && new.is_none() && self.process().is_none() {
             // As if minder had lived: it has failed, and whether there is another try is for the rules and the budget.
-            self.acted(cx, &goal.to_string(), false, "no new process since before minder ended", saved.since);
+            self.acted(
+                cx,
+                &goal.to_string(),
+                false,
+                "no new process since before minder ended",
+                cx.now.wall - saved.since,
+            );
             self.again_after = cx.now.mono;
             if let Some(c) = self.process_check {
                 self.death_is_certain(c, cx.now.mono);
@@ -277,7 +283,7 @@ impl ServiceState {
         match outcome {
             Outcome::Dropped(why) => answer(cx, &work.requests, false, &why),
             Outcome::Ended { ok, words } => {
-                self.acted(cx, &work.goal.to_string(), ok, &words, work.began.wall);
+                self.acted(cx, &work.goal.to_string(), ok, &words, cx.now.mono - work.began.mono);
                 if ok && work.goal == Goal::Stop {
                     self.is_known_down(cx, work.old);
                 }
@@ -459,8 +465,8 @@ impl ServiceState {
         })
     }
 
-    fn acted(&mut self, cx: &mut Context, action: &str, ok: bool, words: &str, since: crate::model::Wall) {
-        let took = u64::try_from((cx.now.wall - since).as_millis()).unwrap_or(u64::MAX);
+    fn acted(&mut self, cx: &mut Context, action: &str, ok: bool, words: &str, took: Duration) {
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let kind = EventKind::Acted { action: action.to_owned(), ok, words: words.to_owned(), took, output: None };
         cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         self.did(StoryAction { action: action.to_owned(), ok: Some(ok), words: words.to_owned() });

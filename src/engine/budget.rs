@@ -1,7 +1,7 @@
 //! How often a service may be restarted automatically, and how long to wait in between.
 //!
-//! Times are kept on the clock that never steps, and saved on the one for people, so that the budget holds across restarts of
-//! minder without a stepped clock giving it back while minder runs.
+//! Times are kept on the clock that never steps, and saved on both: the one for people is of use when the machine has booted
+//! in between. So the budget holds across restarts of minder and of the machine, and a clock that is set gives nothing back.
 
 use crate::model::{self, Mono, Now, Wall};
 use std::time::Duration;
@@ -32,20 +32,23 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// As saved. A stamp from the future (the clock was put back) counts as if it were from now.
-    pub fn restore(restarts: &[Wall], streak: u32, given_up: Option<Wall>, now: Now) -> Used {
+    /// As saved; `same` has the times on the clock that never steps, if that is still the same one. Otherwise a stamp from the
+    /// future (the clock was put back) counts as if it were from now.
+    pub fn restore(restarts: &[Wall], same: &[Mono], streak: u32, given_up: Option<Wall>, now: Now) -> Used {
         let mono = |wall: &Wall| {
             let age = u64::try_from((now.wall - *wall).as_nanos()).unwrap_or(u64::MAX);
             // Older than the clock itself: it stays longer in the window than it should, never shorter.
             Mono(now.mono.0.saturating_sub(age))
         };
-        let mut stamps: Vec<(Mono, Wall)> = restarts.iter().map(|wall| (mono(wall), *wall)).collect();
+        let known = |i: usize| same.get(i).filter(|_| same.len() == restarts.len()).copied();
+        let stamp = |(i, wall): (usize, &Wall)| (known(i).unwrap_or_else(|| mono(wall)).min(now.mono), *wall);
+        let mut stamps: Vec<(Mono, Wall)> = restarts.iter().enumerate().map(stamp).collect();
         stamps.sort();
         Used { stamps, streak, calm: None, given_up }
     }
 
-    pub fn saved(&self) -> Vec<Wall> {
-        self.stamps.iter().map(|(_, wall)| *wall).collect()
+    pub fn saved(&self) -> impl Iterator<Item = (Mono, Wall)> {
+        self.stamps.iter().copied()
     }
 
     /// A person has taken over: a fresh budget.
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_put_back_gives_nothing_back() {
-        let used = Used::restore(&[Wall(500_000), Wall(900_000_000)], 1, None, now(1000));
+        let used = Used::restore(&[Wall(500_000), Wall(900_000_000)], &[], 1, None, now(1000));
         let limit = model::Budget::default();
         assert_eq!(used.spent(&limit, now(1000).mono), 2);
         assert_eq!(used.spent(&limit, now(1500).mono), 1);

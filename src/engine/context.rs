@@ -35,6 +35,8 @@ pub(super) struct Context {
     pub started: Now,
     pub setting: Setting,
     pub plan: Arc<Plan>,
+    /// minder is about to end: what comes is taken note of, and nothing is begun.
+    pub ending: bool,
     pub schedule: Schedule,
     effects: Vec<Effect>,
     /// Kept apart, because they stand after every record of the step.
@@ -62,6 +64,7 @@ impl Context {
             started: now,
             setting,
             plan,
+            ending: false,
             schedule: Schedule::default(),
             effects: Vec::new(),
             acts: Vec::new(),

@@ -338,6 +338,7 @@ impl Engine {
             service.dirty = true;
         }
         self.context.event(None, None, EventKind::Ended);
+        self.context.ending = true;
     }
 
     fn find_places(&mut self) {

@@ -67,7 +67,10 @@ impl ServiceState {
             cx.acting.remove(&id);
         }
         if self.work.as_ref().is_some_and(|work| work.act == Some(id)) {
-            self.work_reported(cx, report);
+            // The next minder takes up a sequence where it was left, and finds out by itself how far it has come.
+            if !cx.ending {
+                self.work_reported(cx, report);
+            }
         } else if self.tail == Some(id) {
             self.log_was_read(report);
         } else {

@@ -20,7 +20,8 @@ impl ServiceState {
                 .filter_map(|(check, state)| Some((check.name.to_string(), state.life.as_ref()?.identity?)))
                 .collect(),
             last_exit: self.last_exit,
-            restarts: self.used.saved(),
+            restarts: self.used.saved().map(|(_, wall)| wall).collect(),
+            restarts_mono: self.used.saved().map(|(mono, _)| mono).collect(),
             streak: self.used.streak,
             given_up: self.used.given_up,
             acting: self.saved_act().or_else(|| self.interrupted.clone()),
@@ -50,7 +51,8 @@ impl ServiceState {
         self.paused = saved.paused;
         self.unconfirmed |= saved.unconfirmed;
         self.last_exit = saved.last_exit;
-        self.used = Used::restore(&saved.restarts, saved.streak, saved.given_up, cx.now);
+        let mono = if same_boot { &*saved.restarts_mono } else { &[] };
+        self.used = Used::restore(&saved.restarts, mono, saved.streak, saved.given_up, cx.now);
         self.used.rest(cx.now.mono);
         self.incident = saved.incident;
         if let Some((status, since)) = saved.status {

@@ -67,7 +67,7 @@ impl ServiceState {
                 script.wait = Wait::Nothing;
             }
             let mut over = false;
-            while matches!(script.wait, Wait::Nothing) && !over {
+            while matches!(script.wait, Wait::Nothing) && !over && !cx.ending {
                 moved = true;
                 match plan.rules[r].actions.get(script.next) {
                     Some(action) => script.wait = self.run_action(cx, r, action, &script),

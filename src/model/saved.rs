@@ -1,6 +1,6 @@
 //! What of the engine's state outlives minder: one record for each service, written on transitions.
 
-use super::{Exit, Identity, Incident, Name, Reading, Status, Subject, Wall};
+use super::{Exit, Identity, Incident, Mono, Name, Reading, Status, Subject, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub struct SavedService {
     pub last_exit: Option<Exit>,
     /// When it was restarted automatically, oldest first; those within the budget's window.
     pub restarts: Vec<Wall>,
+    /// The same by the clock that never steps, which is of use until the machine boots.
+    pub restarts_mono: Vec<Mono>,
     /// How many restarts in a row have not helped.
     pub streak: u32,
     /// Since when it is given up.

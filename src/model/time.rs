@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: never steps, and stands still while the machine sleeps, so that
 /// neither a stepped clock nor a suspended machine can complete a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Mono(pub u64);
 
 impl Add<Duration> for Mono {

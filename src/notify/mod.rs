@@ -149,7 +149,7 @@ impl Notifiers {
             return;
         };
         if message.kind != MessageKind::Test {
-            if let Some(lost) = lane.queue.push(message) {
+            if let Some(lost) = lane.queue.push(message, self.outcomes.clock.now()) {
                 self.outcomes.dead(lost.id, &format!("more than {} messages wait for this notifier", queue::CAPACITY));
             }
             return;

@@ -1,7 +1,7 @@
 //! A notifier's queue and its task: in order, with growing pauses, until an outcome is certain.
 
 use super::{Failure, Outcomes, removed};
-use crate::model::{Clock, Message, MessageKind, Name};
+use crate::model::{Clock, Message, MessageKind, Mono, Name, Now};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,22 +49,23 @@ impl<P> Order<P> {
 /// The message being delivered is not in the queue, and is never let go of.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: Mutex<VecDeque<Message>>,
+    waiting: Mutex<VecDeque<(Message, Mono)>>,
     more: Notify,
 }
 
 impl Queue {
     /// Adds a message. Returns the one that had to go for it.
-    pub(super) fn push(&self, message: Message) -> Option<Message> {
+    pub(super) fn push(&self, message: Message, now: Now) -> Option<Message> {
+        let until = worth_until(&message, now);
         let lost = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let lost = if waiting.len() < CAPACITY {
                 None
             } else {
-                let least = waiting.iter().enumerate().min_by_key(|(_, m)| value(m.kind)).map(|(place, _)| place);
-                least.and_then(|place| waiting.remove(place))
+                let least = waiting.iter().enumerate().min_by_key(|(_, (m, _))| value(m.kind)).map(|(place, _)| place);
+                least.and_then(|place| waiting.remove(place)).map(|(lost, _)| lost)
             };
-            waiting.push_back(message);
+            waiting.push_back((message, until));
             lost
         };
         self.more.notify_one();
@@ -72,12 +73,12 @@ impl Queue {
     }
 
     /// The oldest message, if there is one.
-    fn pop(&self) -> Option<Message> {
+    fn pop(&self) -> Option<(Message, Mono)> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// The oldest message; waits for one. Nothing is lost if the future is dropped.
-    async fn next(&self) -> Message {
+    async fn next(&self) -> (Message, Mono) {
         loop {
             // The permit of `notify_one` is kept: a message that comes between the two lines is not missed.
             if let Some(message) = self.pop() {
@@ -86,6 +87,13 @@ impl Queue {
             self.more.notified().await;
         }
     }
+}
+
+/// Until when it is worth sending: by the clock that never steps, or a machine whose clock is set right by years, as happens
+/// soon after the boot of one that does not keep time, would lose everything that waits. A clock that was set back does not
+/// make a message worth more than when it was new.
+fn worth_until(message: &Message, now: Now) -> Mono {
+    now.mono + (message.expires - now.wall).min(message.expires - message.at)
 }
 
 /// How much would be lost with a message of this kind.
@@ -111,19 +119,24 @@ pub(super) async fn run<P: Place>(
             message = queue.next() => Some(message),
         };
         match next {
-            Some(message) => see_through(message, &mut orders, &outcomes).await,
+            Some((message, until)) => see_through(message, until, &mut orders, &outcomes).await,
             None => break,
         }
     }
     if matches!(*orders.borrow(), Order::Removed) {
-        while let Some(message) = queue.pop() {
+        while let Some((message, _)) = queue.pop() {
             outcomes.dead(message.id, &removed(&name));
         }
     }
 }
 
 /// Attempts to deliver the message until it is delivered, refused, or expired, or until the order comes to end.
-async fn see_through<P: Place>(message: Message, orders: &mut watch::Receiver<Order<P>>, outcomes: &Outcomes) {
+async fn see_through<P: Place>(
+    message: Message,
+    until: Mono,
+    orders: &mut watch::Receiver<Order<P>>,
+    outcomes: &Outcomes,
+) {
     let mut attempt = 0;
     let mut latest: Option<String> = None;
     loop {
@@ -132,7 +145,7 @@ async fn see_through<P: Place>(message: Message, orders: &mut watch::Receiver<Or
             Order::Removed => return outcomes.dead(message.id, &removed(&message.to)),
             Order::End => return,
         };
-        if outcomes.clock.now().wall >= message.expires {
+        if outcomes.clock.now().mono >= until {
             let why = match latest {
                 None => "expired before it could be sent".to_owned(),
                 Some(latest) => format!("expired; the last attempt: {latest}"),
@@ -150,7 +163,7 @@ async fn see_through<P: Place>(message: Message, orders: &mut watch::Receiver<Or
         latest = Some(why);
         let pause = pause(&message.key, attempt).max(after.unwrap_or_default()).min(LONGEST_PAUSE);
         // Not beyond its expiry: that it is dead should be known then, and not at the next attempt.
-        let pause = pause.min(message.expires - outcomes.clock.now().wall);
+        let pause = pause.min(until - outcomes.clock.now().mono);
         attempt += 1;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -236,6 +249,10 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+        fn push(&self, message: Message) {
+            let now = Paused(self.place.begun).now();
+            self.queue.push(message, now);
+        }
         fn tries(&self) -> Vec<(Duration, u64)> {
             self.place.tries.lock().unwrap().clone()
         }
@@ -278,18 +295,18 @@ mod tests {
                 7 | 8 => MessageKind::Notice,
                 _ => MessageKind::Resolved,
             };
-            assert!(queue.push(message(id, kind)).is_none());
+            assert!(queue.push(message(id, kind), Now::default()).is_none());
         }
-        let mut lost = |id| queue.push(message(id, MessageKind::Resolved)).map(|m| m.id.0);
+        let mut lost = |id| queue.push(message(id, MessageKind::Resolved), Now::default()).map(|m| m.id.0);
         assert_eq!([1000, 1001, 1002, 1003, 1004, 1005].map(&mut lost), [7, 8, 1, 3, 0, 2].map(Some));
-        assert_eq!(queue.pop().map(|m| m.id), Some(MessageId(4)));
+        assert_eq!(queue.pop().map(|(m, _)| m.id), Some(MessageId(4)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_message_is_tried_until_it_is_taken_and_those_behind_it_wait() {
         let mut bench = bench(busy(3));
-        bench.queue.push(message(1, MessageKind::Firing));
-        bench.queue.push(message(2, MessageKind::Resolved));
+        bench.push(message(1, MessageKind::Firing));
+        bench.push(message(2, MessageKind::Resolved));
         assert_eq!(bench.outcome().await, (1, Delivery::Deferred { why: "busy 0".into() }));
         assert_eq!(bench.outcome().await, (1, Delivery::Delivered));
         assert_eq!(bench.outcome().await, (2, Delivery::Delivered));
@@ -300,7 +317,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_is_dead_when_it_expires_and_was_not_tried_too_often() {
         let mut bench = bench(busy(10_000));
-        bench.queue.push(message(1, MessageKind::Firing));
+        bench.push(message(1, MessageKind::Firing));
         assert_eq!(bench.outcome().await, (1, Delivery::Deferred { why: "busy 0".into() }));
         let (_, outcome) = bench.outcome().await;
         assert_eq!(bench.place.begun.elapsed().as_secs(), 86_400);
@@ -309,11 +326,23 @@ mod tests {
         assert!((280..380).contains(&tries), "a day is 288 times five minutes: {tries}");
     }
 
+    #[test]
+    fn a_clock_that_is_set_kills_no_message_and_keeps_none_for_ever() {
+        let message = message(1, MessageKind::Firing);
+        let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+        let at = |wall: i64| Now { mono: Mono(0) + hour, wall: Wall(wall) };
+        let worth = |wall| worth_until(&message, at(wall)) - at(wall).mono;
+        assert_eq!(worth(0), day);
+        assert_eq!(worth(3_600_000), day - hour);
+        assert_eq!(worth(i64::MAX), Duration::ZERO);
+        assert_eq!(worth(-315_000_000_000), day, "the clock was set back ten years");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_expired_message_is_not_tried() {
         let mut bench = bench(Vec::new());
         let late = Message { expires: Wall(0), ..message(1, MessageKind::Firing) };
-        bench.queue.push(late);
+        bench.push(late);
         assert_eq!(bench.outcome().await, (1, Delivery::Dead { why: "expired before it could be sent".into() }));
         assert!(bench.tries().is_empty());
     }
@@ -323,7 +352,7 @@ mod tests {
         for (asked, least, most) in [(60, 60, 61), (86_400, 300, 301)] {
             let after = Some(Duration::from_secs(asked));
             let mut bench = bench(vec![Failure::Later { why: "busy".into(), after }]);
-            bench.queue.push(message(1, MessageKind::Firing));
+            bench.push(message(1, MessageKind::Firing));
             bench.outcome().await;
             assert_eq!(bench.outcome().await, (1, Delivery::Delivered));
             assert!((least..most).contains(&bench.tries()[1].0.as_secs()), "{:?}", bench.tries());
@@ -333,8 +362,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refused_message_makes_way_for_the_next() {
         let mut bench = bench(vec![Failure::refused("no such user")]);
-        bench.queue.push(message(1, MessageKind::Firing));
-        bench.queue.push(message(2, MessageKind::Firing));
+        bench.push(message(1, MessageKind::Firing));
+        bench.push(message(2, MessageKind::Firing));
         assert_eq!(bench.outcome().await, (1, Delivery::Dead { why: "no such user".into() }));
         assert_eq!(bench.outcome().await, (2, Delivery::Delivered));
     }
@@ -342,7 +371,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_plan_is_tried_at_once() {
         let mut bench = bench(busy(12));
-        bench.queue.push(message(1, MessageKind::Firing));
+        bench.push(message(1, MessageKind::Firing));
         bench.outcome().await;
         // By now the pauses are minutes long.
         tokio::time::sleep(Duration::from_secs(3000)).await;
@@ -357,7 +386,7 @@ mod tests {
     async fn a_removed_notifier_reports_each_of_its_messages_dead() {
         let mut bench = bench(busy(100));
         for id in 1..=3 {
-            bench.queue.push(message(id, MessageKind::Firing));
+            bench.push(message(id, MessageKind::Firing));
         }
         bench.outcome().await;
         bench.orders.send_replace(Order::Removed);
@@ -372,7 +401,7 @@ mod tests {
     async fn at_the_end_messages_are_left_to_the_outbox() {
         let mut bench = bench(busy(100));
         for id in 1..=3 {
-            bench.queue.push(message(id, MessageKind::Firing));
+            bench.push(message(id, MessageKind::Firing));
         }
         bench.outcome().await;
         bench.orders.send_replace(Order::End);

@@ -360,12 +360,13 @@ impl Asker {
 
     fn send_for_pidfile(&mut self, asked: Asked) {
         let ticket = self.ticket(&asked);
+        let known = self.watched.get(&asked.question.check).and_then(Watched::first);
         let (kind, clock, hung) = (Arc::clone(&asked.question.kind), Arc::clone(&self.clock), Arc::clone(&self.hung));
         self.send_away(
             vec![(ticket, asked)],
             move || match &*kind {
                 Kind::Process(process) => match &process.pidfile {
-                    Some(path) => vec![(ticket, pidfile::select(path, process, &*clock, &hung))],
+                    Some(path) => vec![(ticket, pidfile::select(path, process, known, &*clock, &hung))],
                     None => Vec::new(),
                 },
                 _ => Vec::new(),

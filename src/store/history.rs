@@ -5,6 +5,7 @@ use super::codec::{Packed, unpack};
 use super::database::{Database, Failure};
 use super::lock;
 use super::rollup::{Step, Sums};
+use super::steady::Steady;
 use crate::model::{CheckId, Clock, Dimension, HistoryLimits, Mono, Series, Wall};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ pub(super) struct Writer {
     pub trouble: Arc<Mutex<Option<String>>>,
     pub known: Known,
     pub sweep: Sweep,
+    pub steady: Steady,
 }
 
 /// What the writer knows of the database without asking it. Forgotten whenever a transaction fails.
@@ -101,12 +103,13 @@ impl Writer {
     /// The next step of letting go of what is too old, or too much.
     fn sweep(&mut self, limits: &HistoryLimits) -> Result<(), Failure> {
         let now = self.clock.now();
+        let wall = self.steady.wall(now);
         if self.sweep.next > 0 || now.mono >= self.sweep.due {
             let (connection, new) = self.database.connection()?;
             if new {
                 self.known = Known::default();
             }
-            if self.sweep.step(connection, &self.known, limits, now.wall, SWEEP_STEP)? {
+            if self.sweep.step(connection, &self.known, limits, wall, SWEEP_STEP)? {
                 self.sweep.due = now.mono + if self.sweep.too_large { Duration::ZERO } else { SWEEP_EVERY };
             }
         }

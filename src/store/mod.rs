@@ -61,6 +61,7 @@ mod queue;
 mod reader;
 mod rollup;
 mod state;
+mod steady;
 #[cfg(test)]
 mod tests;
 
@@ -169,7 +170,8 @@ impl Store {
         let (mut found, state_trouble) = opening::state(&mut database, &claim, boot_id, now)?;
         let facts = std::mem::take(&mut found.facts);
         let instance = facts.instance.clone();
-        let state = state::Writer { database, clock: clock.clone(), facts, claim: claim.clone() };
+        let state =
+            state::Writer { database, clock: clock.clone(), facts, claim: claim.clone(), steady: Default::default() };
 
         let mut database = Database::new(dir, &HISTORY);
         let (note, trouble) = opening::history(&mut database, now);
@@ -183,6 +185,7 @@ impl Store {
             trouble: Arc::clone(&history_trouble),
             known: history::Known::default(),
             sweep: history::Sweep::default(),
+            steady: steady::Steady::default(),
         };
 
         let queue = Queue::new(HistoryLimits::default().keep.0);

@@ -3,6 +3,7 @@
 use super::database::{Database, Failure};
 use super::directory::Claim;
 use super::queue::{Batch, Queue};
+use super::steady::Steady;
 use crate::model::{Clock, Delivery, Message, Name, Restored, SavedService, Wall};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub(super) struct Writer {
     pub clock: Arc<dyn Clock>,
     pub facts: Facts,
     pub claim: Arc<Claim>,
+    pub steady: Steady,
 }
 
 /// The tables whose rows have numbers that are never used again.
@@ -148,6 +150,7 @@ impl Writer {
     /// Runs until the queue is closed.
     pub fn run(mut self, queue: &Queue) {
         let mut pruned = self.clock.now().mono;
+        self.steady.wall(self.clock.now());
         loop {
             let work = queue.work(PRUNE_EVERY);
             let now = self.clock.now();
@@ -173,8 +176,9 @@ impl Writer {
             }
             if now.mono - pruned >= PRUNE_EVERY {
                 pruned = now.mono;
+                let wall = self.steady.wall(now);
                 // Whatever is wrong here shows at the next commit.
-                let _ = self.prune(now.wall, work.keep);
+                let _ = self.prune(wall, work.keep);
             }
         }
     }

@@ -3,7 +3,8 @@
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_gettime,
+    timerfd_settime,
 };
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,6 +41,16 @@ impl Deadline {
             Timespec::try_from(span.max(Duration::from_nanos(1))).unwrap_or(Timespec { tv_sec: i64::MAX, ..zero });
         timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: zero, it_value: value })?;
         Ok(())
+    }
+
+    /// Brings it forward to so long from now, if it is later.
+    pub fn hurry(&self, span: Duration) {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let left = timerfd_gettime(&self.0).map_or(zero, |timer| timer.it_value);
+        // One whose time has come, or that was never set, is left as it is.
+        if left != zero && Duration::try_from(left).is_ok_and(|left| left > span) {
+            let _ = self.set(span);
+        }
     }
 
     /// Makes it unreadable once its time has come.

@@ -7,8 +7,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How much of a command's output is kept: its end.
@@ -31,7 +33,8 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
         about: program.argv.first().cloned().unwrap_or_default(),
         error,
     };
-    let deadline = Deadline::after(timeout).map_err(unprepared)?;
+    let under_way = UnderWay::new(timeout).map_err(unprepared)?;
+    let deadline = &under_way.deadline;
     let (out, their_out) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| unprepared(e.into()))?;
     rustix::io::ioctl_fionbio(&out, true).map_err(|e| unprepared(e.into()))?;
     let (their_in, feed) = match input {
@@ -48,7 +51,7 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
     drop((their_in, their_out));
     let mut talk = Talk { out: Some(out), feed, tail: Vec::new() };
     loop {
-        let ended = match talk.wait(&child, &deadline, &pause) {
+        let ended = match talk.wait(&child, deadline, &pause) {
             Ok(ended) => ended,
             Err(e) => {
                 kill_all(&child);
@@ -66,6 +69,55 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
             end(child);
             return Ok(Ran { status: None, output: talk.tail });
         }
+    }
+}
+
+/// The commands under way, by the order of their beginning, and how long they still have when minder ends.
+static ALL: Mutex<(BTreeMap<u64, Arc<Deadline>>, Option<Duration>)> = Mutex::new((BTreeMap::new(), None));
+static FEWER: Condvar = Condvar::new();
+
+fn all() -> MutexGuard<'static, (BTreeMap<u64, Arc<Deadline>>, Option<Duration>)> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// minder ends: no command outlives it without anybody to keep its deadline. Those under way have so long to end, and are
+/// killed then, with all that they started. Blocks until none is left; a second longer at most.
+pub fn finish(within: Duration) {
+    let mut all = all();
+    all.1 = Some(within);
+    for deadline in all.0.values() {
+        deadline.hurry(within);
+    }
+    let none = |all: &mut (BTreeMap<_, _>, _)| !all.0.is_empty();
+    let _ = FEWER.wait_timeout_while(all, within + Duration::from_secs(1), none);
+}
+
+/// Whether [`finish`] was called: a command whose time was over may have had less of it than it was to have.
+pub fn is_finishing() -> bool {
+    all().1.is_some()
+}
+
+/// A command under way, for [`finish`].
+struct UnderWay {
+    number: u64,
+    deadline: Arc<Deadline>,
+}
+
+impl UnderWay {
+    fn new(timeout: Duration) -> io::Result<UnderWay> {
+        let mut all = all();
+        let timeout = all.1.map_or(timeout, |within| within.min(timeout));
+        let deadline = Arc::new(Deadline::after(timeout)?);
+        let number = all.0.last_key_value().map_or(0, |(last, _)| last + 1);
+        all.0.insert(number, Arc::clone(&deadline));
+        Ok(UnderWay { number, deadline })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        all().0.remove(&self.number);
+        FEWER.notify_all();
     }
 }
 

@@ -253,8 +253,9 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
         for (to, from) in (0..).zip(p.stdio) {
             check(Step::Descriptors, libc::syscall(libc::SYS_dup3, from, to, 0));
         }
-        // Descriptors are made close-on-exec all over minder; this is for those of libraries, and of whoever started minder.
-        libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        // Closed now, and not by the exec, which may hang for ever on a dead mount: a child that has copies of minder's lock and
+        // of its listening sockets keeps the next minder out. Kernels before 5.9 close them at the exec all the same.
+        libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
         libc::syscall(libc::SYS_umask, p.umask);
         if let Some(limit) = &p.open_files {
             let none = ptr::null_mut::<libc::rlimit64>();

@@ -60,6 +60,8 @@ pub struct World {
     pub plan: Arc<Plan>,
     pub setting: Setting,
     pub ms: u64,
+    /// By how many milliseconds the clock for people has been set ahead, or back.
+    pub set: i64,
     pub real: BTreeMap<Name, Real>,
     /// Every effect so far, with its time in milliseconds.
     pub log: Vec<(u64, Effect)>,
@@ -107,6 +109,7 @@ impl World {
             engine,
             setting,
             ms,
+            set: 0,
             real: BTreeMap::new(),
             log: Vec::new(),
             orders: Vec::new(),
@@ -145,7 +148,7 @@ impl World {
             last_message: self.last.2,
             lost: false,
         };
-        let (engine, effects) = Engine::new(Arc::clone(&self.plan), self.setting.clone(), restored, now(self.ms));
+        let (engine, effects) = Engine::new(Arc::clone(&self.plan), self.setting.clone(), restored, self.now());
         self.engine = engine;
         self.coming.clear();
         self.series.clear();
@@ -194,8 +197,20 @@ impl World {
     }
 
     pub fn input(&mut self, input: Input) {
-        let effects = self.engine.handle(input, now(self.ms));
+        let effects = self.engine.handle(input, self.now());
         self.perform(effects);
+    }
+
+    /// Both clocks.
+    fn now(&self) -> Now {
+        let now = now(self.ms);
+        Now { wall: Wall(now.wall.0 + self.set), ..now }
+    }
+
+    /// Nobody does anything for so long, minder least of all: a machine that sleeps, or is held up. Then it is woken.
+    pub fn freeze(&mut self, ms: u64) {
+        self.ms += ms;
+        self.input(Input::Woken);
     }
 
     /// Lets time pass, with everything that happens meanwhile.
@@ -289,7 +304,7 @@ impl World {
         if !real.answers {
             return;
         }
-        let at = now(self.ms);
+        let at = self.now();
         let mut sample = Sample { at, took: Duration::ZERO, readings: Vec::new(), note: None, found: Found::Unasked };
         match &*question.kind {
             Kind::Process(_) => {
@@ -401,7 +416,7 @@ impl World {
     }
 
     pub fn view(&self, name: &str) -> ServiceView {
-        let snapshot = self.engine.snapshot(now(self.ms));
+        let snapshot = self.engine.snapshot(self.now());
         snapshot.services.into_iter().find(|service| &*service.name == name).unwrap()
     }
 

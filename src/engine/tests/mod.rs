@@ -9,3 +9,4 @@ mod needing;
 mod restoring;
 mod several;
 mod telling;
+mod time;

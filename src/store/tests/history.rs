@@ -18,6 +18,7 @@ fn writer(dir: &Path) -> Writer {
         trouble: Arc::default(),
         known: Known::default(),
         sweep: Sweep::default(),
+        steady: Default::default(),
     }
 }
 

@@ -264,7 +264,7 @@ fn writer(dir: &Path) -> Writer {
     let mut database = Database::new(dir, &STATE);
     let found = load(database.connection().unwrap().0, "boot", Wall(0)).unwrap();
     let claim = Arc::new(directory::claim(dir).unwrap());
-    Writer { database, clock: clock(0), facts: found.facts, claim }
+    Writer { database, clock: clock(0), facts: found.facts, claim, steady: Default::default() }
 }
 
 fn batch(records: Vec<Record>, messages: Vec<Message>) -> queue::Batch {
