@@ -1,7 +1,7 @@
 //! What is found at the start, and what is done where it is not well.
 
 use super::OpenError;
-use super::database::{self, Database, Failure};
+use super::database::{self, Database, Failure, STATE};
 use super::directory::Claim;
 use super::queue::Batch;
 use super::state::{self, Found};
@@ -71,7 +71,7 @@ fn load(database: &mut Database, boot_id: &str, now: Wall) -> Result<Found, Fail
 /// or from a copy, where nobody but the holder of the lock may even look.
 fn rescue(path: &Path, boot_id: &str, now: Wall) -> Result<Found, Failure> {
     let read = |connection: Result<Connection, Failure>| state::load(&connection?, boot_id, now);
-    read(database::open_read_only(path).map_err(Failure::from))
+    read(database::open_read_only(path, &STATE).map_err(Failure::from))
         .or_else(|_| read(database::open_for_rescue(path).map_err(Failure::from)))
         .or_else(|_| read(database::open_copy_for_rescue(path, now)))
 }
