@@ -5,6 +5,7 @@ mod client;
 mod explain;
 mod history;
 mod import;
+mod log;
 mod run;
 mod schema;
 mod screen;

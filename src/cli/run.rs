@@ -1,6 +1,6 @@
 //! `minder run`: the daemon itself.
 
-use super::{Failure, Outcome, code};
+use super::{Failure, Outcome, code, log};
 use crate::daemon::{self, Options, paths};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -33,7 +33,9 @@ enum Log {
 }
 
 pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<Outcome, Failure> {
+    let out = log::Log::start().map_err(|e| Failure::new(code::WRONG, format!("no thread for the log: {e}")))?;
     let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_target(false);
+    let log = log.with_writer(out.writer()).log_internal_errors(false);
     match args.log {
         Log::Text => log.with_ansi(std::io::stdout().is_terminal()).init(),
         Log::Json => log.json().init(),
@@ -44,7 +46,9 @@ pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<Outcome, Failur
         socket: socket.unwrap_or_else(paths::socket),
         no_act: args.no_act,
     };
-    match daemon::run(options) {
+    let ended = daemon::run(options);
+    out.flush();
+    match ended {
         Ok(()) => Ok(Outcome { text: String::new(), code: code::WELL }),
         Err(daemon::Error::Rules(report)) => Err(Failure::report(report)),
         Err(e) => Err(Failure::new(code::WRONG, whole(&e))),

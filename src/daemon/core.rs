@@ -47,6 +47,7 @@ pub(super) struct Core {
     pub options: Options,
     pub inputs: mpsc::UnboundedSender<Input>,
     pub people: People,
+    pub reloads: Reloads,
     /// Questions of this turn, handed to the probes together: process checks due together are asked in one pass.
     pub questions: Vec<Question>,
     /// What was noted at the start.
@@ -62,10 +63,16 @@ pub(super) struct People {
     snapshot: Option<(Mono, Arc<Snapshot>)>,
 }
 
-/// A plan that was read again, and who waits to hear of it.
-struct Reloaded {
-    outcome: Result<Plan, String>,
-    reply: Option<oneshot::Sender<Answer>>,
+/// Who waits to hear what came of a reload.
+type Reply = Option<oneshot::Sender<Answer>>;
+
+/// The rules are read once at a time: what was read first must not take effect last. Whoever asks meanwhile is not answered by
+/// what was read before, and has them read once more.
+#[derive(Default)]
+pub(super) struct Reloads {
+    /// Those for whom they are being read, if they are.
+    under_way: Option<Vec<Reply>>,
+    next: Vec<Reply>,
 }
 
 impl Core {
@@ -78,7 +85,7 @@ impl Core {
         let on = |kind| signal(kind).map_err(Error::system("catch signals"));
         let (mut term, mut int, mut hup) =
             (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
-        let (reloaded, mut reloads) = mpsc::channel::<Reloaded>(4);
+        let (reloaded, mut reloads) = mpsc::channel::<Result<Plan, String>>(1);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             // All questions of a turn at once.
@@ -97,7 +104,10 @@ impl Core {
                 }
                 Some(ask) = from_people.recv() => self.answer(ask, &reloaded),
                 _ = hup.recv() => self.reload(None, &reloaded),
-                Some(done) = reloads.recv() => self.take_plan(done),
+                Some(outcome) = reloads.recv() => {
+                    self.take_plan(outcome);
+                    self.read_next(&reloaded);
+                }
                 () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => {}
             }
             // However many inputs come in, what is due is done.
@@ -246,7 +256,7 @@ impl Core {
         }
     }
 
-    fn answer(&mut self, ask: Ask, reloaded: &mpsc::Sender<Reloaded>) {
+    fn answer(&mut self, ask: Ask, reloaded: &mpsc::Sender<Result<Plan, String>>) {
         match ask {
             Ask::Snapshot(reply) => {
                 let snapshot = self.snapshot();
@@ -278,15 +288,26 @@ impl Core {
     }
 
     /// Reads the rules again, beside the loop: a rule file on a dead mount must not stop it.
-    fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>, reloaded: &mpsc::Sender<Reloaded>) {
+    fn reload(&mut self, reply: Reply, reloaded: &mpsc::Sender<Result<Plan, String>>) {
+        // A storm of signals is one.
+        if reply.is_some() || self.reloads.next.is_empty() {
+            self.reloads.next.push(reply);
+        }
+        self.read_next(reloaded);
+    }
+
+    fn read_next(&mut self, reloaded: &mpsc::Sender<Result<Plan, String>>) {
+        if self.reloads.under_way.is_some() || self.reloads.next.is_empty() {
+            return;
+        }
+        self.reloads.under_way = Some(std::mem::take(&mut self.reloads.next));
         let (rules, reloaded) = (self.options.rules.clone(), reloaded.clone());
         tokio::task::spawn_blocking(move || {
-            let outcome = read_plan(&rules);
-            let _ = reloaded.blocking_send(Reloaded { outcome, reply });
+            let _ = reloaded.blocking_send(read_plan(&rules));
         });
     }
 
-    fn take_plan(&mut self, Reloaded { outcome, reply }: Reloaded) {
+    fn take_plan(&mut self, outcome: Result<Plan, String>) {
         let answer = match outcome {
             Ok(mut plan) => {
                 let mut words = format!("watching {} now", services_words(plan.services.len()));
@@ -311,8 +332,8 @@ impl Core {
             }
         };
         self.people.snapshot = None;
-        if let Some(reply) = reply {
-            let _ = reply.send(answer);
+        for reply in self.reloads.under_way.take().into_iter().flatten().flatten() {
+            let _ = reply.send(answer.clone());
         }
     }
 }

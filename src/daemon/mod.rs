@@ -21,7 +21,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc};
+
+/// How often listening on the socket is tried again while there is no room for it.
+const SOCKET_RETRY: Duration = Duration::from_secs(3);
 
 /// How minder is run.
 #[derive(Debug, Clone)]
@@ -97,6 +101,27 @@ pub fn run(options: Options) -> Result<(), Error> {
     outcome
 }
 
+/// The file system of the socket is full, or can only be read.
+fn has_no_room(e: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
+/// Serves the command line, as soon as there is room for its socket.
+async fn serve_unix(unix: Option<UnixListener>, path: PathBuf, front: Arc<Front>) {
+    let mut unix = unix;
+    while unix.is_none() {
+        tokio::time::sleep(SOCKET_RETRY).await;
+        unix = dashboard::bind_unix(&path).ok();
+        if unix.is_some() {
+            tracing::info!("listening on {}", path.display());
+        }
+    }
+    if let Some(unix) = unix {
+        dashboard::serve_unix(unix, dashboard::socket(front)).await;
+    }
+}
+
 /// Makes every part and hands it what it needs of the others; then lets the loop run.
 async fn wire(
     options: Options,
@@ -107,8 +132,15 @@ async fn wire(
 ) -> Result<(), Error> {
     let listen_on = plan.dashboard.listen;
     let tcp = dashboard::bind_tcp(listen_on).map_err(Error::system(format!("listen on {listen_on}")))?;
-    let unix = dashboard::bind_unix(&options.socket)
-        .map_err(Error::system(format!("listen on {}", options.socket.display())))?;
+    let unix = match dashboard::bind_unix(&options.socket) {
+        Ok(unix) => Some(unix),
+        // Without it minder cannot be asked, but it can do its work.
+        Err(e) if has_no_room(&e) => {
+            tracing::warn!("no command line until there is room to listen on {}: {e}", options.socket.display());
+            None
+        }
+        Err(e) => return Err(Error::system(format!("listen on {}", options.socket.display()))(e)),
+    };
 
     let (inputs, from_outside) = mpsc::unbounded_channel::<Input>();
     let listen = Listen::start(inputs.clone()).map_err(Error::system("watch for process exits"))?;
@@ -120,7 +152,7 @@ async fn wire(
     let changes = broadcast::channel(1024).0;
     let front = Front::new(asks, changes.clone(), Arc::new(store.reader()));
     tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
-    tokio::spawn(dashboard::serve_unix(unix, dashboard::socket(front)));
+    tokio::spawn(serve_unix(unix, options.socket.clone(), front));
 
     for note in opened.notes.iter().chain(&store.trouble()) {
         tracing::warn!("{note}");
@@ -151,6 +183,7 @@ async fn wire(
         options,
         inputs,
         people: Default::default(),
+        reloads: Default::default(),
         questions: Vec::new(),
         notes: opened.notes,
     };

@@ -104,6 +104,9 @@ pub enum OpenError {
         /// Its owner.
         owner: u32,
     },
+    /// There is no thread to be had for writing.
+    #[error("no thread to write the databases")]
+    Thread(#[source] std::io::Error),
     /// Another minder uses it.
     #[error("the state directory {} is in use by another minder{}", path.display(), of_pid(.pid))]
     Locked {
@@ -201,7 +204,7 @@ impl Store {
         let reader = Reader::new(dir, buffers.clone());
         let store = Store { queue, buffers, history_trouble, reader, clock, ended };
         // Dropping the store ends the writer that did start.
-        spawned.map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+        spawned.map_err(OpenError::Thread)?;
         let opened = Opened { restored: found.restored, outbox: found.outbox, instance, notes: found.notes };
         Ok((store, opened))
     }

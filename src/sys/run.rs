@@ -72,11 +72,18 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
     }
 }
 
-/// The commands under way, by the order of their beginning, and how long they still have when minder ends.
-static ALL: Mutex<(BTreeMap<u64, Arc<Deadline>>, Option<Duration>)> = Mutex::new((BTreeMap::new(), None));
+/// The commands under way.
+struct All {
+    /// By the order of their beginning.
+    deadlines: BTreeMap<u64, Arc<Deadline>>,
+    /// How long they have, once minder ends.
+    parting: Option<Duration>,
+}
+
+static ALL: Mutex<All> = Mutex::new(All { deadlines: BTreeMap::new(), parting: None });
 static FEWER: Condvar = Condvar::new();
 
-fn all() -> MutexGuard<'static, (BTreeMap<u64, Arc<Deadline>>, Option<Duration>)> {
+fn all() -> MutexGuard<'static, All> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -84,17 +91,16 @@ fn all() -> MutexGuard<'static, (BTreeMap<u64, Arc<Deadline>>, Option<Duration>)
 /// killed then, with all that they started. Blocks until none is left; a second longer at most.
 pub fn finish(within: Duration) {
     let mut all = all();
-    all.1 = Some(within);
-    for deadline in all.0.values() {
+    all.parting = Some(within);
+    for deadline in all.deadlines.values() {
         deadline.hurry(within);
     }
-    let none = |all: &mut (BTreeMap<_, _>, _)| !all.0.is_empty();
-    let _ = FEWER.wait_timeout_while(all, within + Duration::from_secs(1), none);
+    let _ = FEWER.wait_timeout_while(all, within + Duration::from_secs(1), |all| !all.deadlines.is_empty());
 }
 
 /// Whether [`finish`] was called: a command whose time was over may have had less of it than it was to have.
 pub fn is_finishing() -> bool {
-    all().1.is_some()
+    all().parting.is_some()
 }
 
 /// A command under way, for [`finish`].
@@ -106,17 +112,17 @@ struct UnderWay {
 impl UnderWay {
     fn new(timeout: Duration) -> io::Result<UnderWay> {
         let mut all = all();
-        let timeout = all.1.map_or(timeout, |within| within.min(timeout));
+        let timeout = all.parting.map_or(timeout, |within| within.min(timeout));
         let deadline = Arc::new(Deadline::after(timeout)?);
-        let number = all.0.last_key_value().map_or(0, |(last, _)| last + 1);
-        all.0.insert(number, Arc::clone(&deadline));
+        let number = all.deadlines.last_key_value().map_or(0, |(last, _)| last + 1);
+        all.deadlines.insert(number, Arc::clone(&deadline));
         Ok(UnderWay { number, deadline })
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        all().0.remove(&self.number);
+        all().deadlines.remove(&self.number);
         FEWER.notify_all();
     }
 }

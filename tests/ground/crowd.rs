@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A server that does this with each connection, as long as the test runs.
-fn serve(with: impl Fn(TcpStream) + Clone + Send + 'static) -> u16 {
+pub fn serve(with: impl Fn(TcpStream) + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

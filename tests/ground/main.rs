@@ -1,6 +1,6 @@
 //! Bad ground: what else runs on a machine, and what goes wrong on one. Each test shows what minder does about it.
 #![allow(clippy::disallowed_methods, reason = "tests start programs and watch the time")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,6 +11,9 @@ mod daemons;
 mod killed;
 mod machine;
 mod pidfiles;
+mod rules;
+mod servers;
+mod start;
 mod words;
 
 use std::path::Path;

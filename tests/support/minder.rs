@@ -16,6 +16,8 @@ pub struct Minder {
     pub env: Vec<(&'static str, String)>,
     /// Where its page is, on 127.0.0.1.
     pub port: u16,
+    /// Where the command line speaks to it.
+    pub socket: PathBuf,
     /// A program, with its arguments, that sets the daemon's surroundings up and then becomes it.
     pub under: Vec<String>,
 }
@@ -25,7 +27,8 @@ impl Minder {
     pub fn new() -> Minder {
         let dir = tempfile::Builder::new().prefix("minder-test-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("rules")).unwrap();
-        Minder { dir, daemon: None, init: Init::start(), env: Vec::new(), port: free_port(), under: Vec::new() }
+        let socket = dir.path().join("minder.sock");
+        Minder { dir, daemon: None, init: Init::start(), env: Vec::new(), port: free_port(), socket, under: Vec::new() }
     }
 
     /// Its directory: for whatever else the test needs, and swept at the end.
@@ -40,9 +43,6 @@ impl Minder {
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("minder.sock")
-    }
 
     /// Writes the rules: this, with what every test needs before it.
     pub fn write(&self, yaml: &str) {
@@ -54,7 +54,7 @@ impl Minder {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minder"));
         command.args(arguments);
-        command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", self.socket()).env("NO_COLOR", "1");
+        command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", &self.socket).env("NO_COLOR", "1");
         command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").stdin(Stdio::null());
         command
@@ -63,7 +63,7 @@ impl Minder {
     /// The command that starts the daemon.
     pub fn daemon_command(&self) -> Command {
         let mut command = self.command(&["run"]);
-        command.arg(self.rules()).arg("--state").arg(self.state()).arg("--socket").arg(self.socket());
+        command.arg(self.rules()).arg("--state").arg(self.state()).arg("--socket").arg(&self.socket);
         let Some((program, arguments)) = self.under.split_first() else { return command };
         let mut under = Command::new(program);
         under.args(arguments).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
@@ -96,7 +96,7 @@ impl Minder {
         let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
         command.arg("-c").arg(line).env("PATH", path).stdin(Stdio::null());
-        command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", self.socket()).env("NO_COLOR", "1");
+        command.env("MINDER_STATE", self.state()).env("MINDER_SOCKET", &self.socket).env("NO_COLOR", "1");
         command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         let output = command.output().unwrap();
         let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -104,11 +104,16 @@ impl Minder {
         output.status.success()
     }
 
+    /// Starts the daemon.
+    pub fn start_blind(&mut self) {
+        self.daemon = Some(self.init.spawn(&self.daemon_command(), &self.dir.path().join("minder.log")));
+    }
+
     /// Starts the daemon, and waits until it answers.
     #[track_caller]
     pub fn start(&mut self) {
-        let pid = self.init.spawn(&self.daemon_command(), &self.dir.path().join("minder.log"));
-        self.daemon = Some(pid);
+        self.start_blind();
+        let pid = self.pid();
         wait_until("minder answers on its socket", Duration::from_secs(10), || {
             assert!(process_exists(pid), "minder ended:\n{}", self.log());
             self.status().is_some()
