@@ -1,5 +1,6 @@
 //! Sends a message by mail, in plain text.
 
+use super::names::Names;
 use super::{Failure, render};
 use crate::model::{EmailSpec, Given, Mail, MailTls, Message};
 use base64::Engine as _;
@@ -18,14 +19,25 @@ const DEADLINE: Duration = Duration::from_secs(30);
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 /// One attempt: the servers in order, until one takes the message. It is refused for good only if every server refuses it.
-pub(super) async fn deliver(spec: &EmailSpec, mail: Option<&Mail>, message: &Message) -> Result<(), Failure> {
+pub(super) async fn deliver(
+    spec: &EmailSpec,
+    mail: Option<&Mail>,
+    names: &Names,
+    message: &Message,
+) -> Result<(), Failure> {
     let Some(mail) = mail else {
         return Err(Failure::refused("the plan does not say how mail leaves: it has no `mail`"));
     };
-    deliver_within(spec, mail, message, DEADLINE).await
+    deliver_within(spec, mail, names, message, DEADLINE).await
 }
 
-async fn deliver_within(spec: &EmailSpec, mail: &Mail, message: &Message, each: Duration) -> Result<(), Failure> {
+async fn deliver_within(
+    spec: &EmailSpec,
+    mail: &Mail,
+    names: &Names,
+    message: &Message,
+    each: Duration,
+) -> Result<(), Failure> {
     let letter = compose(spec, mail, message)?;
     let bytes = letter.formatted();
     let mut later = Vec::new();
@@ -33,6 +45,9 @@ async fn deliver_within(spec: &EmailSpec, mail: &Mail, message: &Message, each: 
     for server in &mail.server {
         let attempt = async {
             let transport = transport(server, mail, each)?;
+            // Looked up by lettre as well, on the runtime's own threads: it comes to that only where there is an answer.
+            let host = server.expose().rsplit_once(':').map_or("", |(host, _)| host);
+            names.find(host).await.map_err(|why| Failure::later(&*why))?;
             hand_over(&transport, letter.envelope(), &bytes, &secrets(spec, mail)).await
         };
         let outcome = match tokio::time::timeout(each, attempt).await {
@@ -235,7 +250,8 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mail = mail(&silent.local_addr().unwrap().to_string(), MailTls::None);
         let each = Duration::from_millis(200);
-        let failure = deliver_within(&to("ops@example.org"), &mail, &firing(), each).await.unwrap_err();
+        let failure =
+            deliver_within(&to("ops@example.org"), &mail, &Names::default(), &firing(), each).await.unwrap_err();
         assert!(matches!(&failure, Failure::Later { why, .. } if why.ends_with("no answer within 0.2 s")), "{failure}");
     }
 }

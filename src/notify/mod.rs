@@ -11,6 +11,7 @@
 mod cloudevent;
 mod email;
 mod exec;
+mod names;
 mod queue;
 mod render;
 mod webhook;
@@ -18,6 +19,7 @@ mod webhook;
 use crate::model::{
     Clock, Delivery, Input, Mail, Message, MessageId, MessageKind, Name, Notifier, NotifierPlace, Plan, plain,
 };
+use names::Names;
 use queue::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub struct Notifiers {
     lanes: BTreeMap<Name, Lane>,
     outcomes: Outcomes,
     http: webhook::Client,
+    names: Names,
     deliveries: JoinSet<()>,
     tests: JoinSet<()>,
 }
@@ -52,6 +55,7 @@ struct Destination {
     notifier: Arc<Notifier>,
     mail: Option<Mail>,
     http: webhook::Client,
+    names: Names,
 }
 
 /// Why an attempt did not deliver. The words are for people: no secrets, no control characters.
@@ -85,7 +89,7 @@ impl Failure {
 impl queue::Place for Destination {
     async fn deliver(&self, message: &Message, clock: &dyn Clock) -> Result<(), Failure> {
         match &self.notifier.place {
-            NotifierPlace::Email(spec) => email::deliver(spec, self.mail.as_ref(), message).await,
+            NotifierPlace::Email(spec) => email::deliver(spec, self.mail.as_ref(), &self.names, message).await,
             NotifierPlace::Webhook(spec) => webhook::deliver(&self.http, spec, message, clock).await,
             NotifierPlace::Exec(spec) => exec::deliver(spec, message).await,
         }
@@ -124,10 +128,12 @@ impl Notifiers {
         clock: Arc<dyn Clock>,
         waiting: Vec<Message>,
     ) -> Notifiers {
+        let names = Names::default();
         let mut notifiers = Notifiers {
             lanes: BTreeMap::new(),
             outcomes: Outcomes { inputs, clock },
-            http: webhook::Client::default(),
+            http: webhook::Client::new(names.clone()),
+            names,
             deliveries: JoinSet::new(),
             tests: JoinSet::new(),
         };
@@ -176,8 +182,12 @@ impl Notifiers {
         });
         while self.deliveries.try_join_next().is_some() {}
         for (name, notifier) in &plan.notifiers {
-            let destination =
-                Destination { notifier: notifier.clone(), mail: plan.mail.clone(), http: self.http.clone() };
+            let destination = Destination {
+                notifier: notifier.clone(),
+                mail: plan.mail.clone(),
+                http: self.http.clone(),
+                names: self.names.clone(),
+            };
             let order = Order::Deliver(Arc::new(destination));
             if let Some(lane) = self.lanes.get(name) {
                 lane.orders.send_replace(order);

@@ -1,5 +1,6 @@
 //! Posts a message to a URL, as a CloudEvents 1.0 event in JSON.
 
+use super::names::Names;
 use super::queue::LONGEST_PAUSE;
 use super::{Failure, cloudevent, render};
 use crate::model::{Clock, Given, Message, Wall, WebhookSpec, plain};
@@ -15,16 +16,25 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const ANSWER: usize = 4096;
 
 /// One HTTP client for all webhooks, made when the first one is needed: it reads every certificate that the machine trusts.
-#[derive(Clone, Default)]
-pub(super) struct Client(Arc<OnceLock<Result<reqwest::Client, String>>>);
+#[derive(Clone)]
+pub(super) struct Client {
+    made: Arc<OnceLock<Result<reqwest::Client, String>>>,
+    names: Names,
+}
 
 impl Client {
+    /// Looks names up by these.
+    pub(super) fn new(names: Names) -> Client {
+        Client { made: Arc::default(), names }
+    }
+
     fn get(&self) -> Result<&reqwest::Client, Failure> {
-        let made = self.0.get_or_init(|| {
+        let made = self.made.get_or_init(|| {
             // An error means that another part of minder has installed it already.
             let _ = rustls::crypto::ring::default_provider().install_default();
             reqwest::Client::builder()
                 .no_proxy()
+                .dns_resolver(Arc::new(self.names.clone()))
                 .redirect(redirect::Policy::none())
                 .pool_max_idle_per_host(0)
                 .user_agent(concat!("minder/", env!("CARGO_PKG_VERSION")))
@@ -156,7 +166,7 @@ mod tests {
         let url = Given::literal(format!("http://{}/", silent.local_addr().unwrap()));
         let spec = WebhookSpec { url, headers: Default::default() };
         let deadline = Duration::from_millis(200);
-        let failure = post(&Client::default(), &spec, Vec::new(), &Noon, deadline).await.unwrap_err();
+        let failure = post(&Client::new(Names::default()), &spec, Vec::new(), &Noon, deadline).await.unwrap_err();
         assert!(matches!(&failure, Failure::Later { why, .. } if why == "no answer within 0.2 s"), "{failure}");
     }
 }

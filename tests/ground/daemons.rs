@@ -1,6 +1,7 @@
 //! Daemons that do not live, do not end, and do not start.
 
-use super::support::{Minder, Receiver, process_exists, stays, wait_until};
+use super::crowd::processor_time;
+use super::support::{Minder, Receiver, Runsv, process_exists, signal, stays, wait_for, wait_until};
 use super::{SOON, script};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -74,6 +75,76 @@ fn a_start_command_that_hangs_is_given_its_time_and_no_more() {
         pids.lines().filter(|pid| process_exists(pid.parse().unwrap())).count()
     };
     wait_until("none of those that were given up is left", SOON, || alive() <= 1);
+}
+
+/// The daemon is there, and what started it never comes back: a hang after the fork.
+#[test]
+fn a_start_command_that_hangs_after_its_daemon_is_there_is_ended_at_the_next_start() {
+    let mut minder = Minder::new();
+    let dir = minder.dir().display().to_string();
+    let daemon = format!("echo $$ > {dir}/app.pid; exec sleep 100000");
+    let start = script(
+        &minder.dir().join("start"),
+        &format!("echo $$ >> {dir}/lives; setsid sh -c '{daemon}' & exec sleep 100000"),
+    );
+    plan(&minder, &format!("{{ start: {{ command: [{start}], timeout: 1s }} }}"), "");
+    minder.start();
+    minder.wait_status("app", "ok", SOON);
+    let old = minder.watched("app").unwrap();
+    stays("the daemon is well, whatever has become of its start", Duration::from_secs(2), || {
+        minder.service("app").is_some_and(|app| app["status"] == "ok") && minder.watched("app") == Some(old)
+    });
+    let launchers = || -> Vec<u32> {
+        let pids = std::fs::read_to_string(minder.dir().join("lives")).unwrap_or_default();
+        pids.lines().map(|pid| pid.parse().unwrap()).filter(|pid| process_exists(*pid)).collect()
+    };
+    assert_eq!(launchers().len(), 1);
+    signal(old, "KILL");
+    minder.wait_replaced("app", old, SOON);
+    assert_eq!(lives(&minder), 2, "it was started once more");
+    wait_until("of those that hang, the latest is left", SOON, || launchers().len() == 1);
+}
+
+/// runsv starts it again each second, for ever. minder tells once, tries within its budget, and leaves runsv at it.
+#[test]
+fn one_that_dies_at_once_forever_under_runit_is_told_once_and_given_up() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let dir = minder.dir().display().to_string();
+    std::fs::write(minder.dir().join("well"), "").unwrap();
+    let runsv = Runsv::start(
+        minder.dir(),
+        "app",
+        &format!("echo x >> {dir}/lives; test -e {dir}/well || exit 3; exec sleep 100000"),
+    );
+    minder.write(&format!(
+        "notifiers: {{ chat: {{ webhook: {{ url: \"{}\" }} }} }}\nservices:\n  app:\n    notify: [chat]\n    settle: 500ms\n    \
+         grace: 500ms\n    restart: {{ limit: 3 in 1h, delay: 100ms..200ms, retry: 1h }}\n    \
+         control: {{ runit: {{ service: app, directory: {dir} }} }}\n    checks:\n      \
+         - process: {{ pidfile: {dir}/app/supervise/pid }}\n        every: 200ms\n    rules:\n      - process.down -> restart\n",
+        receiver.url()
+    ));
+    minder.start();
+    minder.wait_status("app", "ok", SOON);
+    std::fs::remove_file(minder.dir().join("well")).unwrap();
+    signal(runsv.pid().unwrap(), "KILL");
+    minder.wait_status("app", "given-up", Duration::from_secs(40));
+    receiver.wait(SOON, &["given up after 3 restarts"]);
+    let firings = || receiver.requests().iter().filter(|r| r.body.contains("minder.firing")).count();
+    let before = lives(&minder);
+    let used = processor_time(minder.pid());
+    stays("nobody is told again", Duration::from_secs(4), || firings() == 1);
+    let used = processor_time(minder.pid()) - used;
+    assert!(used < Duration::from_secs(2), "{used:?} of a processor within 4 s");
+    assert!(lives(&minder) > before, "runsv goes on");
+    // When it is well again that is seen, and told.
+    std::fs::write(minder.dir().join("well"), "").unwrap();
+    minder.wait_status("app", "ok", SOON);
+    wait_for(
+        || "the end is told".into(),
+        SOON,
+        || receiver.requests().iter().find(|r| r.body.contains("minder.resolved")).cloned(),
+    );
 }
 
 #[test]
