@@ -61,7 +61,8 @@ impl reqwest::dns::Resolve for Names {
         let names = self.clone();
         Box::pin(async move {
             let found = names.find(name.as_str()).await.map_err(|why| why.to_string())?;
-            Ok(Box::new(found.to_vec().into_iter()) as reqwest::dns::Addrs)
+            let found: Vec<_> = found.iter().copied().collect();
+            Ok(Box::new(found.into_iter()) as reqwest::dns::Addrs)
         })
     }
 }
