@@ -5,6 +5,7 @@
 //! | the selector finds | and | `down` is |
 //! |---|---|---|
 //! | a process | | false |
+//! | | those before it died young, and it has not lived for `settle` yet | unknown |
 //! | a pidfile being written | | unknown |
 //! | nobody | we stop or start it just now | unknown |
 //! | | it died, and the control has not answered since | unknown |
@@ -14,6 +15,9 @@
 //! | | it was never seen, its supervisor lives and wants it up | unknown until minder has looked for `settle` |
 //! | | it was never seen, soon after the machine's boot | unknown |
 //! | | it was never seen | true |
+//!
+//! A process dies young if it has not lived for `settle`. Then `settle` is counted from the first of those deaths: a daemon that
+//! dies at once, whenever its supervisor starts it, is down, and stays so until one has lived.
 
 use super::check::may_skip_selector;
 use super::context::Context;
@@ -28,6 +32,12 @@ const CAUSE_COMES_WITHIN: Duration = Duration::from_millis(200);
 /// How often a pidfile that is being written is looked at, and for how long.
 const FORMING_STEP: Duration = Duration::from_millis(200);
 const FORMING_AT_MOST: Duration = Duration::from_secs(1);
+/// Started so long after `settle` at most, it is started again and again.
+const SOON_AGAIN: Duration = Duration::from_secs(60);
+/// So many deaths in a row are recorded each, if they die young; then one of them at most this often. A daemon that dies at
+/// once, for ever, must not fill the disk.
+const YOUNG_TOLD: u32 = 10;
+const YOUNG_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// What is known of the process of one check.
 #[derive(Debug, Default)]
@@ -42,6 +52,15 @@ pub(super) struct Life {
     pub untold: Option<Death>,
     /// Since when the pidfile is being written.
     forming: Option<Mono>,
+    /// When it appeared, if that was seen.
+    born: Option<Mono>,
+    /// The first death of those that died young, or the latest one.
+    dying_since: Mono,
+    /// How many in a row have died young.
+    young: u32,
+    /// When one of those was last recorded, and whether this one is not.
+    told: Mono,
+    quiet: bool,
 }
 
 /// A death.
@@ -59,6 +78,11 @@ pub(super) struct Death {
 impl Life {
     fn is_known_dead(&self, identity: Identity) -> bool {
         [&self.gone, &self.untold].into_iter().flatten().any(|death| death.identity == identity)
+    }
+
+    /// It lives, but those before it died young, and it has yet to show that it does not: until then.
+    fn unproven_until(&self, settle: Duration) -> Option<Mono> {
+        self.identity.and(self.born).filter(|_| self.young > 0).map(|born| born + settle)
     }
 
     /// Which process may be asked directly.
@@ -103,11 +127,26 @@ impl ServiceState {
     }
 
     fn new_process(&mut self, cx: &mut Context, c: usize, new: Identity, first: bool) {
+        // Its supervisor has started it while something is wrong with it: of those that died before, none may have been seen.
+        let supervised = self.plan.control.as_ref().is_some_and(|control| control.supervises());
+        let in_trouble = self.checks[c].rules.iter().any(|r| self.rules[*r].is_firing());
+        let doubted = supervised && in_trouble && !self.is_acting();
         let check = &mut self.checks[c];
         let Some(life) = &mut check.life else { return };
         let old = life.identity.replace(new);
         let was_confirmed = std::mem::replace(&mut life.confirmed, true);
-        life.gone = None;
+        // Whoever starts it after a long time is not at it again and again.
+        if life.gone.take().is_some_and(|death| cx.now.mono - death.at.mono > self.plan.settle + SOON_AGAIN) {
+            (life.young, life.dying_since) = (0, Mono(0));
+        }
+        life.young = life.young.max(u32::from(doubted));
+        // A process that runs when minder first looks was not started just now.
+        life.born = (!first || old.is_some()).then_some(cx.now.mono);
+        life.quiet = life.young > YOUNG_TOLD && cx.now.mono - life.told < YOUNG_TOLD_EVERY;
+        if !life.quiet {
+            life.told = cx.now.mono;
+        }
+        let (quiet, born) = (life.quiet, life.born);
         check.windows.iter_mut().for_each(super::window::Window::clear);
         let id = check.id;
         if let Some(old) = old
@@ -126,11 +165,11 @@ impl ServiceState {
         self.dirty = true;
         let incident = self.incident.as_ref().map(|i| i.id);
         match old {
+            _ if quiet => {}
             Some(old) => cx.event(Some(&self.plan.name), incident, EventKind::Replaced { old, new }),
             None => cx.event(Some(&self.plan.name), incident, EventKind::Appeared { process: new }),
         }
-        // A process that runs when minder first looks was not started just now.
-        if !first || old.is_some() {
+        if born.is_some() {
             self.grace_until = cx.now.mono + self.plan.grace;
         }
     }
@@ -161,9 +200,15 @@ impl ServiceState {
 
     fn died(&mut self, cx: &mut Context, c: usize, identity: Identity, how: Option<Exit>) {
         self.tell_death(cx, c);
-        let settled = cx.now.mono + self.plan.settle;
-        let death = Death { identity, at: cx.now, how, settled, asked: false };
+        let (now, settle) = (cx.now.mono, self.plan.settle);
         if let Some(life) = &mut self.checks[c].life {
+            let young = life.born.is_some_and(|born| now - born < settle);
+            life.young = if young { life.young.saturating_add(1) } else { 0 };
+            if !young || life.young == 1 && life.dying_since == Mono(0) {
+                life.dying_since = now;
+            }
+            let settled = life.dying_since + settle;
+            let death = Death { identity, at: cx.now, how, settled, asked: false };
             life.identity = None;
             life.gone = Some(death);
             life.untold = Some(death);
@@ -181,21 +226,30 @@ impl ServiceState {
     /// The event of a death, once.
     fn tell_death(&mut self, cx: &mut Context, c: usize) {
         let check = &mut self.checks[c];
-        let Some(death) = check.life.as_mut().and_then(|life| life.untold.take()) else { return };
+        let Some(life) = &mut check.life else { return };
+        let Some(death) = life.untold.take() else { return };
+        let quiet = life.quiet;
         cx.unwatch(death.identity, check.id);
         self.last_exit = death.how;
         self.dirty = true;
         let kind = EventKind::Died { process: death.identity, how: death.how };
         self.last_death = Some((death.at.wall, kind.to_string()));
-        cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
+        if !quiet {
+            cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
+        }
     }
 
     /// What has come due about deaths: an event whose cause did not come, a `settle` that has passed, a control that does not
     /// answer.
     pub fn deaths_due(&mut self, cx: &mut Context) {
-        let now = cx.now.mono;
+        let (now, settle) = (cx.now.mono, self.plan.settle);
         for c in 0..self.checks.len() {
             let Some(life) = &mut self.checks[c].life else { continue };
+            if life.unproven_until(settle).is_some_and(|until| now >= until) {
+                life.young = 0;
+                self.judge(cx, c, false);
+                continue;
+            }
             if life.untold.is_some_and(|death| now >= death.at.mono + CAUSE_COMES_WITHIN) {
                 self.tell_death(cx, c);
             }
@@ -217,7 +271,7 @@ impl ServiceState {
                 let gone = life.gone.filter(|death| !death.asked).map(|death| death.settled);
                 let control =
                     life.gone.and_then(|death| self.control_answers_until(&death)).filter(|at| *at > self.ticked);
-                [untold, gone, control]
+                [untold, gone, control, life.unproven_until(self.plan.settle)]
             })
             .flatten()
             .min()
@@ -252,11 +306,8 @@ impl ServiceState {
         };
         let truth = match sample.found {
             Found::Process(id) => {
-                if life.identity == Some(id) {
-                    Truth::False
-                } else {
-                    Truth::Unknown
-                }
+                let unproven = life.unproven_until(self.plan.settle).is_some_and(|until| now < until);
+                if life.identity == Some(id) && !unproven { Truth::False } else { Truth::Unknown }
             }
             Found::Forming | Found::Control(_) | Found::Each(_) => Truth::Unknown,
             // Not asked for a process, and yet it may say: `minder test` does.

@@ -246,3 +246,28 @@ fn a_check_of_the_process_is_asked_with_whoever_lives() {
         }
     }
 }
+
+/// runsv starts it each second, and it is dead each time when anybody looks.
+#[test]
+fn one_that_dies_at_once_whenever_its_supervisor_starts_it_is_down() {
+    let mut world = quiet(runit());
+    world.web().start = Start::Hangs;
+    let mut firing = 0;
+    for second in 0..600 {
+        world.kill("web", SEGV);
+        world.pass(900);
+        world.bring_up("web");
+        world.pass(100);
+        firing += usize::from(second > 10 && world.view("web").rules[0].state == RuleState::Firing);
+    }
+    let news = world.news();
+    let count = |what: &str| news.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((count("down fires"), count("resolved")), (1, 0), "{news:#?}");
+    assert_eq!(firing, 589);
+    assert_eq!(count("given up"), 1);
+    // Two lines for each of 600 would fill a disk.
+    assert!(count("up as pid") < 40, "{}", count("up as pid"));
+    world.pass(20_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    assert!(world.news().iter().any(|line| line.contains("down resolved")));
+}
