@@ -144,11 +144,13 @@ impl Life {
             if self.world.real[name].process.is_none() {
                 self.world.bring_up(name);
             }
+            // Each is a step of its own, and what is held changes with each.
+            self.look();
             for command in [Command::Resume { service: name.into() }, Command::Start { service: name.into() }] {
                 self.world.ask(9, command);
+                self.look();
             }
         }
-        self.look();
         self.pass(240_000);
     }
 
