@@ -267,7 +267,8 @@ fn cut(mut file: &File, length: u64) -> io::Result<()> {
     io::Write::write_all(&mut file, &end[line..])
 }
 
-/// Cuts the outputs that have grown too long: a daemon that floods must not fill the disk of minder's state.
+/// Cuts the outputs that have grown too long: a daemon that floods must not fill the disk of minder's state. Nobody does while
+/// minder is down: a flood ends with the disk then.
 pub(super) fn cut_outputs(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;

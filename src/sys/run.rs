@@ -26,7 +26,8 @@ pub struct Ran {
 }
 
 /// Runs it with `input` as its standard input, and waits for it. When the time is over it is killed with all that it
-/// started, as far as that is still in its process group or session. What it leaves behind when it ends in time lives on.
+/// started, as far as that is still in its process group or session: what has made a session of its own (`setsid`) runs on.
+/// What it leaves behind when it ends in time lives on.
 pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Result<Ran, SpawnError> {
     let unprepared = |error: io::Error| SpawnError {
         step: Step::Descriptors,
@@ -88,7 +89,8 @@ fn all() -> MutexGuard<'static, All> {
 }
 
 /// minder ends: no command outlives it without anybody to keep its deadline. Those under way have so long to end, and are
-/// killed then, with all that they started. Blocks until none is left; a second longer at most.
+/// killed then, with all that they started. Blocks until none is left; a second longer at most. If minder is killed instead,
+/// they run on.
 pub fn finish(within: Duration) {
     let mut all = all();
     all.parting = Some(within);

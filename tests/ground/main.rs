@@ -1,4 +1,48 @@
 //! Bad ground: what else runs on a machine, and what goes wrong on one. Each test shows what minder does about it.
+//!
+//! | what goes wrong | what minder does | tests |
+//! |---|---|---|
+//! | a pidfile is missing, empty, garbage, negative, zero, beyond any pid, 64 MB | the service is down, and it is said why; one younger than a second that says nothing is waited for | `pidfiles` |
+//! | it names pid 1, or minder | nobody is watched, nobody is signalled | `pidfiles` |
+//! | it is a link to elsewhere | followed only if root or the process's user owns the link | `pidfiles` |
+//! | its pid was given to another program | known by the start time, and by the age of the pidfile: down | `pidfiles` |
+//! | an untrusted user points it at somebody else's process | watched, never signalled; the record names the path at fault | `pidfiles` |
+//! | a daemon dies at once, for ever | restarted within its budget, then given up; told once; under runit, too; of its deaths ten are recorded, then one a minute | `daemons` |
+//! | one ignores TERM | killed when its time is over; said so | `daemons` |
+//! | a start command hangs | ended at its deadline before the next try; if its daemon is there, it is left until then | `daemons` |
+//! | one forks and forks | the last process is the daemon; it is started once | `daemons` |
+//! | one floods its output | the end of it is kept | `daemons` |
+//! | a start hangs in the kernel, its program being on a dead mount | it has none of minder's files: the next minder starts | `start` |
+//! | no process can be made | said so, tried again; everything else goes on | `machine` |
+//! | no descriptors are left | deaths are polled for | `machine` |
+//! | the disk is full, or can only be read | nothing stops; what is kept in memory is written when there is room | `machine` |
+//! | `/run` is full | the command line waits for room, and nothing else | `start` |
+//! | a database is corrupt | put aside; nothing is started before a person says so; damage in the past costs the past only | `machine`, `store::tests` |
+//! | its log was lost, or it is an old copy | noticed within a boot of the machine; nothing is started before a person says so | `store::tests` |
+//! | somebody else holds its lock | read all the same, written later | `start`, `store::tests` |
+//! | the clock is set, by seconds to ten years, ahead and back | no hold is completed, nobody is thought dead, no restart is given back, no message ends, nothing of the past is let go of for a day | `clock`, `engine::tests::time`, `store::steady` |
+//! | the machine sleeps, or is held up | the same; each check is asked once, not for all that was missed | `engine::tests::time`, `engine_invariants` |
+//! | a mount is dead | its check fails; it takes one thread, and hangs nobody | `live::filesystem` |
+//! | an SMTP server accepts and says nothing | given up after 30 s, tried again; no other message waits for it | `crowd` |
+//! | one falls silent after the letter | sent again, with the same `Message-ID` | `servers` |
+//! | a webhook answers 500, then works | tried again; the order is kept | `crowd` |
+//! | its answer, or that of a check, never ends, or is huge | 4 kB of it are read of a message's, the bound of the check of a check's | `servers`, `crowd` |
+//! | a resolver never answers | what needs a name fails; what needs none goes on; a name holds one thread | `servers` |
+//! | a TLS handshake stalls | failed at the deadline | `servers` |
+//! | names, command lines, outputs, logs hold control characters and invalid UTF-8 | shown as text, in one line, everywhere | `words` |
+//! | 10,000 processes a minute live and die beside it | they are none of its business | `crowd` |
+//! | thousands of events a second | a death is told within moments | `rules` |
+//! | a thousand services fail at once | a message each, and an all-clear each | `rules` |
+//! | rules are replaced while they are read, under a storm of HUP | always a whole plan; the last one in the end | `rules` |
+//! | names and rules are as long as they may be; 5,000 mounts | it works | `rules` |
+//! | standard streams are closed, their reader is gone, or hangs | lines of the log are lost, and nothing else | `start` |
+//! | there is next to no memory | it works, or says why not; for what its own loader needs, the system speaks | `start` |
+//! | minder is killed: in a restart, a stop, a reload, while it tells, while it writes | what was begun is carried on; never two daemons, no lost order, firing and resolving take turns, each end is told | `killed` |
+//! | minder is told to end while a command runs | the command has 2 s more; what became of it is on record | `killed` |
+//!
+//! What cannot be helped, and is not tested: while minder is down nobody cuts the output of a daemon that floods, and nobody keeps
+//! the deadline of a command that runs as minder is killed; a process that has made a session of its own is not ended with the
+//! command that started it. A clock that is wrong when minder is started is believed.
 #![allow(clippy::disallowed_methods, reason = "tests start programs and watch the time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
