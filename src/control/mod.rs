@@ -8,6 +8,7 @@ mod signal;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, ActId, Clock, Found, Identity, Input, Kind, Question, Report, Sample};
+use crate::sys::run;
 use crate::sys::users::User;
 use pool::Pool;
 use std::collections::HashMap;
@@ -62,6 +63,8 @@ impl Controls {
         let shared = self.0.clone();
         self.0.acts.run(move || {
             first();
+            // Without it, the end of minder would only miss the news.
+            let _until_told = matches!(act, Act::Exec { .. }).then(run::until_told);
             if let Some(report) = shared.act(id, act) {
                 shared.report(id, report);
             }

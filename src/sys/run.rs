@@ -34,7 +34,7 @@ pub fn run(program: &Program<'_>, input: Option<&[u8]>, timeout: Duration) -> Re
         about: program.argv.first().cloned().unwrap_or_default(),
         error,
     };
-    let under_way = UnderWay::new(timeout).map_err(unprepared)?;
+    let under_way = UnderWay::within(timeout).map_err(unprepared)?;
     let deadline = &under_way.deadline;
     let (out, their_out) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| unprepared(e.into()))?;
     rustix::io::ioctl_fionbio(&out, true).map_err(|e| unprepared(e.into()))?;
@@ -105,20 +105,29 @@ pub fn is_finishing() -> bool {
     all().parting.is_some()
 }
 
-/// A command under way, for [`finish`].
-struct UnderWay {
+/// What [`finish`] waits for: a command under way, or, as [`until_told`] has it, what is to be told of one.
+pub struct UnderWay {
     number: u64,
     deadline: Arc<Deadline>,
 }
 
+/// Until this is dropped, what came of a command may be about to be told.
+pub fn until_told() -> io::Result<UnderWay> {
+    Ok(UnderWay::new(&mut all(), Deadline::unset()?))
+}
+
 impl UnderWay {
-    fn new(timeout: Duration) -> io::Result<UnderWay> {
+    fn within(timeout: Duration) -> io::Result<UnderWay> {
         let mut all = all();
         let timeout = all.parting.map_or(timeout, |within| within.min(timeout));
-        let deadline = Arc::new(Deadline::after(timeout)?);
+        Ok(UnderWay::new(&mut all, Deadline::after(timeout)?))
+    }
+
+    fn new(all: &mut All, deadline: Deadline) -> UnderWay {
+        let deadline = Arc::new(deadline);
         let number = all.deadlines.last_key_value().map_or(0, |(last, _)| last + 1);
         all.deadlines.insert(number, Arc::clone(&deadline));
-        Ok(UnderWay { number, deadline })
+        UnderWay { number, deadline }
     }
 }
 

@@ -32,6 +32,7 @@
 //! | names, command lines, outputs, logs hold control characters and invalid UTF-8 | shown as text, in one line, everywhere | `words` |
 //! | 10,000 processes a minute live and die beside it | they are none of its business | `crowd` |
 //! | thousands of events a second | a death is told within moments | `rules` |
+//! | ten services fail at once | the brake lets as many restarts go as it is told to, and holds the others | `live::many`, `engine::tests::braking` |
 //! | a thousand services fail at once | a message each, and an all-clear each | `rules` |
 //! | rules are replaced while they are read, under a storm of HUP | always a whole plan; the last one in the end | `rules` |
 //! | names and rules are as long as they may be; 5,000 mounts | it works | `rules` |
