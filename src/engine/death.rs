@@ -130,7 +130,7 @@ impl ServiceState {
         // Its supervisor has started it while something is wrong with it: of those that died before, none may have been seen.
         let supervised = self.plan.control.as_ref().is_some_and(|control| control.supervises());
         let in_trouble = self.checks[c].rules.iter().any(|r| self.rules[*r].is_firing());
-        let doubted = supervised && in_trouble && !self.is_acting();
+        let doubted = supervised && in_trouble;
         let check = &mut self.checks[c];
         let Some(life) = &mut check.life else { return };
         let old = life.identity.replace(new);

@@ -7,7 +7,7 @@
 //! | it is a link to elsewhere | followed only if root or the process's user owns the link | `pidfiles` |
 //! | its pid was given to another program | known by the start time, and by the age of the pidfile: down | `pidfiles` |
 //! | an untrusted user points it at somebody else's process | watched, never signalled; the record names the path at fault | `pidfiles` |
-//! | a daemon dies at once, for ever | restarted within its budget, then given up, and told; under runit, too; of its deaths ten are recorded, then one a minute | `daemons` |
+//! | a daemon dies at once, for ever | restarted within its budget, then given up; told once; under runit, too; of its deaths ten are recorded, then one a minute | `daemons` |
 //! | one ignores TERM | killed when its time is over; said so | `daemons` |
 //! | a start command hangs | ended at its deadline before the next try; if its daemon is there, it is left until then | `daemons` |
 //! | one forks and forks | the last process is the daemon; it is started once | `daemons` |

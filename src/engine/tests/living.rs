@@ -271,3 +271,19 @@ fn one_that_dies_at_once_whenever_its_supervisor_starts_it_is_down() {
     assert_eq!(world.status("web"), Status::Ok);
     assert!(world.news().iter().any(|line| line.contains("down resolved")));
 }
+
+/// Of those that runsv started before, none was seen alive. This one appears while our own restart is under way.
+#[test]
+fn one_that_appears_during_our_restart_has_yet_to_show_that_it_lives() {
+    let mut world = quiet(runit());
+    world.web().start = Start::Slow { reported: true };
+    world.kill("web", SEGV);
+    world.pass(5_100);
+    assert!(world.news().contains(&"> restart".to_owned()));
+    world.bring_up("web");
+    world.pass(500);
+    world.kill("web", SEGV);
+    world.pass(10_000);
+    let news = world.news();
+    assert!(!news.iter().any(|line| line.contains("resolved") || line.contains("fires")), "{news:#?}");
+}
