@@ -73,6 +73,12 @@ fn long_form(plan: &Plan, service: &Service) -> Mapping {
         match control {
             ControlSpec::Command(keys) => put(&mut map, control.name(), keys),
             ControlSpec::Runit(keys) => put(&mut map, control.name(), keys),
+            ControlSpec::S6(keys) => put(&mut map, control.name(), keys),
+            ControlSpec::Daemontools(keys) => put(&mut map, control.name(), keys),
+            ControlSpec::Systemd(keys) => put(&mut map, control.name(), keys),
+            ControlSpec::Supervisord(keys) => put(&mut map, control.name(), keys),
+            ControlSpec::Upstart(keys) => put(&mut map, control.name(), keys),
+            ControlSpec::Sysv(keys) => put(&mut map, control.name(), keys),
         }
         put(&mut body, "control", map);
     }

@@ -3,13 +3,13 @@
 //! It says what a key is and may be. What keys mean together (whether a metric exists, whether a unit fits) is for
 //! [`super::parse`]: whatever passes there passes here.
 
-use crate::model::controls::{CommandControl, RunitControl};
+use crate::model::controls::ControlSpec;
 use crate::model::{
     AbsPath, Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Mail, Severity, Span, Times,
     WebhookSpec,
 };
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// A duration, as [`crate::model::parse_duration`] reads it.
@@ -57,7 +57,11 @@ pub fn schema() -> Value {
 
 /// The schema of a type, with a description of what it is here.
 fn of<T: schemars::JsonSchema>(generator: &mut SchemaGenerator, about: &str) -> Value {
-    let mut schema = generator.subschema_for::<T>().to_value();
+    described(generator.subschema_for::<T>(), about)
+}
+
+fn described(schema: Schema, about: &str) -> Value {
+    let mut schema = schema.to_value();
     schema["description"] = about.into();
     schema
 }
@@ -205,11 +209,11 @@ fn template(service: &Value) -> Value {
 }
 
 fn control(generator: &mut SchemaGenerator) -> Value {
-    let each = [
-        ("command", of::<CommandControl>(generator, "By commands of its own")),
-        ("runit", short_or(of::<RunitControl>(generator, "By runit"), Some("service"))),
-    ];
-    one_of("How it is started and stopped", keyed(each))
+    let each = ControlSpec::schemas(generator).into_iter().map(|(name, short, keys)| {
+        let about = if name == "command" { "By commands of its own".to_owned() } else { format!("By {name}") };
+        (name.to_owned(), short_or(described(keys, &about), short))
+    });
+    one_of("How it is started and stopped", each.collect())
 }
 
 /// A map of keys, or the text that stands for one of them.

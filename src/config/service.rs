@@ -35,8 +35,6 @@ pub(super) const KEYS: &[&str] = &[
     "with",
 ];
 pub(super) const CHECK_KEYS: &[&str] = &["name", "every", "timeout", "keep"];
-/// Controls that are part of the design, and not of this version.
-const LATER_CONTROLS: &[&str] = &["s6", "daemontools", "systemd", "supervisord", "upstart", "sysv"];
 /// How long after a death without a control a new process may appear by itself.
 const SETTLE: Duration = Duration::from_secs(2);
 /// The most checks, and the most rules, of a service.
@@ -160,10 +158,6 @@ impl Builder<'_> {
                     Some(word) if names().any(|name| name == word) => {
                         diagnostic.help(format!("write its keys, too: `control: {{ {word}: .. }}`"))
                     }
-                    Some(word) if LATER_CONTROLS.contains(&word) => diagnostic.help(format!(
-                        "the control `{word}` comes with a later version of minder; until then, `command` can start and \
-                         stop it"
-                    )),
                     _ => diagnostic.help(format!("the controls are {}", listed(names()))),
                 });
                 return None;
@@ -178,11 +172,6 @@ impl Builder<'_> {
         let Some((name, short)) = ControlSpec::NAMES.iter().find(|(name, _)| *name == word.text) else {
             let diagnostic = Diagnostic::new(word.place, format!("there is no control {}", quoted(&word.text)));
             self.found.push(match nearest(&word.text, names()) {
-                _ if LATER_CONTROLS.contains(&word.text.as_str()) => Diagnostic::new(
-                    word.place,
-                    format!("the control `{}` comes with a later version of minder", word.text),
-                )
-                .help("until then, `command` can start and stop it"),
                 Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
                 None => diagnostic.help(format!("the controls are {}", listed(names()))),
             });

@@ -5,6 +5,7 @@ mod exec;
 mod pool;
 mod runit;
 mod signal;
+mod supervisor;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, ActId, Clock, Found, Identity, Input, Kind, Question, Report, Sample};
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use supervisor::Supervisor;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Actions under way at the same time; more wait in line.
@@ -77,9 +79,13 @@ impl Controls {
         let shared = self.0.clone();
         self.0.questions.run(move || {
             let at = shared.clock.now();
-            let state = match &*question.kind {
-                Kind::Control(ControlSpec::Runit(control)) => runit::state(&control.path()),
-                other => Err(format!("`{}` keeps no state that could be asked", other.about())),
+            let supervisor = match &*question.kind {
+                Kind::Control(control) => supervisor(control),
+                _ => None,
+            };
+            let state = match supervisor {
+                Some(supervisor) => supervisor.state(),
+                None => Err(format!("`{}` keeps no state that could be asked", question.kind.about())),
             };
             let sample = match state {
                 Ok(state) => Sample {
@@ -123,11 +129,15 @@ impl Shared {
                 return self.restart(id, &service, &control);
             }
             Act::Stop { control: ControlSpec::Command(control), process, .. } => self.stop(&control, process.as_ref()),
-            Act::Start { control: ControlSpec::Runit(control), .. } => runit::start(&control, &*self.clock),
-            Act::Restart { control: ControlSpec::Runit(control), by_hand, .. } => {
-                runit::restart(&control, by_hand, &*self.clock)
+            Act::Start { control, .. } => {
+                self.by_supervisor(&control, |at, timeout, clock| supervisor::start(at, timeout, clock))
             }
-            Act::Stop { control: ControlSpec::Runit(control), .. } => runit::stop(&control, &*self.clock),
+            Act::Restart { control, by_hand, .. } => {
+                self.by_supervisor(&control, |at, timeout, clock| supervisor::restart(at, by_hand, timeout, clock))
+            }
+            Act::Stop { control, .. } => {
+                self.by_supervisor(&control, |at, timeout, clock| supervisor::stop(at, timeout, clock))
+            }
             Act::Signal { process, signal } => signal::send(&process, signal).map_err(|e| e.to_string()),
             Act::Exec { spec, mut facts, process } => {
                 // The command may well signal it, with our rights: from a pidfile of others it gets no pid.
@@ -143,8 +153,27 @@ impl Shared {
         })
     }
 
+    fn by_supervisor(
+        &self,
+        control: &ControlSpec,
+        act: impl FnOnce(&dyn Supervisor, Duration, &dyn Clock) -> Result<String, String>,
+    ) -> Result<String, String> {
+        match supervisor(control) {
+            Some(at) => act(&*at, control.timeout(), &*self.clock),
+            None => Err(format!("minder cannot speak to {} yet", control.name())),
+        }
+    }
+
     fn report(&self, id: ActId, report: Report) {
         let _ = self.inputs.send(Input::Acted { id, report });
+    }
+}
+
+/// Who is asked and told; nobody for a control that is commands.
+fn supervisor(control: &ControlSpec) -> Option<Box<dyn Supervisor>> {
+    match control {
+        ControlSpec::Runit(control) => Some(Box::new(runit::Runit(control.path()))),
+        _ => None,
     }
 }
 

@@ -2,19 +2,14 @@
 //!
 //! What commands like `sv` print and return is misleading in places; the bytes are not.
 
-use crate::model::controls::RunitControl;
-use crate::model::{Clock, ControlState, Identity, Mono, show_duration};
+use super::supervisor::{Order, Supervisor};
+use crate::model::{ControlState, Identity, Phase};
 use crate::sys::proc;
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How often the status is read again while something is expected to happen.
-const LOOK: Duration = Duration::from_millis(10);
-/// A start is believed when the process has lived for so long: one that exits at once is seen running for a moment, too.
-const STEADY: Duration = Duration::from_millis(100);
+use std::sync::Arc;
 
 /// The 20 bytes of `supervise/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +22,11 @@ struct Status {
     wanted: bool,
     /// TERM was sent, and it still runs.
     terminating: bool,
-    phase: Phase,
+    step: Step,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Step {
     Down,
     Run,
     Finish,
@@ -51,10 +46,10 @@ impl Status {
             paused: bytes[16] == 1,
             wanted: bytes[17] == b'u',
             terminating: bytes[18] == 1,
-            phase: match bytes[19] {
-                0 => Phase::Down,
-                1 => Phase::Run,
-                2 => Phase::Finish,
+            step: match bytes[19] {
+                0 => Step::Down,
+                1 => Step::Run,
+                2 => Step::Finish,
                 _ => return None,
             },
         })
@@ -62,16 +57,27 @@ impl Status {
 
     /// The service's process, which is there only while it runs.
     fn runs(&self) -> Option<u32> {
-        (self.phase == Phase::Run && self.pid != 0).then_some(self.pid)
+        (self.step == Step::Run && self.pid != 0).then_some(self.pid)
+    }
+
+    fn phase(&self) -> Phase {
+        match self.step {
+            Step::Down if self.wanted => Phase::Starting,
+            Step::Down => Phase::Down,
+            Step::Finish => Phase::Finishing,
+            Step::Run if self.paused => Phase::Paused,
+            Step::Run if self.terminating => Phase::Stopping,
+            Step::Run => Phase::Running,
+        }
     }
 
     fn word(&self) -> &'static str {
-        match self.phase {
-            Phase::Down => "down",
-            Phase::Finish => "finish",
-            Phase::Run if self.paused => "paused",
-            Phase::Run if self.terminating => "run, got TERM",
-            Phase::Run => "run",
+        match self.phase() {
+            Phase::Down | Phase::Starting => "down",
+            Phase::Finishing => "finish",
+            Phase::Paused => "paused",
+            Phase::Stopping => "run, got TERM",
+            Phase::Running => "run",
         }
     }
 }
@@ -86,164 +92,66 @@ enum Runsv {
     Never,
 }
 
-/// How the service stands. An error, for people, if that cannot be known.
-pub(super) fn state(service: &Path) -> Result<ControlState, String> {
-    let runsv = runsv(service)?;
-    let status = match runsv {
-        Runsv::Never => None,
-        // It is replaced by rename, and gone for nobody to see.
-        Runsv::Alive | Runsv::Gone => Some(status(service)?),
-    };
-    let alive = runsv == Runsv::Alive;
-    let word = match (runsv, &status) {
-        (Runsv::Alive, Some(status)) => status.word(),
-        (Runsv::Gone, _) => "runsv is gone",
-        _ => "not supervised",
-    };
-    // Without runsv nobody vouches for the pid any more: the service may live on, or another process have its number.
-    let pid = status.as_ref().filter(|_| alive).and_then(Status::runs);
-    let process = pid.and_then(|pid| Some(Identity { pid, start: proc::stat(pid).ok()?.start }));
-    Ok(ControlState {
-        alive,
-        wanted: status.as_ref().map(|s| s.wanted),
-        process,
-        word: word.into(),
-        stamp: status.map_or(0, |s| s.stamp),
-    })
+/// A service directory.
+pub(super) struct Runit(pub PathBuf);
+
+impl Supervisor for Runit {
+    fn state(&self) -> Result<ControlState, String> {
+        let runsv = runsv(&self.0)?;
+        let status = match runsv {
+            Runsv::Never => None,
+            // It is replaced by rename, and gone for nobody to see.
+            Runsv::Alive | Runsv::Gone => Some(status(&self.0)?),
+        };
+        let alive = runsv == Runsv::Alive;
+        let word: Arc<str> = match (runsv, &status) {
+            (Runsv::Alive, Some(status)) => status.word().into(),
+            (Runsv::Gone, _) => "runsv is gone".into(),
+            _ => format!("{} is not supervised by runsv", self.0.display()).into(),
+        };
+        // Without runsv nobody vouches for the pid any more: the service may live on, or another process have its number.
+        let pid = status.as_ref().filter(|_| alive).and_then(Status::runs);
+        let process = pid.and_then(|pid| Some(Identity { pid, start: proc::stat(pid).ok()?.start }));
+        Ok(ControlState {
+            alive,
+            wanted: status.as_ref().map(|s| s.wanted),
+            phase: status.as_ref().filter(|_| alive).map(Status::phase).unwrap_or_default(),
+            process,
+            word,
+            stamp: status.map_or(0, |s| s.stamp),
+            ..ControlState::default()
+        })
+    }
+
+    /// A restart is `t`: it ends the process, and runsv, which wants it up, starts it again. The `u` that `sv restart` sends as
+    /// well would start what an operator has taken down; without it that cannot happen, even if it is taken down this very
+    /// moment. A person who asks means it up, and runsv has the last word from this `u`, even if it has a `d` from just before.
+    fn tell(&self, order: Order) -> Result<(), String> {
+        let letters: &[u8] = match order {
+            Order::Up => b"u",
+            // A paused one takes the signal only when it goes on.
+            Order::Down => b"dc",
+            Order::Restart { by_hand } => match (status(&self.0)?.runs().is_some(), by_hand) {
+                (true, true) => b"tcu",
+                (true, false) => b"tc",
+                (false, true) => b"u",
+                (false, false) => b"",
+            },
+            Order::Kill => b"k",
+        };
+        letters.iter().try_for_each(|letter| self.send(*letter))
+    }
 }
 
-/// Has it started, unless it runs.
-pub(super) fn start(control: &RunitControl, clock: &dyn Clock) -> Result<String, String> {
-    let mut at = Watch::begin(control, clock)?;
-    if let Some(pid) = at.status.runs()
-        && at.status.wanted
-    {
-        return Ok(format!("already up as pid {pid}"));
-    }
-    at.send(b'u')?;
-    at.until_up(None)
-}
-
-/// Has it restarted: `t` ends it, and runsv, which wants it up, starts it again. The `u` that `sv restart` sends as well would
-/// start what an operator has taken down; without it that cannot happen, even if it is taken down this very moment. A person
-/// who asks `by_hand` means it up, and runsv has the last word from this `u`, even if it has a `d` from just before.
-pub(super) fn restart(control: &RunitControl, by_hand: bool, clock: &dyn Clock) -> Result<String, String> {
-    let mut at = Watch::begin(control, clock)?;
-    if !at.status.wanted && !by_hand {
-        return Err("not restarted: its operator has taken it down, or has it run only once".to_owned());
-    }
-    let old = at.status;
-    if old.runs().is_some() {
-        at.send(b't')?;
-        // A paused one takes the signal only when it goes on.
-        at.send(b'c')?;
-    }
-    if by_hand {
-        at.send(b'u')?;
-    }
-    at.until_up(old.runs().is_some().then_some(old.stamp))
-}
-
-/// Has it stopped, and wanted down from now on.
-pub(super) fn stop(control: &RunitControl, clock: &dyn Clock) -> Result<String, String> {
-    let mut at = Watch::begin(control, clock)?;
-    if at.status.phase == Phase::Down && !at.status.wanted {
-        return Ok("already down".to_owned());
-    }
-    at.send(b'd')?;
-    at.send(b'c')?;
-    at.until("down", |status| status.phase == Phase::Down && !status.wanted, |_| true)?;
-    Ok(format!("down after {}", at.took()))
-}
-
-/// A service that something is expected of.
-struct Watch<'a> {
-    service: PathBuf,
-    clock: &'a dyn Clock,
-    began: Mono,
-    timeout: Duration,
-    status: Status,
-    killed: bool,
-}
-
-impl<'a> Watch<'a> {
-    fn begin(control: &RunitControl, clock: &'a dyn Clock) -> Result<Watch<'a>, String> {
-        let service = control.path();
-        match runsv(&service)? {
-            Runsv::Alive => {}
-            Runsv::Gone => return Err(format!("{}: its runsv is gone", service.display())),
-            Runsv::Never => return Err(format!("{} is not supervised by runsv", service.display())),
-        }
-        let (status, began) = (status(&service)?, clock.now().mono);
-        Ok(Watch { service, clock, began, timeout: control.timeout.0, status, killed: false })
-    }
-
-    fn took(&self) -> String {
-        show_duration(self.clock.now().mono - self.began)
-    }
-
+impl Runit {
     fn send(&self, letter: u8) -> Result<(), String> {
-        let path = self.service.join("supervise/control");
+        let path = self.0.join("supervise/control");
         // Without O_NONBLOCK it would hang where runsv is gone.
         let control = open_fifo(&path).map_err(|e| match e {
-            Errno::NXIO => format!("{}: its runsv is gone", self.service.display()),
+            Errno::NXIO => format!("{}: its runsv is gone", self.0.display()),
             e => format!("{}: {e}", path.display()),
         })?;
         rustix::io::write(control, &[letter]).map(|_| ()).map_err(|e| format!("{}: {e}", path.display()))
-    }
-
-    /// Waits until it runs, and has for a moment; as another run than that with the old stamp, if there is one.
-    fn until_up(&mut self, old: Option<u64>) -> Result<String, String> {
-        let mut since = None;
-        let clock = self.clock;
-        self.until(
-            "up",
-            |status| {
-                let up = status.runs().is_some() && status.wanted && !status.terminating && Some(status.stamp) != old;
-                let now = clock.now().mono;
-                match since {
-                    _ if !up => since = None,
-                    Some((stamp, began)) if stamp == status.stamp => return now - began >= STEADY,
-                    _ => since = Some((status.stamp, now)),
-                }
-                false
-            },
-            |status| Some(status.stamp) == old,
-        )?;
-        let pid = self.status.pid;
-        Ok(format!("up as pid {pid} after {}", self.took()))
-    }
-
-    /// Reads the status until it is as it should be. What was told to end and has not is killed in the last quarter of the
-    /// time, as a `command` control would: a hung daemon is what restarts are for.
-    fn until(
-        &mut self,
-        what: &str,
-        mut is_so: impl FnMut(&Status) -> bool,
-        must_end: impl Fn(&Status) -> bool,
-    ) -> Result<(), String> {
-        let patience = self.timeout - (self.timeout / 4).min(Duration::from_secs(5));
-        loop {
-            if is_so(&self.status) {
-                return Ok(());
-            }
-            let waited = self.clock.now().mono - self.began;
-            let hangs = self.status.runs().is_some() && must_end(&self.status);
-            if waited >= patience && hangs && !std::mem::replace(&mut self.killed, true) {
-                self.send(b'k')?;
-            }
-            if waited >= self.timeout {
-                let wanted = if self.status.wanted { "up" } else { "down" };
-                let killed = if self.killed { ", and was sent KILL" } else { "" };
-                let (word, after) = (self.status.word(), show_duration(self.timeout));
-                return Err(format!("not {what} after {after}: runsv says {word}, wanted {wanted}{killed}"));
-            }
-            std::thread::sleep(LOOK);
-            if runsv(&self.service)? != Runsv::Alive {
-                return Err(format!("{}: its runsv is gone", self.service.display()));
-            }
-            self.status = status(&self.service)?;
-        }
     }
 }
 

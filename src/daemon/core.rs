@@ -168,6 +168,8 @@ impl Core {
                 Effect::Watch(identity) => self.listen.watch(identity),
                 Effect::Unwatch(identity) => self.listen.unwatch(identity),
                 Effect::WatchPath(check, path) => self.listen.watch_path(check, path),
+                Effect::WatchControl(check, control) => self.listen.watch_control(check, control),
+                Effect::Hear(check, hearing) => self.listen.hear(check, hearing),
                 Effect::Series(check, series) => self.store.series(check, series),
                 Effect::Keep(check, sample) => self.store.keep(check, &sample),
                 Effect::Act(id, act) => acts.push((id, act)),

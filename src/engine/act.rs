@@ -250,7 +250,7 @@ impl ServiceState {
         let Some(control) = self.plan.control.as_ref().filter(|control| !control.supervises()) else { return };
         let Some(saved) = &self.interrupted else { return };
         if saved.action != Goal::Stop.to_string() {
-            let patience = if saved.launched { control.start_deadline() } else { self.plan.settle };
+            let patience = if saved.launched { control.timeout() } else { self.plan.settle };
             self.resume_at = cx.now.mono + patience;
         }
     }
@@ -395,7 +395,7 @@ impl ServiceState {
                         return if now < until { None } else { done("the command still runs") };
                     };
                     if now >= until {
-                        let within = show_duration(control.start_deadline());
+                        let within = show_duration(control.timeout());
                         return failed(format!("no new process within {within}"));
                     }
                     if now >= look {

@@ -168,6 +168,8 @@ impl Engine {
             Input::Sampled(samples) => self.sampled(&samples),
             Input::Exited { identity, how } => self.exited(identity, how),
             Input::Touched(check) => self.at_check(check, ServiceState::touched),
+            // Nobody asks for either yet.
+            Input::Nudged { .. } | Input::Beat { .. } => {}
             Input::Acted { id, report } => {
                 let place = self.context.acting.get(&id).and_then(|name| self.by_name.get(name)).copied();
                 if let Some(place) = place {

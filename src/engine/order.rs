@@ -41,7 +41,7 @@ impl ServiceState {
             let for_good = work.goal == Goal::Stop;
             work.act = Some(cx.act(&service, Act::Stop { service: Arc::clone(&service), control, process, for_good }));
         } else if in_one {
-            work.step = Step::Starting { until: now + stop_deadline(control) + control.start_deadline() + BEYOND };
+            work.step = Step::Starting { until: now + stop_deadline(control) + control.timeout() + BEYOND };
             let (control, by_hand) = (control.clone(), work.person);
             work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control, by_hand }));
         } else {
@@ -56,7 +56,7 @@ impl ServiceState {
             let gone = self.checks[c].life.as_ref()?.gone.map(|death| death.identity);
             Some(Aim { identity: gone.or(work.old)?, selector: Arc::clone(&self.plan.checks[c].kind) })
         });
-        work.step = Step::Starting { until: cx.now.mono + control.start_deadline() + BEYOND };
+        work.step = Step::Starting { until: cx.now.mono + control.timeout() + BEYOND };
         let act = Act::Start { service: Arc::clone(&service), control: control.clone(), after };
         work.act = Some(cx.act(&service, act));
     }
@@ -81,7 +81,7 @@ impl ServiceState {
 
     fn work_reported(&mut self, cx: &mut Context, report: &Report) {
         let Some(mut work) = self.work.take() else { return };
-        let deadline = self.plan.control.as_ref().map_or(Duration::ZERO, ControlSpec::start_deadline);
+        let deadline = self.plan.control.as_ref().map_or(Duration::ZERO, ControlSpec::timeout);
         let now = cx.now.mono;
         let appearing = Step::Appearing { until: now + deadline, look: now, looks: 0 };
         let mut over = None;
@@ -125,10 +125,10 @@ impl ServiceState {
 /// How long the control may take to stop it.
 fn stop_deadline(control: &ControlSpec) -> Duration {
     match control {
-        ControlSpec::Runit(runit) => runit.timeout.0,
         ControlSpec::Command(command) => match &command.stop {
             StopBy::Command(run) => run.timeout.0,
             StopBy::Signals(steps) => steps.iter().map(|(_, wait)| *wait).sum(),
         },
+        supervisor => supervisor.timeout(),
     }
 }

@@ -61,7 +61,7 @@ impl ServiceState {
             if status == Status::Stopped && !saved.stopped && self.control_check.is_some() {
                 let word = "down".into();
                 let wanted = Some(false);
-                self.control_state = Some(ControlState { alive: true, wanted, process: None, word, stamp: 0 });
+                self.control_state = Some(ControlState { alive: true, wanted, word, ..ControlState::default() });
             }
         }
         if same_boot {

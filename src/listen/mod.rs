@@ -3,7 +3,8 @@
 mod exits;
 mod files;
 
-use crate::model::{CheckId, Identity, Input};
+use crate::model::controls::ControlSpec;
+use crate::model::{CheckId, Hearing, Identity, Input};
 use crate::sys::deadline::Deadline;
 use exits::Exits;
 use files::Files;
@@ -75,6 +76,12 @@ impl Listen {
     pub fn watch_path(&self, check: CheckId, path: PathBuf) {
         self.requests.push(Request::WatchPath(check, path));
     }
+
+    /// Tell when the supervisor's record of a service changes, where it can be told.
+    pub fn watch_control(&self, _check: CheckId, _control: ControlSpec) {}
+
+    /// Listen for what a service says of itself.
+    pub fn hear(&self, _check: CheckId, _hearing: Hearing) {}
 
     /// Nothing more about this check's file.
     pub fn forget(&self, check: CheckId) {

@@ -1,7 +1,7 @@
 //! What comes into the engine and what it wants of the world.
 
-use super::controls::{ControlRun, ControlSpec};
-use super::kinds::Process;
+use super::controls::ControlSpec;
+use super::kinds::{Beat, Process};
 use super::{
     Event, ExecSpec, Incident, Kind, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedBrake,
     SavedService, Signal, Wall,
@@ -100,6 +100,22 @@ pub enum Input {
     },
     /// A file that a check looks at has changed.
     Touched(CheckId),
+    /// A control has more to say: its supervisor has told of a change. It is asked at once.
+    Nudged {
+        /// The control's word, such as `supervisord`.
+        control: &'static str,
+        /// The service by its supervisor's name.
+        name: Arc<str>,
+    },
+    /// A service says something of itself.
+    Beat {
+        /// Which.
+        service: Name,
+        /// Its `heartbeat` check.
+        check: Name,
+        /// What.
+        beat: Beat,
+    },
     /// What came of an action. An action with [`Report::Launched`] has a further report.
     Acted {
         /// Which.
@@ -281,6 +297,10 @@ pub enum Effect {
     Unwatch(Identity),
     /// Tell when this file changes.
     WatchPath(CheckId, PathBuf),
+    /// Tell, with [`Input::Touched`], when the supervisor's record of the service changes, as far as it can be told.
+    WatchControl(CheckId, ControlSpec),
+    /// Listen for what the service says of itself. Comes again whenever something of it has changed.
+    Hear(CheckId, Hearing),
     /// These are the metrics that [`Effect::Keep`] will bring for this check.
     Series(CheckId, Series),
     /// Keep this sample in the history.
@@ -293,6 +313,19 @@ pub enum Effect {
     Record(Record),
     /// Answer a person.
     Reply(RequestId, Answer),
+}
+
+/// A service that may speak for itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hearing {
+    /// Its name.
+    pub service: Name,
+    /// Its `heartbeat` check.
+    pub check: Name,
+    /// Its process, if one is known: its user may speak.
+    pub process: Option<Identity>,
+    /// Who may speak as well: a user by name or number.
+    pub user: Option<String>,
 }
 
 /// One question to a probe or a control.
@@ -430,22 +463,4 @@ pub enum Record {
     Message(MessageId, Delivery, Wall),
     /// The state of the brake, as it is now.
     Brake(Box<SavedBrake>),
-}
-
-impl ControlSpec {
-    /// Whether it restarts in one go; otherwise a restart is a stop and a start.
-    pub fn restarts_in_one(&self) -> bool {
-        match self {
-            ControlSpec::Command(c) => c.restart.is_some(),
-            ControlSpec::Runit(_) => true,
-        }
-    }
-    /// The commands that it launches, for diagnostics.
-    pub fn runs(&self) -> impl Iterator<Item = &ControlRun> {
-        let command = match self {
-            ControlSpec::Command(c) => Some(c),
-            ControlSpec::Runit(_) => None,
-        };
-        command.into_iter().flat_map(|c| c.start.iter().chain(&c.restart))
-    }
 }

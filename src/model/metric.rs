@@ -1,6 +1,6 @@
 //! Metrics, and the samples that carry them.
 
-use super::{Dimension, Identity, Now};
+use super::{Dimension, Exit, Identity, Now, Wall};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,16 +173,44 @@ fn reading_in(readings: &[(MetricId, Reading)], id: MetricId) -> &Reading {
 }
 
 /// What a control knows of its service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ControlState {
     /// The supervisor itself is there to do as it is told.
     pub alive: bool,
     /// What it was told last: up or down. Nothing where a control has no record of that (`command`).
     pub wanted: Option<bool>,
+    /// What goes on, by the supervisor's own record.
+    pub phase: Phase,
+    /// The supervisor does not start it any more, though it is wanted up: FATAL, a start limit, a permanent failure.
+    pub failed: bool,
     /// The service's process while it runs, never that of a finish script.
     pub process: Option<Identity>,
+    /// Since when it is in this phase, where the supervisor records that.
+    pub since: Option<Wall>,
+    /// How its process last ended, where the supervisor says so.
+    pub last_exit: Option<Exit>,
+    /// How often the supervisor has started it again, where it counts; grows, and begins anew with the supervisor.
+    pub restarts: Option<u64>,
     /// In a word or two, for people: `run`, `down`, `finish`, `paused`.
     pub word: Arc<str>,
     /// Changes with each change of state that the supervisor records (runit: its 12-byte stamp).
     pub stamp: u64,
+}
+
+/// What a supervisor says that goes on with its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Phase {
+    /// It does not run.
+    #[default]
+    Down,
+    /// It is being started, or waits to be started again.
+    Starting,
+    /// It runs.
+    Running,
+    /// It runs, and is halted by SIGSTOP.
+    Paused,
+    /// It runs, and was told to end.
+    Stopping,
+    /// It has ended, and a script of its own cleans up behind it.
+    Finishing,
 }

@@ -144,8 +144,8 @@ impl Probes {
                 | Kind::Protocol(_)
                 | Kind::Ping(_)
                 | Kind::Program(_) => self.ask_patiently(question),
-                Kind::Control(_) => {
-                    self.spawn(question, std::future::ready(Sample::unknown(now, "a control is not asked by a probe")));
+                Kind::Control(_) | Kind::Heartbeat(_) => {
+                    self.spawn(question, std::future::ready(Sample::unknown(now, "this is not asked by a probe")));
                 }
             }
         }

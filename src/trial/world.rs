@@ -21,8 +21,8 @@ use crate::model::controls::ControlSpec;
 use crate::model::kinds::{Process, Processes};
 use crate::model::{
     Act, ActId, CheckId, ControlState, Delivery, Each, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
-    MetricId, Mono, Now, Occurrence, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample, Setting,
-    Starting, Wall,
+    MetricId, Mono, Now, Occurrence, Phase, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample,
+    Setting, Starting, Wall,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -291,9 +291,10 @@ impl World {
             let state = ControlState {
                 alive: true,
                 wanted: Some(body.wanted),
+                phase: if body.process.is_some() { Phase::Running } else { Phase::Down },
                 process: body.process,
                 word: word.into(),
-                stamp: 0,
+                ..ControlState::default()
             };
             return sample_of(at, Found::Control(state), Vec::new());
         }

@@ -2,11 +2,11 @@
 
 use super::page::{Page, and};
 use super::words::process;
-use crate::model::controls::{CommandControl, ControlRun, ControlSpec, RunitControl, StopBy};
+use crate::model::controls::{CommandControl, ControlRun, ControlSpec, StopBy};
 use crate::model::{Action, Budget, Check, Plan, Rule, Service, write_duration};
 use std::time::Duration;
 
-/// So long before its deadline what runsv was told to end is killed, as `control::runit` has it.
+/// So long before its deadline what a supervisor was told to end is killed, as `control::supervisor` has it.
 const KILL_BEFORE: Duration = Duration::from_secs(5);
 
 pub(super) fn restarted(page: &mut Page, plan: &Plan, service: &Service, control: &ControlSpec) {
@@ -20,9 +20,9 @@ pub(super) fn restarted(page: &mut Page, plan: &Plan, service: &Service, control
     let process = process(service);
     let mut steps = match control {
         ControlSpec::Command(command) => by_commands(command, process),
-        ControlSpec::Runit(runit) => by_runit(runit),
+        supervisor => by_supervisor(supervisor),
     };
-    let (within, settle) = (write_duration(control.start_deadline()), write_duration(service.settle));
+    let (within, settle) = (write_duration(control.timeout()), write_duration(service.settle));
     steps.push(match (process, control.supervises()) {
         (Some(check), _) => format!(
             "`{}` must find a new process within {within}, and that must live for {settle} (settle): then it has succeeded",
@@ -94,14 +94,16 @@ fn by_commands(command: &CommandControl, process: Option<&Check>) -> Vec<String>
     steps
 }
 
-fn by_runit(runit: &RunitControl) -> Vec<String> {
-    let kill = runit.timeout.0 - (runit.timeout.0 / 4).min(KILL_BEFORE);
+fn by_supervisor(control: &ControlSpec) -> Vec<String> {
+    let timeout = control.timeout();
+    let kill = timeout - (timeout / 4).min(KILL_BEFORE);
     vec![
         "if its operator has taken it down, or its supervisor does not answer, nothing is done".to_owned(),
         format!(
-            "runsv ends it with TERM, and with KILL if it still runs after {}, and starts it again, all within {}",
+            "{} ends it as it is told to, and with KILL if it still runs after {}, and starts it again, all within {}",
+            control.name(),
             write_duration(kill),
-            runit.timeout
+            write_duration(timeout)
         ),
     ]
 }

@@ -1,13 +1,15 @@
 use super::*;
+use crate::control::supervisor::{STEADY, restart, start, stop};
 use crate::control::tests::{Bench, path, why};
 use crate::daemon::RealClock;
-use crate::model::controls::ControlSpec;
+use crate::model::controls::{ControlSpec, RunitControl};
 use crate::model::{Act, CheckId, Found, Input, Kind, MetricSet, Question, Report, Span};
 use crate::sys::testing::{Script, kill, lives, until};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A service under a runsv of its own; both end with the test.
 struct Service {
@@ -26,12 +28,14 @@ impl Service {
         }
         let runsv = Script::start(&format!("exec runsv {}", dir.path().display()));
         let service = Service { dir, runsv: Some(runsv) };
-        until("runsv keeps a status", || state(service.dir.path()).is_ok_and(|s| s.alive && s.stamp != 0));
+        until("runsv keeps a status", || {
+            Runit(service.dir.path().to_owned()).state().is_ok_and(|s| s.alive && s.stamp != 0)
+        });
         service
     }
 
     fn state(&self) -> ControlState {
-        state(self.dir.path()).unwrap()
+        Runit(self.dir.path().to_owned()).state().unwrap()
     }
 
     fn until(&self, word: &str) -> ControlState {
@@ -49,24 +53,31 @@ impl Service {
         rustix::io::write(control, &[letter]).unwrap();
     }
 
+    fn supervisor(&self) -> Runit {
+        Runit(self.dir.path().to_owned())
+    }
+
     fn control(&self) -> RunitControl {
         RunitControl {
             service: self.dir.path().to_str().unwrap().to_owned(),
             directory: path(std::path::Path::new("/etc/service")),
-            timeout: Span(Duration::from_millis(2000)),
+            timeout: Span(PATIENCE),
         }
     }
 
     fn start(&self) -> Result<String, String> {
-        start(&self.control(), &RealClock)
+        start(&self.supervisor(), PATIENCE, &RealClock)
     }
     fn stop(&self) -> Result<String, String> {
-        stop(&self.control(), &RealClock)
+        stop(&self.supervisor(), PATIENCE, &RealClock)
     }
     fn restart(&self) -> Result<String, String> {
-        restart(&self.control(), false, &RealClock)
+        restart(&self.supervisor(), false, PATIENCE, &RealClock)
     }
 }
+
+/// So long its supervisor has.
+const PATIENCE: Duration = Duration::from_millis(2000);
 
 const SLEEP: &str = "exec sleep 4711";
 
@@ -83,7 +94,7 @@ fn the_bytes_mean_what_they_should() {
             paused: false,
             wanted: true,
             terminating: true,
-            phase: Phase::Run,
+            step: Step::Run,
         }
     );
     assert_eq!(Status::parse(&bytes[..18]), None, "daemontools");
@@ -128,7 +139,7 @@ fn what_its_operator_took_down_is_not_restarted() {
 #[test]
 fn a_person_restarts_what_was_taken_down() {
     let service = Service::new(SLEEP, None);
-    let by_hand = || restart(&service.control(), true, &RealClock).unwrap();
+    let by_hand = || restart(&service.supervisor(), true, PATIENCE, &RealClock).unwrap();
     let first = service.until("run");
     // Not a moment between the two: runsv may not have read the first letter yet.
     service.sv(b'd');
@@ -167,7 +178,7 @@ fn a_killed_runsv_leaves_a_status_that_is_not_believed() {
     let before = fs::read(service.dir.path().join("supervise/status")).unwrap();
     assert_eq!((before[17], before[19]), (b'u', 1), "and the status says so still");
     for result in [service.start(), service.stop(), service.restart()] {
-        assert!(result.unwrap_err().ends_with("its runsv is gone"));
+        assert!(result.unwrap_err().ends_with("runsv is gone"));
     }
     service.runsv = None;
 }
@@ -178,7 +189,7 @@ fn a_service_that_exits_at_once_is_not_up() {
     service.sv(b'd');
     until("it is down", || service.state().wanted == Some(false));
     let why = service.start().unwrap_err();
-    assert!(why.starts_with("not up after 2 s: runsv says "), "{why}");
+    assert!(why.starts_with("not up after 2 s: its supervisor says "), "{why}");
     // Only the stamp tells of the runs between.
     let first = service.state().stamp;
     until("another run", || service.state().stamp != first);
@@ -219,7 +230,8 @@ fn a_directory_without_runsv_is_not_supervised() {
     bench.controls.ask(question.clone());
     let Some(Input::Sampled(samples)) = bench.input(Duration::from_secs(10)) else { panic!() };
     let Found::Control(state) = &samples[0].1.found else { panic!("{samples:?}") };
-    assert_eq!((samples[0].0, state.alive, state.wanted, &*state.word), (check, false, None, "not supervised"));
+    assert_eq!((samples[0].0, state.alive, state.wanted), (check, false, None));
+    assert!(state.word.ends_with("is not supervised by runsv"), "{}", state.word);
 
     // A file of another supervisor's, or of nobody's, is no answer.
     let supervise = bench.dir.path().join("supervise");

@@ -327,9 +327,10 @@ impl World {
                 sample.found = Found::Control(ControlState {
                     alive: real.supervisor,
                     wanted: Some(real.wanted),
+                    phase: if real.process.is_some() { Phase::Running } else { Phase::Down },
                     process: real.process,
                     word: "run".into(),
-                    stamp: 0,
+                    ..ControlState::default()
                 });
             }
             _ => {

@@ -2,10 +2,12 @@
 
 mod certificate;
 mod cgroup;
+pub mod control;
 mod directory;
 mod dns;
 mod file;
 mod filesystem;
+mod heartbeat;
 mod http;
 mod network;
 mod ping;
@@ -22,6 +24,7 @@ pub use directory::Directory;
 pub use dns::{Dns, DnsType};
 pub use file::File;
 pub use filesystem::Filesystem;
+pub use heartbeat::{Beat, Heartbeat};
 pub use http::{Basic, Expect, Http, StatusClass, Tls};
 pub use network::Network;
 pub use ping::Ping;
@@ -95,7 +98,7 @@ macro_rules! kinds {
 
             /// Its metrics. A metric's place in here is its [`MetricId`].
             pub fn metrics(&self) -> &'static [Metric] {
-                match self { $(Kind::$kind(kind) => kind.metrics(),)* Kind::Control(_) => &[] }
+                match self { $(Kind::$kind(kind) => kind.metrics(),)* Kind::Control(_) => control::METRICS }
             }
 
             /// The metrics of the kind with this name, as far as its name says them: see [`Kind::metrics`].
@@ -157,6 +160,7 @@ kinds!(
     Ping,
     Dns,
     Certificate,
+    Heartbeat,
 );
 
 impl Kind {

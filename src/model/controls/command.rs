@@ -1,85 +1,12 @@
-//! How a service is started and stopped: the keys of each control.
+//! `command`: commands and signals of the user's own.
 
-use super::{AbsPath, Given, Mistake, Signal, Span, parse_duration, write_duration};
+use crate::model::{AbsPath, Given, Mistake, Signal, Span, parse_duration, write_duration};
 use schemars::JsonSchema;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
-
-/// A control as the plan names it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ControlSpec {
-    /// Commands of the user's own.
-    Command(CommandControl),
-    /// A service directory of runit.
-    Runit(RunitControl),
-}
-
-impl ControlSpec {
-    /// The word in the rule language.
-    pub fn name(&self) -> &'static str {
-        match self {
-            ControlSpec::Command(_) => "command",
-            ControlSpec::Runit(_) => "runit",
-        }
-    }
-
-    /// Every control's word, and the key that its short form stands for.
-    pub const NAMES: &'static [(&'static str, Option<&'static str>)] = &[("command", None), ("runit", Some("service"))];
-
-    /// Reads the keys of the control with this name; nothing if there is no such control.
-    pub fn read<'de, D: Deserializer<'de>>(name: &str, keys: D) -> Option<Result<ControlSpec, D::Error>> {
-        match name {
-            "command" => Some(CommandControl::deserialize(keys).map(ControlSpec::Command)),
-            "runit" => Some(RunitControl::deserialize(keys).map(ControlSpec::Runit)),
-            _ => None,
-        }
-    }
-
-    /// Calls `f` with every text in it that may come from elsewhere.
-    pub fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
-        if let ControlSpec::Command(c) = self {
-            c.environment.values_mut().for_each(f);
-        }
-    }
-
-    /// What is wrong with it beyond the types of its keys.
-    pub fn mistakes(&self) -> Vec<Mistake> {
-        match self {
-            ControlSpec::Command(c) => c.mistakes(),
-            ControlSpec::Runit(_) => Vec::new(),
-        }
-    }
-
-    /// Whether a supervisor of its own starts the service again when it dies.
-    pub fn supervises(&self) -> bool {
-        !matches!(self, ControlSpec::Command(_))
-    }
-
-    /// The default of `settle`: how long a death may take to turn into a new process by itself.
-    pub fn settle(&self) -> Duration {
-        Duration::from_secs(if self.supervises() { 5 } else { 2 })
-    }
-
-    /// How long a start may take until the new process must be there.
-    pub fn start_deadline(&self) -> Duration {
-        match self {
-            ControlSpec::Command(c) => c.start.as_ref().or(c.restart.as_ref()).map_or(DEADLINE, |run| run.timeout.0),
-            ControlSpec::Runit(r) => r.timeout.0,
-        }
-    }
-
-    /// Whether it knows how to do this. A restart is a stop and a start where it has no command of its own.
-    pub fn can_start(&self) -> bool {
-        match self {
-            ControlSpec::Command(c) => c.start.is_some(),
-            ControlSpec::Runit(_) => true,
-        }
-    }
-}
 
 /// How long a command of a control may take, where nothing else is said.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -112,7 +39,7 @@ pub struct CommandControl {
 }
 
 impl CommandControl {
-    fn mistakes(&self) -> Vec<Mistake> {
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         if self.start.is_none() && self.restart.is_none() {
             mistakes.push(
@@ -182,7 +109,7 @@ impl<'de> Deserialize<'de> for ControlRun {
 }
 
 impl Span {
-    fn control_deadline() -> Span {
+    pub(super) fn control_deadline() -> Span {
         Span(DEADLINE)
     }
 }
@@ -295,30 +222,5 @@ impl<'de> Deserialize<'de> for StopBy {
             Ok((signal, parse_duration(wait)?))
         }
         deserializer.deserialize_any(StopVisitor)
-    }
-}
-
-/// `control: { runit: web }`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RunitControl {
-    /// The name of the service, or the absolute path of its directory.
-    pub service: String,
-    /// Where services live, if `service` is a name.
-    #[serde(default = "service_directory")]
-    pub directory: AbsPath,
-    /// How long runsv may take to do what it is told.
-    #[serde(default = "Span::control_deadline")]
-    pub timeout: Span,
-}
-
-fn service_directory() -> AbsPath {
-    AbsPath::new("/etc/service")
-}
-
-impl RunitControl {
-    /// The directory of the service.
-    pub fn path(&self) -> std::path::PathBuf {
-        self.directory.as_path().join(&self.service)
     }
 }

@@ -1,0 +1,26 @@
+//! `control`: what a supervisor says of its service. Made by minder for each service with one; its name is kept for it.
+
+use crate::model::{Dimension, Metric};
+
+/// Places in [`METRICS`].
+pub const ALIVE: u8 = 0;
+/// See [`ALIVE`].
+pub const WANTED: u8 = 1;
+/// See [`ALIVE`].
+pub const FAILED: u8 = 2;
+/// See [`ALIVE`].
+pub const RESTARTS: u8 = 3;
+/// See [`ALIVE`].
+pub const FLAPPING: u8 = 4;
+
+/// The metrics of every control that is a supervisor. The engine fills them: what counts over time is known there.
+pub const METRICS: &[Metric] = &[
+    Metric::new("alive", Dimension::Flag, "the supervisor itself is there").liveness(),
+    Metric::new("wanted", Dimension::Flag, "its supervisor wants it up").liveness(),
+    Metric::new("failed", Dimension::Flag, "its supervisor does not start it any more").liveness(),
+    Metric::new("restarts", Dimension::Count, "starts by its supervisor within the last ten minutes").liveness(),
+    Metric::new("flapping", Dimension::Flag, "its supervisor starts it again and again").liveness(),
+];
+
+/// The conditions that a service with a supervisor is judged by, unless its rules mention the metric: each is told.
+pub const DEFAULT_RULES: &[&str] = &["not control.alive", "control.failed", "control.flapping"];
