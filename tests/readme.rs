@@ -192,6 +192,11 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
                 written.to_str().unwrap(),
             ]));
         }
+        "install" => words.extend(["--to", rules]),
+        "man" => {
+            let pages = minder.dir().join("man");
+            return drop(minder.ok(&["man", pages.to_str().unwrap()]));
+        }
         "explain" => words.extend(["--rules", rules]),
         "start" | "stop" | "restart" | "pause" | "resume" if words.len() == 2 => words.push("nginx"),
         _ => {}

@@ -5,7 +5,9 @@ mod client;
 mod explain;
 mod history;
 mod import;
+mod install;
 mod log;
+mod pages;
 mod run;
 mod schema;
 mod screen;
@@ -65,6 +67,9 @@ enum Command {
     Release(steer::Release),
     Reload(steer::Reload),
     NotifyTest(steer::NotifyTest),
+    Install(install::Args),
+    Man(pages::Man),
+    Completions(pages::Completions),
 }
 
 /// Why a command could not do its work.
@@ -131,6 +136,9 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Release(args) => steer::run(args, &client()?),
         Command::Reload(_) => steer::reload(&client()?),
         Command::NotifyTest(args) => steer::run(args, &client()?),
+        Command::Install(args) => install::run(&args),
+        Command::Man(args) => pages::man(&args),
+        Command::Completions(args) => Ok(pages::completions(&args)),
     }
 }
 

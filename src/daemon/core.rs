@@ -1,5 +1,6 @@
 //! The loop: inputs go into the engine, its effects go to whoever performs them. Nothing in here waits.
 
+use super::pulse::{Pulse, TURN};
 use super::{Error, Options, read_plan};
 use crate::control::Controls;
 use crate::dashboard::Ask;
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub questions: Vec<Question>,
     /// What was noted at the start.
     pub notes: Vec<String>,
+    pub pulse: Pulse,
 }
 
 /// The people who wait for something.
@@ -87,12 +89,15 @@ impl Core {
             (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
         let (reloaded, mut reloads) = mpsc::channel::<Result<Plan, String>>(1);
         let mut batch = Vec::with_capacity(BATCH);
+        self.pulse.ready(self.watching());
         loop {
+            let now = self.clock.now().mono;
+            self.pulse.turn(now);
             // All questions of a turn at once.
             if !self.questions.is_empty() {
                 self.ask();
             }
-            let wake = self.engine.next_wakeup().map(|at| at - self.clock.now().mono);
+            let wake = self.engine.next_wakeup().map_or(TURN, |at| (at - now).min(TURN));
             tokio::select! {
                 biased;
                 _ = term.recv() => break,
@@ -108,7 +113,7 @@ impl Core {
                     self.take_plan(outcome);
                     self.read_next(&reloaded);
                 }
-                () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => {}
+                () = tokio::time::sleep(wake) => {}
             }
             // However many inputs come in, what is due is done.
             if self.engine.next_wakeup().is_some_and(|at| at <= self.clock.now().mono) {
@@ -122,6 +127,7 @@ impl Core {
     /// Ends within 5 s, whatever hangs: messages and commands under way have 2 s, the databases 2 s more.
     async fn end(mut self, mut from_outside: mpsc::UnboundedReceiver<Input>) {
         tracing::info!("ending; the daemons live on");
+        self.pulse.ending();
         self.step(Input::Ending);
         let _ = std::fs::remove_file(&self.options.socket);
         let Core { notifiers, mut engine, clock, store, .. } = self;
@@ -143,6 +149,11 @@ impl Core {
             }
         }
         store.close(CLOSE_WITHIN);
+    }
+
+    /// What minder does, in words for its own supervisor.
+    fn watching(&self) -> String {
+        format!("watching {}", services_words(self.plan.services.len()))
     }
 
     fn step(&mut self, input: Input) {
@@ -322,6 +333,7 @@ impl Core {
                 self.notifiers.replan(&plan);
                 self.store.limits(&plan.history);
                 self.step(Input::Planned(plan));
+                self.pulse.ready(self.watching());
                 Answer { ok: true, words }
             }
             Err(report) => {

@@ -3,6 +3,7 @@
 mod clock;
 mod core;
 pub mod paths;
+mod pulse;
 
 pub use clock::RealClock;
 
@@ -17,6 +18,7 @@ use crate::probe::Probes;
 use crate::store::{self, Store};
 use crate::sys;
 use core::Core;
+use pulse::Pulse;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -163,6 +165,7 @@ async fn wire(
         services_words(plan.services.len()),
         options.rules.display(),
     );
+    let pulse = Pulse::start(Arc::clone(&clock)).map_err(Error::system("start a thread"))?;
     let setting = Setting {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         instance: opened.instance,
@@ -186,6 +189,7 @@ async fn wire(
         reloads: Default::default(),
         questions: Vec::new(),
         notes: opened.notes,
+        pulse,
     };
     core.perform(effects);
     core.run(from_outside, from_people).await

@@ -1,0 +1,130 @@
+//! What `minder install` writes, under the supervisor that it is for.
+
+use super::well_on_a_machine;
+
+/// The rules of these machines: nothing but the machine itself, and its page nowhere near another's.
+const RULES: &str = r#"
+install -m 755 $ROOM/minder /usr/local/bin/minder
+mkdir -p /etc/minder /etc/service
+cat >/etc/minder/minder.yaml <<'YAML'
+version: 1
+services:
+  machine:
+    checks: [{ system: { } }]
+    rules: [system.cpu > 99% for 1h -> notify]
+YAML
+answers() { local code=0; minder status >/dev/null 2>&1 || code=$?; [ $code -le 1 ]; }
+quiet() { local code=0; minder status >/dev/null 2>&1 || code=$?; [ $code = 3 ]; }
+"#;
+
+#[test]
+fn under_runit_it_is_supervised_checked_and_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = well_on_a_machine(
+        dir.path(),
+        &format!(
+            r#"{RULES}
+minder install --runit
+ln -s /etc/sv/minder /etc/service/
+runsv /etc/service/minder & runsv=$!
+soon sv check minder
+answers
+grep -q watches /var/log/minder/current
+# It is killed: runsv starts it again.
+kill -9 "$(cat /etc/service/minder/supervise/pid)"
+soon sv check minder
+# It ends on TERM, and well.
+sv -w 8 down minder
+quiet
+kill $runsv
+wait $runsv || true
+# With a mistake in the rules it is not started over and over, and the log says why.
+echo 'services: [' >>/etc/minder/minder.yaml
+runsv /etc/service/minder & runsv=$!
+soon grep -q 'ended with code 1' /var/log/minder/current
+kill $runsv
+"#
+        ),
+    );
+    assert!(text.is_empty() || text.contains("wrote /etc/sv/minder/run"), "{text}");
+}
+
+#[test]
+fn under_s6_it_is_supervised_and_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    well_on_a_machine(
+        dir.path(),
+        &format!(
+            r#"{RULES}
+minder install --s6 --to /run/sv
+mkdir /run/service
+ln -s /run/sv/minder /run/service/
+s6-svscan /run/service & svscan=$!
+soon answers
+soon grep -q watches /var/log/minder/current
+kill -9 "$(s6-svstat -o pid /run/service/minder)"
+soon quiet
+soon answers
+s6-svc -wD -T 8000 -d /run/service/minder
+quiet
+s6-svscanctl -t /run/service
+wait $svscan || true
+"#
+        ),
+    );
+}
+
+#[test]
+fn the_init_script_keeps_to_its_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    well_on_a_machine(
+        dir.path(),
+        &format!(
+            r#"{RULES}
+code() {{ local expected=$1; shift; set +e; "$@" >/dev/null; local code=$?; set -e; [ $code = $expected ] || {{ echo "$*: $code"; exit 1; }}; }}
+minder install --sysv
+s=/etc/init.d/minder
+code 3 $s status
+code 0 $s stop
+code 0 $s start
+answers
+code 0 $s status
+code 0 $s start
+code 0 $s reload
+code 0 $s restart
+answers
+kill -9 "$(cat /run/minder.pid)"
+soon quiet
+code 1 $s status
+code 0 $s start
+code 0 $s stop
+quiet
+code 3 $s status
+code 2 $s nonsense
+echo 'services: [' >>/etc/minder/minder.yaml
+code 6 $s start
+"#
+        ),
+    );
+}
+
+#[test]
+fn nothing_that_is_there_is_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = well_on_a_machine(
+        dir.path(),
+        r#"
+$ROOM/minder install --systemd --to there
+$ROOM/minder install --systemd --to there | grep -q 'is there already: there/minder.service'
+grep -q "ExecStart=$ROOM/minder run" there/minder.service
+echo '# mine' >>there/minder.service
+! $ROOM/minder install --systemd --to there 2>error
+cat error
+tail -n 1 there/minder.service
+"#,
+    );
+    if !text.is_empty() {
+        assert!(text.contains("there/minder.service is there already, and differs; nothing was written"), "{text}");
+        assert!(text.ends_with("# mine\n"), "{text}");
+    }
+}
