@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Put minder under the supervisor that this machine has, or print what would be put where
+/// Put minder under the supervisor of this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  minder install --systemd --print     show the unit\n  \
                         minder install --runit               write /etc/sv/minder, and say how it is switched on\n  \

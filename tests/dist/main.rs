@@ -1,9 +1,9 @@
 //! minder under a supervisor of its own, and as a Debian package: each tried on a machine of its own, which is this one in
 //! namespaces, with what is written to `/etc`, `/usr` and `/var` in memory.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
+#![allow(clippy::disallowed_methods, reason = "a test may start programs as it likes")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "each test binary uses its own part")]
 mod support;
 
 mod files;
