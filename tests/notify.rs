@@ -54,6 +54,8 @@ fn plan(mail: Option<Mail>, notifiers: Vec<(&str, NotifierPlace)>) -> Plan {
         boot_grace: Duration::ZERO,
         brake: Times::default(),
         notify: Vec::new(),
+        directories: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

@@ -29,7 +29,8 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
         count(plan.services.iter().map(|s| s.rules.len()).sum(), "rule"),
         count(plan.notifiers.len(), "notifier"),
     );
-    Ok(Outcome { text, code: code::WELL })
+    let notes: String = plan.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    Ok(Outcome { text: text + &notes, code: code::WELL })
 }
 
 /// The plan that these rules make, and their text; or the report of their mistakes, in colour where somebody looks at it.

@@ -13,11 +13,20 @@ pub(super) const CUT_BY_COMMA: &str = "within `{ }` and `[ ]` a comma ends a tex
 /// The longest name of a service, check, rule or notifier.
 const NAME_LENGTH: usize = 64;
 
+/// Whether a service may have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    is_name_with(name, "._-")
+}
+
+fn is_name_with(name: &str, signs: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
+    (1..=NAME_LENGTH).contains(&name.len()) && name.chars().all(good)
+}
+
 impl<'a> Builder<'a> {
     /// Reports a name that cannot be one.
     pub(super) fn well_named(&mut self, name: &str, place: Place, what: &str, signs: &str) -> bool {
-        let good = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
-        if name.is_empty() || name.len() > NAME_LENGTH || !name.chars().all(good) {
+        if !is_name_with(name, signs) {
             let signs: Vec<String> = signs.chars().map(String::from).collect();
             let message = format!("{} cannot be the name of {what}", quoted(name));
             let help = format!("at most {NAME_LENGTH} letters, digits, {}", listed(signs.iter().map(String::as_str)));

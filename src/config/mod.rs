@@ -24,6 +24,7 @@ pub mod explain;
 mod fill;
 mod keys;
 mod lexer;
+mod listing;
 mod notation;
 mod notifier;
 mod occurrence;

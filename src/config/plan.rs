@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "notifiers",
     "templates",
     "services",
+    "services_from",
     "dashboard",
     "history",
     "boot_grace",
@@ -130,7 +131,8 @@ impl<'a> Builder<'a> {
     fn plan(&mut self) -> Plan {
         let sources = self.sources;
         let trees: Vec<&Node> = sources.files.iter().filter_map(|file| file.tree.as_ref()).collect();
-        let trees: Vec<&Node> = trees.into_iter().filter(|tree| self.top(tree)).collect();
+        let mut trees: Vec<&Node> = trees.into_iter().filter(|tree| self.top(tree)).collect();
+        trees.extend(&sources.listing.tree);
         let mail = self.single(&trees, "mail").and_then(|(key, node)| self.mail(key, node));
         for (key, node) in self.entries(&trees, "notifiers", "a notifier") {
             if self.unique_name("notifier", key) {
@@ -163,7 +165,7 @@ impl<'a> Builder<'a> {
             self.unused_templates();
             self.check_needs(&seen);
         }
-        if seen.is_empty() && self.found.is_empty() {
+        if seen.is_empty() && self.found.is_empty() && sources.listing.directories.is_empty() {
             let help = match self.templates.is_empty() {
                 true => "add one under the top-level `services`",
                 false => "add one under the top-level `services` that uses a template: `use: NAME`",
@@ -180,6 +182,8 @@ impl<'a> Builder<'a> {
             boot_grace: boot_grace.map_or(BOOT_GRACE, |span| span.0),
             brake: brake.unwrap_or(BRAKE),
             notify: self.defaults.notify.clone(),
+            directories: sources.listing.directories.clone(),
+            notes: sources.listing.notes.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! It says what a key is and may be. What keys mean together (whether a metric exists, whether a unit fits) is for
 //! [`super::parse`]: whatever passes there passes here.
 
+use super::listing::SUPERVISORS;
 use crate::model::controls::ControlSpec;
 use crate::model::{
     AbsPath, Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Mail, Severity, Span, Times,
@@ -39,6 +40,7 @@ pub fn schema() -> Value {
             "notifiers": named("Places for messages, by name", notifier(&mut generator)),
             "templates": template(&service),
             "services": named("What is watched, by name", json!({ "$ref": "#/$defs/Service" })),
+            "services_from": services_from(),
             "dashboard": of::<Dashboard>(&mut generator, "The page"),
             "history": of::<HistoryLimits>(&mut generator, "How much history is kept"),
             "boot_grace": of::<Span>(&mut generator, "After the machine's boot, a service not yet seen up is unknown for so long, not down (60s)"),
@@ -53,6 +55,19 @@ pub fn schema() -> Value {
     loosen(&mut top);
     top["$defs"] = Value::Object(definitions);
     top
+}
+
+fn services_from() -> Value {
+    let directory = |name: &&str| {
+        let about = format!("The directory of the services of {name}: `/etc/service`");
+        ((*name).to_owned(), json!({ "description": about, "type": "string", "pattern": "^/" }))
+    };
+    json!({
+        "description": "Every service of these directories is watched, also those added later; what `services` says of one goes on top",
+        "type": "object",
+        "properties": SUPERVISORS.iter().map(directory).collect::<serde_json::Map<_, _>>(),
+        "additionalProperties": false,
+    })
 }
 
 /// The schema of a type, with a description of what it is here.

@@ -1,6 +1,7 @@
 //! Reading the files: within bounds, and only those that nobody else could have written.
 
 use super::diagnostic::{Diagnostic, Place, quoted};
+use super::listing::{self, Listing};
 use super::tree::{self, Key, Node, Value};
 use crate::sys::trust::{Distrust, only_root_or};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -88,11 +89,25 @@ pub struct Sources {
     pub(super) made_up: bool,
     /// How many values may still be made of what is read.
     pub(super) nodes_left: usize,
+    /// The services of `services_from`.
+    pub(super) listing: Listing,
 }
 
 impl Sources {
     fn new(env: &Env) -> Sources {
-        Sources { files: Vec::new(), env: env.clone(), found: Vec::new(), made_up: false, nodes_left: tree::NODES }
+        Sources {
+            files: Vec::new(),
+            env: env.clone(),
+            found: Vec::new(),
+            made_up: false,
+            nodes_left: tree::NODES,
+            listing: Listing::default(),
+        }
+    }
+
+    /// What the files say, and then the services that stand in none of them.
+    pub(super) fn trees(&self) -> impl Iterator<Item = &Node> {
+        self.files.iter().filter_map(|file| file.tree.as_ref()).chain(&self.listing.tree)
     }
 
     /// One text as a file of this name, which is not looked at; nothing is included.
@@ -115,6 +130,7 @@ impl Sources {
 pub fn read(path: &Path, env: &Env) -> Sources {
     let mut sources = Sources::new(env);
     add_rules(&mut sources, path, None);
+    listing::add(&mut sources);
     sources
 }
 
@@ -123,6 +139,7 @@ pub fn read(path: &Path, env: &Env) -> Sources {
 pub fn read_to_try(path: &Path) -> Sources {
     let mut sources = Sources { made_up: true, ..Sources::new(&Env::default()) };
     add_rules(&mut sources, path, None);
+    listing::add(&mut sources);
     sources
 }
 
@@ -229,11 +246,11 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
 }
 
 /// Whoever writes rules, runs commands as minder's user.
-fn only_root_or_us(path: &Path) -> Result<(), Distrust> {
+pub(super) fn only_root_or_us(path: &Path) -> Result<(), Distrust> {
     only_root_or(rustix::process::geteuid().as_raw(), path)
 }
 
-fn not_trusted(path: &Path, why: &Distrust) -> String {
+pub(super) fn not_trusted(path: &Path, why: &Distrust) -> String {
     format!("{} cannot be trusted: {why}", path.display())
 }
 

@@ -15,10 +15,11 @@ use crate::probe::{self, Probes};
 use crate::store::{Committed, Store};
 use crate::sys::run;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// A snapshot for people is built anew at most this often.
 const SNAPSHOT_AGE: Duration = Duration::from_millis(100);
@@ -54,6 +55,8 @@ pub(super) struct Core {
     /// What was noted at the start.
     pub notes: Vec<String>,
     pub pulse: Pulse,
+    /// The directories of the plan whose entries are services.
+    pub directories: watch::Sender<Vec<PathBuf>>,
 }
 
 /// The people who wait for something.
@@ -83,6 +86,7 @@ impl Core {
         mut self,
         mut from_outside: mpsc::UnboundedReceiver<Input>,
         mut from_people: mpsc::Receiver<Ask>,
+        mut entries: mpsc::Receiver<()>,
     ) -> Result<(), Error> {
         let on = |kind| signal(kind).map_err(Error::system("catch signals"));
         let (mut term, mut int, mut hup) =
@@ -109,6 +113,8 @@ impl Core {
                 }
                 Some(ask) = from_people.recv() => self.answer(ask, &reloaded),
                 _ = hup.recv() => self.reload(None, &reloaded),
+                // A supervisor has been given a service, or has lost one.
+                Some(()) = entries.recv() => self.reload(None, &reloaded),
                 Some(outcome) = reloads.recv() => {
                     self.take_plan(outcome);
                     self.read_next(&reloaded);
@@ -293,7 +299,7 @@ impl Core {
             return snapshot.clone();
         }
         let mut snapshot = self.engine.snapshot(now);
-        snapshot.notes.extend(self.notes.iter().cloned());
+        snapshot.notes.extend(self.notes.iter().chain(&self.plan.notes).cloned());
         snapshot.notes.extend(self.store.trouble());
         let snapshot = Arc::new(snapshot);
         self.people.snapshot = Some((now.mono, snapshot.clone()));
@@ -330,6 +336,11 @@ impl Core {
                 }
                 let plan = Arc::new(plan);
                 self.plan = plan.clone();
+                self.directories.send_if_modified(|old| {
+                    let new = *old != plan.directories;
+                    old.clone_from(&plan.directories);
+                    new
+                });
                 self.notifiers.replan(&plan);
                 self.store.limits(&plan.history);
                 self.step(Input::Planned(plan));

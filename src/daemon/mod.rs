@@ -11,7 +11,7 @@ use crate::config;
 use crate::control::Controls;
 use crate::dashboard::{self, Front};
 use crate::engine::Engine;
-use crate::listen::Listen;
+use crate::listen::{self, Listen};
 use crate::model::{Clock, Input, Plan, Setting, services_words};
 use crate::notify::Notifiers;
 use crate::probe::Probes;
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// How often listening on the socket is tried again while there is no room for it.
 const SOCKET_RETRY: Duration = Duration::from_secs(3);
@@ -156,7 +156,11 @@ async fn wire(
     tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
     tokio::spawn(serve_unix(unix, options.socket.clone(), front));
 
-    for note in opened.notes.iter().chain(&store.trouble()) {
+    let (directories, of_plan) = watch::channel(plan.directories.clone());
+    let (tell, entries) = mpsc::channel(1);
+    tokio::spawn(listen::entries(of_plan, tell));
+
+    for note in opened.notes.iter().chain(&store.trouble()).chain(&plan.notes) {
         tracing::warn!("{note}");
     }
     tracing::info!(
@@ -190,7 +194,8 @@ async fn wire(
         questions: Vec::new(),
         notes: opened.notes,
         pulse,
+        directories,
     };
     core.perform(effects);
-    core.run(from_outside, from_people).await
+    core.run(from_outside, from_people, entries).await
 }

@@ -1,11 +1,13 @@
 //! Is told: process exits by pidfd, file changes by inotify. One thread waits for all of them.
 
+mod entries;
 mod exits;
 mod files;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{CheckId, Hearing, Identity, Input};
 use crate::sys::deadline::Deadline;
+pub use entries::entries;
 use exits::Exits;
 use files::Files;
 use rustix::event::{EventfdFlags, epoll, eventfd};

@@ -38,6 +38,10 @@ pub struct Plan {
     pub brake: Times,
     /// Who hears of what concerns no single service: `defaults.notify`.
     pub notify: Vec<Name>,
+    /// The directories of supervisors whose entries are services: `services_from`.
+    pub directories: Vec<PathBuf>,
+    /// What was left out, and people should know.
+    pub notes: Vec<String>,
 }
 
 /// A named thing that is watched.

@@ -48,7 +48,7 @@ impl<'s> Origins<'s> {
     /// Of files that make a plan.
     pub fn new(sources: &'s Sources) -> Origins<'s> {
         let mut builder = Builder::new(sources, Vec::new());
-        let trees: Vec<&Node> = sources.files.iter().filter_map(|file| file.tree.as_ref()).collect();
+        let trees: Vec<&Node> = sources.trees().collect();
         builder.templates(&trees);
         let services = builder.entries(&trees, "services", "a service");
         let services = services.into_iter().map(|(key, node)| (key.text.as_str(), (key, node))).collect();
