@@ -79,13 +79,22 @@ pub(super) fn add(sources: &mut Sources) {
             }
             None => {
                 let message = format!("expected the directory of {}, found {}", key.text, node.describe());
-                sources.found.push(Diagnostic::new(node.place, message));
+                let help = format!("one directory: `{}: /etc/service`", key.text);
+                sources.found.push(Diagnostic::new(node.place, message).help(help));
                 continue;
             }
         };
         // Rules that are only tried may be those of another machine.
         if !sources.made_up {
             list(sources, &mut services, key, &path, node.place);
+        } else if services.is_empty() {
+            // Those that have no control are taken for services of the first directory.
+            let found = || Found { supervisor: key.text.clone(), directory: path.to_string(), place: node.place };
+            let named = sources.files.iter().filter_map(|file| match &file.tree.as_ref()?.get("services")?.1.value {
+                Value::Map(entries) => Some(entries),
+                _ => None,
+            });
+            services.extend(named.flatten().map(|(name, _)| (name.text.clone(), found())));
         }
     }
     put(sources, services);
@@ -137,7 +146,8 @@ fn names(path: &Path) -> Result<Vec<OsString>, Box<Diagnostic>> {
     use crate::sys::trust::Distrust;
     only_root_or_us(path).map_err(|why| match why {
         Distrust::Unseen(_, error) if error.kind() == io::ErrorKind::NotFound => {
-            Box::new(Diagnostic::nowhere(format!("there is no directory {}", path.display())))
+            let diagnostic = Diagnostic::nowhere(format!("there is no directory {}", path.display()));
+            Box::new(diagnostic.help("make it, or leave it out: the services of nothing are not watched"))
         }
         why => Box::new(Diagnostic::nowhere(not_trusted(path, &why)).help(why.help())),
     })?;
@@ -292,6 +302,29 @@ mod tests {
         let plan = plan(dir.path(), rules).unwrap();
         assert!(plan.services.is_empty() && plan.notes.len() == 1);
         assert!(plan.notes[0].contains("/service/a [31m b is not watched"), "{}", plan.notes[0]);
+    }
+
+    #[test]
+    fn what_is_said_of_a_service_that_is_gone_is_no_mistake() {
+        let dir = services(&["web"]);
+        let rules = "services_from: { runit: SERVICES }\nservices:\n  gone: { grace: 5s }\n  \
+                     left: { checks: [{ file: /x }], rules: [file.missing -> restart] }\n  \
+                     own: { checks: [{ file: /y }], depends_on: [left] }\n";
+        let plan = plan(dir.path(), rules).unwrap();
+        assert_eq!(names(&plan), ["own", "web"]);
+        let why = "is not watched: it has no `control`, and is in no directory of `services_from`";
+        assert_eq!(plan.notes, [format!("gone {why}"), format!("left {why}")]);
+    }
+
+    #[test]
+    fn rules_that_are_only_tried_need_no_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("rules.yaml");
+        let rules = "version: 1\nservices_from: { runit: /nowhere }\nservices:\n  \
+                     web: { checks: [{ file: /x }], rules: [file.missing -> restart] }\n";
+        std::fs::write(&file, rules).unwrap();
+        let plan = crate::config::parse(&crate::config::read_to_try(&file)).unwrap();
+        assert_eq!(plan.services[0].control.as_ref().unwrap().name(), "runit");
     }
 
     #[test]

@@ -105,6 +105,8 @@ pub(super) struct Builder<'a> {
     pub alone: bool,
     /// A parameter of what is read is missing: a check may have any name.
     pub vague: bool,
+    /// What is left out, and why.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
@@ -125,6 +127,7 @@ impl<'a> Builder<'a> {
             nodes_left: sources.nodes_left,
             alone: false,
             vague: false,
+            notes: sources.listing.notes.clone(),
         }
     }
 
@@ -183,7 +186,7 @@ impl<'a> Builder<'a> {
             brake: brake.unwrap_or(BRAKE),
             notify: self.defaults.notify.clone(),
             directories: sources.listing.directories.clone(),
-            notes: sources.listing.notes.clone(),
+            notes: std::mem::take(&mut self.notes),
         }
     }
 

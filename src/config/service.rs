@@ -10,7 +10,7 @@ use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::{CheckKind, Processes, Program};
-use crate::model::{AbsPath, Check, Kind, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
+use crate::model::{AbsPath, Action, Check, Kind, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -67,10 +67,13 @@ impl Builder<'_> {
         let supervisor = control.as_ref().and_then(|(_, spec)| spec.as_ref()).filter(|spec| spec.supervises());
         let supervised = supervisor.is_some();
 
+        // Perhaps what is said of a service of a directory that is not in it, or not yet.
+        let may_be_gone = control.is_none() && !self.sources.listing.directories.is_empty();
         let mut checks = self.checks(node);
         let none =
             node.get("checks").is_none_or(|(_, list)| matches!(&list.value, Value::Seq(items) if items.is_empty()));
-        if none && !self.incomplete && !supervised && control.as_ref().is_none_or(|(_, c)| c.is_some()) {
+        if none && !may_be_gone && !self.incomplete && !supervised && control.as_ref().is_none_or(|(_, c)| c.is_some())
+        {
             let diagnostic = Diagnostic::new(key.place, "nothing is asked of this service: it has no `checks`");
             self.found.push(diagnostic.help("add, for example, `checks: [{ process: { pidfile: /run/NAME.pid } }]`"));
         }
@@ -87,7 +90,7 @@ impl Builder<'_> {
             control: control
                 .as_ref()
                 .map(|(place, spec)| Can { start: spec.as_ref().is_none_or(ControlSpec::can_start), place: *place })
-                .or(self.alone.then_some(Can { start: true, place: key.place })),
+                .or((self.alone || may_be_gone).then_some(Can { start: true, place: key.place })),
             each: None,
         };
         let asks_for_process =
@@ -114,6 +117,13 @@ impl Builder<'_> {
         }
 
         let control = control.and_then(|(_, spec)| spec);
+        if may_be_gone && (none || rules.iter().flat_map(|rule| &rule.actions).any(Action::needs_control)) {
+            self.notes.push(format!(
+                "{} is not watched: it has no `control`, and is in no directory of `services_from`",
+                key.text
+            ));
+            return None;
+        }
         let mut checks: Vec<Check> = checks.into_iter().filter_map(|read| read.check).collect();
         let mut rules = complete(rules, &mut checks, &asked);
         if let Some(spec) = control.as_ref().filter(|spec| spec.supervises()) {

@@ -191,6 +191,13 @@ pub enum Action {
     Notify(Option<Name>),
 }
 
+impl Action {
+    /// Only what can be started and stopped can be told so.
+    pub fn needs_control(&self) -> bool {
+        matches!(self, Action::Restart | Action::Stop | Action::Start)
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
