@@ -32,8 +32,9 @@
 //! | [`trial`] | rules on a timeline, made up or recorded | `model`, `engine`, `store` (queries) |
 //! | [`dashboard`] | shows, and takes commands | `model`, `store` (queries) |
 //! | [`import`] | other monitors' words to the text of rules | `model` |
-//! | [`daemon`] | wires all of these: the loop, reload, signals, the clock | all but `cli`, `import` |
-//! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `trial`, `import`, `model`, `sys` |
+//! | [`discover`] | what runs on a machine, to the text of rules | `model`, `sys`, `import` (its YAML) |
+//! | [`daemon`] | wires all of these: the loop, reload, signals, the clock | all but `cli`, `import`, `discover` |
+//! | [`cli`] | a file per command | `config`, `engine`, `daemon`, `trial`, `import`, `discover`, `model`, `sys` |
 //!
 //! `tests/architecture.rs` reads the sources and fails on an import that runs the wrong way.
 //!
@@ -52,6 +53,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod dashboard;
+pub mod discover;
 pub mod engine;
 pub mod import;
 pub mod listen;

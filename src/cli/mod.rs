@@ -5,6 +5,7 @@ mod client;
 mod explain;
 mod history;
 mod import;
+mod init;
 mod install;
 mod log;
 mod pages;
@@ -14,6 +15,7 @@ mod screen;
 mod status;
 mod steer;
 mod test;
+mod top;
 mod validate;
 
 use clap::{Parser, Subcommand};
@@ -56,8 +58,10 @@ enum Command {
     Test(test::Args),
     Backtest(backtest::Args),
     Import(import::Args),
+    Init(init::Args),
     Schema(schema::Args),
     Status(status::Args),
+    Top(top::Args),
     History(history::Args),
     Start(steer::Start),
     Stop(steer::Stop),
@@ -125,8 +129,10 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Test(args) => test::run(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Status(args) => status::run(&args, &client()?),
+        Command::Top(args) => top::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),
         Command::Stop(args) => steer::run(args, &client()?),

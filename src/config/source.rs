@@ -117,6 +117,18 @@ impl Sources {
         sources
     }
 
+    /// Adds a text that is no file yet; nothing is included, and no directory is looked at.
+    #[must_use]
+    pub fn with_text(mut self, path: &Path, text: &str) -> Sources {
+        self.add(path.to_owned(), text.to_owned());
+        self
+    }
+
+    /// Of no file.
+    pub fn empty(env: &Env) -> Sources {
+        Sources::new(env)
+    }
+
     fn add(&mut self, path: PathBuf, text: String) {
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let (tree, found) = tree::parse(&text, self.files.len(), &mut self.nodes_left);

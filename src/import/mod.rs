@@ -4,7 +4,7 @@
 //! as a comment at its place in the result, too: nothing is dropped in silence.
 
 pub mod monit;
-mod yaml;
+pub mod yaml;
 
 use std::fmt;
 
