@@ -8,5 +8,7 @@ mod client;
 mod explain;
 #[path = "web/fixture.rs"]
 mod fixture;
+#[path = "cli/init.rs"]
+mod init;
 #[path = "web/world.rs"]
 mod world;

@@ -101,6 +101,12 @@ impl Machine {
                 None => choice.leave_out("nothing by which it could be known again", process.name.clone()),
             }
         }
+        for (_, listening) in self.listening.iter().enumerate().filter(|(index, _)| !owners.contains_key(index)) {
+            choice.leave_out(
+                "held by the first process of the machine, or by none that can be seen",
+                listening.address.to_string(),
+            );
+        }
         choice.name_all();
         choice
     }
@@ -149,7 +155,8 @@ impl Machine {
                 let last = || path.file_name().map(|name| name.to_string_lossy().into_owned());
                 if name.contains('/') { last().unwrap_or_default() } else { name.clone() }
             }
-            Supervised::Unit(unit) => unit.strip_suffix(".service").unwrap_or(unit).to_owned(),
+            // systemd writes a dash of a path so.
+            Supervised::Unit(unit) => unit.strip_suffix(".service").unwrap_or(unit).replace("\\x2d", "-"),
             Supervised::Program { name, .. } => name.clone(),
         };
         if let Supervised::Directory { path, scan, .. } = &supervised

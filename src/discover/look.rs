@@ -212,7 +212,11 @@ fn pidfile(root: &Path, path: &Path, booted: Option<u64>, processes: &BTreeMap<u
         return None;
     }
     let user = accounts::uid_of(&process.user).or_else(|| process.user.parse().ok())?;
-    let distrust = trust::only_root_or(user, path).err().map(|why| why.to_string());
+    let distrust = trust::only_root_or(user, path).err().map(|why| match root.to_str() {
+        // As the machine itself would name it.
+        Some(made_up) if made_up != "/" => why.to_string().replace(made_up, ""),
+        _ => why.to_string(),
+    });
     let path = Path::new("/").join(path.strip_prefix(root).ok()?);
     Some(Pidfile { path, pid, distrust })
 }

@@ -11,8 +11,6 @@ mod choose;
 mod look;
 mod sockets;
 mod supervisors;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub use choose::{Choice, Refused};

@@ -124,7 +124,7 @@ impl Choice {
         if self.left_out.is_empty() && self.notes.is_empty() {
             return;
         }
-        text.push_str("#\n# Left out:\n");
+        text.push_str("\n# Left out:\n");
         for (why, names) in &self.left_out {
             let mut words: Vec<&str> = names.iter().take(LISTED).map(String::as_str).collect();
             let more = format!("and {} more", names.len().saturating_sub(LISTED));
@@ -303,4 +303,27 @@ fn say(text: &mut String, indent: usize, words: &str) {
     }
     text.push_str(&line);
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_that_is_named_is_there() {
+        let library = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/library");
+        for (program, template) in LIBRARY {
+            assert!(library.join(format!("{template}.yaml")).exists(), "{program}: {template}");
+        }
+    }
+
+    #[test]
+    fn comments_stay_comments() {
+        let mut text = String::new();
+        say(&mut text, 2, &format!("a\nb: c\r\u{85}\u{2028}d {}", "word ".repeat(60)));
+        assert!(
+            text.lines().count() > 2 && text.lines().all(|line| line.starts_with("  # ") && line.len() <= WIDTH),
+            "{text}"
+        );
+    }
 }

@@ -6,6 +6,7 @@
 mod support;
 
 mod daemon;
+mod discover;
 mod filesystem;
 mod limits;
 mod machine;
