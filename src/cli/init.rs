@@ -4,8 +4,9 @@ use super::{Failure, Outcome, code};
 use crate::config::{self, Env, Sources};
 use crate::discover::{File, Machine};
 use crate::model::services_words;
+use crate::sys::careful;
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -134,10 +135,10 @@ fn write(directory: &Path, files: Vec<File>) -> Result<Vec<PathBuf>, Failure> {
     Ok(written)
 }
 
-/// Whether a file has this content.
+/// Whether a file has this content, but for the line by which editors find the schema: a package has that elsewhere.
 fn is_there(path: &Path, text: &str) -> bool {
-    use std::io::Read;
-    let Ok(file) = crate::sys::careful::open_regular(path) else { return false };
-    let mut there = Vec::new();
-    file.take(text.len() as u64 + 1).read_to_end(&mut there).is_ok() && there == text.as_bytes()
+    let Ok(file) = careful::open_regular(path) else { return false };
+    let mut there = String::new();
+    let rest = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
+    file.take(text.len() as u64 + 200).read_to_string(&mut there).is_ok() && rest(&there) == rest(text)
 }

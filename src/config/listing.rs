@@ -5,18 +5,14 @@
 
 use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
 use super::keys::is_name;
-use super::source::{Sources, not_trusted, only_root_or_us};
+use super::source::{Sources, service_directories};
 use super::tree::{Key, Node, Value};
 use crate::model::{AbsPath, clip, plain};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The supervisors that have a directory of services.
 pub(super) const SUPERVISORS: &[&str] = &["runit", "s6", "daemontools"];
-/// The most entries of a directory.
-const ENTRIES: usize = 10_000;
 /// A service of a directory counts for as many values, where these are bounded.
 const NODES: usize = 12;
 /// The longest name that is shown, in characters.
@@ -112,7 +108,7 @@ fn unknown(key: &Key) -> Diagnostic {
 /// Adds the services of one directory.
 fn list(sources: &mut Sources, services: &mut BTreeMap<String, Found>, key: &Key, path: &AbsPath, place: Place) {
     sources.listing.directories.push(path.as_path().to_owned());
-    let names = match names(path.as_path()) {
+    let names = match service_directories(path.as_path()) {
         Ok(names) => names,
         Err(diagnostic) => return sources.found.push(Diagnostic { at: Some(place), ..*diagnostic }),
     };
@@ -138,34 +134,6 @@ fn list(sources: &mut Sources, services: &mut BTreeMap<String, Found>, key: &Key
         }
         services.insert(name, Found { supervisor: key.text.clone(), directory: path.to_string(), place });
     }
-}
-
-/// What a supervisor takes for services: the directories in it, links to directories among them, but what is hidden. Whoever
-/// may write into it may add services: then none are taken.
-fn names(path: &Path) -> Result<Vec<OsString>, Box<Diagnostic>> {
-    use crate::sys::trust::Distrust;
-    only_root_or_us(path).map_err(|why| match why {
-        Distrust::Unseen(_, error) if error.kind() == io::ErrorKind::NotFound => {
-            let diagnostic = Diagnostic::nowhere(format!("there is no directory {}", path.display()));
-            Box::new(diagnostic.help("make it, or leave it out: the services of nothing are not watched"))
-        }
-        why => Box::new(Diagnostic::nowhere(not_trusted(path, &why)).help(why.help())),
-    })?;
-    let failed = |e: io::Error| Box::new(Diagnostic::nowhere(format!("cannot read {}: {e}", path.display())));
-    let mut names = Vec::new();
-    for (count, entry) in std::fs::read_dir(path).map_err(failed)?.enumerate() {
-        if count == ENTRIES {
-            let message = format!("there is more in {} than {ENTRIES} services", path.display());
-            return Err(Box::new(Diagnostic::nowhere(message)));
-        }
-        let entry = entry.map_err(failed)?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !hidden && std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir()) {
-            names.push(entry.file_name());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Puts the services where the rule files name them, and the others into a tree of their own.

@@ -5,6 +5,7 @@ use super::listing::{self, Listing};
 use super::tree::{self, Key, Node, Value};
 use crate::sys::trust::{Distrust, only_root_or};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,6 +17,8 @@ const FILE_SIZE: u64 = 1 << 20;
 const TOTAL_SIZE: usize = 16 << 20;
 /// The most rule files.
 const FILES: usize = 1000;
+/// The most entries of a directory of services.
+const ENTRIES: usize = 10_000;
 /// The largest file of a secret.
 const SECRET_SIZE: u64 = 64 << 10;
 
@@ -257,12 +260,39 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     Ok(files)
 }
 
+/// What a supervisor takes for services: the directories in it, links to directories among them, but what is hidden. Whoever
+/// may write into it may add services: then none are taken.
+pub(super) fn service_directories(path: &Path) -> Result<Vec<OsString>, Box<Diagnostic>> {
+    only_root_or_us(path).map_err(|why| match why {
+        Distrust::Unseen(_, error) if error.kind() == io::ErrorKind::NotFound => {
+            let diagnostic = Diagnostic::nowhere(format!("there is no directory {}", path.display()));
+            Box::new(diagnostic.help("make it, or leave it out: the services of nothing are not watched"))
+        }
+        why => Box::new(Diagnostic::nowhere(not_trusted(path, &why)).help(why.help())),
+    })?;
+    let failed = |e: io::Error| Box::new(Diagnostic::nowhere(format!("cannot read {}: {e}", path.display())));
+    let mut names = Vec::new();
+    for (count, entry) in std::fs::read_dir(path).map_err(failed)?.enumerate() {
+        if count == ENTRIES {
+            let message = format!("there is more in {} than {ENTRIES} services", path.display());
+            return Err(Box::new(Diagnostic::nowhere(message)));
+        }
+        let entry = entry.map_err(failed)?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && std::fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir()) {
+            names.push(entry.file_name());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Whoever writes rules, runs commands as minder's user.
-pub(super) fn only_root_or_us(path: &Path) -> Result<(), Distrust> {
+fn only_root_or_us(path: &Path) -> Result<(), Distrust> {
     only_root_or(rustix::process::geteuid().as_raw(), path)
 }
 
-pub(super) fn not_trusted(path: &Path, why: &Distrust) -> String {
+fn not_trusted(path: &Path, why: &Distrust) -> String {
     format!("{} cannot be trusted: {why}", path.display())
 }
 

@@ -254,7 +254,8 @@ fn nothing_is_written_over() {
     refused("supervisord.yaml is there already");
     fs::remove_file(rules.join("supervisord.yaml")).unwrap();
     // That of the package says the same.
-    fs::write(rules.join("minder.yaml"), include_str!("../../rules/minder.yaml")).unwrap();
+    let (_, rest) = include_str!("../../rules/minder.yaml").split_once('\n').unwrap();
+    fs::write(rules.join("minder.yaml"), format!("# yaml-language-server: $schema=/usr/x.json\n{rest}")).unwrap();
     mode(&rules.join("minder.yaml"), 0o644);
     let said = root.ok(&[at]);
     assert!(!said.contains("minder.yaml"), "{said}");
