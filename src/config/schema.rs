@@ -6,8 +6,7 @@
 use super::listing::SUPERVISORS;
 use crate::model::controls::ControlSpec;
 use crate::model::{
-    AbsPath, Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Mail, Severity, Span, Times,
-    WebhookSpec,
+    Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Log, Mail, Severity, Span, Times, WebhookSpec,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -177,7 +176,7 @@ fn service(generator: &mut SchemaGenerator) -> Value {
                 "The services that it needs: while one of them is not well, nobody is told of this one, and it is not restarted",
             ),
         ),
-        ("log", of::<AbsPath>(generator, "A log whose last lines go into snapshots and messages")),
+        ("log", of::<Log>(generator, "A log whose last lines go into snapshots and messages")),
         ("use", words("The template whose keys are put under its own")),
         (
             "with",

@@ -10,10 +10,9 @@ use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::{CheckKind, Processes, Program};
-use crate::model::{AbsPath, Action, Check, Kind, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
+use crate::model::{Action, Check, Kind, Log, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +106,7 @@ impl Builder<'_> {
         let grace = self.value::<Span>(node, "grace").map(|span| span.0);
         let settle = self.value::<Span>(node, "settle").map(|span| span.0);
         let restart = self.value(node, "restart");
-        let log: Option<AbsPath> = self.value(node, "log");
+        let log = self.log(node, &around, control.as_ref().and_then(|(_, spec)| spec.as_ref()));
         let description = self.value(node, "description");
         let group = self.value(node, "group");
         let tags = self.value(node, "tags");
@@ -153,8 +152,25 @@ impl Builder<'_> {
             grace: grace.unwrap_or(self.defaults.grace),
             settle: settle.or(self.defaults.settle).unwrap_or(own),
             restart: restart.unwrap_or(self.defaults.restart),
-            log: log.map(PathBuf::from),
+            log,
         })
+    }
+
+    /// The journal by itself is that of the service's unit, or else of its process.
+    fn log(&mut self, node: &Node, around: &Around<'_>, control: Option<&ControlSpec>) -> Option<Log> {
+        match (self.value(node, "log")?, control) {
+            (Log::Journal(None), Some(ControlSpec::Systemd(systemd))) => Some(Log::Journal(Some(systemd.unit.clone()))),
+            (Log::Journal(None), _) if !around.has_process && !self.incomplete => {
+                let place = node.get("log").map_or(node.place, |(_, value)| value.place);
+                let diagnostic = Diagnostic::new(
+                    place,
+                    "this service has neither a systemd unit nor a process whose journal could be asked for",
+                );
+                self.found.push(diagnostic.help("name a unit: `log: { journal: UNIT }`"));
+                None
+            }
+            (log, _) => Some(log),
+        }
     }
 
     fn control(&mut self, key: &Key, node: &Node) -> Option<ControlSpec> {

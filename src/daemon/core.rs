@@ -227,7 +227,7 @@ impl Core {
             Act::Snapshot { identity, log } => {
                 let inputs = self.inputs.clone();
                 tokio::task::spawn_blocking(move || {
-                    let words = probe::snapshot(identity, log.as_deref()).into();
+                    let words = probe::snapshot(identity, log.as_ref()).into();
                     let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
                 });
             }
@@ -236,7 +236,7 @@ impl Core {
                 tokio::task::spawn_blocking(move || {
                     let report = match probe::tail_of_log(&log, of) {
                         Ok(words) => Report::Done { words: words.into() },
-                        Err(e) => Report::Failed { why: format!("{}: {e}", log.display()).into() },
+                        Err(e) => Report::Failed { why: format!("{log}: {e}").into() },
                     };
                     let _ = inputs.send(Input::Acted { id, report });
                 });

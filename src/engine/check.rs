@@ -116,17 +116,19 @@ pub(super) fn may_skip_selector(kind: &Kind) -> bool {
 pub(super) fn exit_reading(metric: MetricId, exit: Option<Exit>) -> Option<Reading> {
     match (metric.0, exit) {
         (Process::EXIT_CODE, Some(Exit::Code(code))) => Some(Reading::Number(f64::from(code))),
+        (Process::EXIT_SIGNAL, Some(Exit::Memory)) => Some(Reading::Text(Signal::KILL.to_string().into())),
+        (Process::EXIT_MEMORY, Some(exit)) => Some(Reading::Flag(exit == Exit::Memory)),
         (Process::EXIT_SIGNAL, Some(Exit::Signal { number, .. })) => {
             Some(Reading::Text(Signal(number).to_string().into()))
         }
-        (Process::EXIT_CODE | Process::EXIT_SIGNAL, _) => Some(Reading::Absent),
+        (Process::EXIT_CODE | Process::EXIT_SIGNAL | Process::EXIT_MEMORY, _) => Some(Reading::Absent),
         _ => None,
     }
 }
 
 /// The sample as history shall have it: with how the process last died, where that is kept. Mostly the sample itself.
 pub(super) fn for_history(check: &Check, sample: &Arc<Sample>, exit: Option<Exit>) -> Arc<Sample> {
-    let metrics = [MetricId(Process::EXIT_CODE), MetricId(Process::EXIT_SIGNAL)];
+    let metrics = [Process::EXIT_CODE, Process::EXIT_SIGNAL, Process::EXIT_MEMORY].map(MetricId);
     if exit.is_none() || !matches!(*check.kind, Kind::Process(_)) || !metrics.iter().any(|m| check.keep.contains(*m)) {
         return Arc::clone(sample);
     }

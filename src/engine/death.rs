@@ -75,6 +75,12 @@ pub(super) struct Death {
     asked: bool,
 }
 
+impl Death {
+    pub fn at(&self) -> Now {
+        self.at
+    }
+}
+
 impl Life {
     fn is_known_dead(&self, identity: Identity) -> bool {
         [&self.gone, &self.untold].into_iter().flatten().any(|death| death.identity == identity)
@@ -179,27 +185,29 @@ impl ServiceState {
         let Some(life) = &mut self.checks[c].life else { return };
         if life.identity == Some(identity) {
             self.died(cx, c, identity, how);
-        } else if let Some(how) = how
-            && life.is_known_dead(identity)
-        {
-            // The cause has come later than the news.
-            if let Some(gone) = &mut life.gone
-                && gone.identity == identity
-            {
-                gone.how = Some(how);
-            }
-            if let Some(untold) = &mut life.untold
-                && untold.identity == identity
-            {
-                untold.how = Some(how);
-                self.tell_death(cx, c);
-            }
-            self.judge(cx, c, false);
+        } else if let Some(how) = how {
+            self.explain(cx, c, identity, how);
         }
+    }
+
+    /// The cause of a death has come later than the news.
+    pub fn explain(&mut self, cx: &mut Context, c: usize, identity: Identity, how: Exit) {
+        let Some(life) = &mut self.checks[c].life else { return };
+        let quiet = life.quiet;
+        for death in [&mut life.gone, &mut life.untold].into_iter().flatten().filter(|d| d.identity == identity) {
+            death.how = Some(how);
+        }
+        if life.untold.is_some_and(|untold| untold.identity == identity) {
+            self.tell_death(cx, c);
+        } else if self.process_check == Some(c) && self.last_death.is_some_and(|(_, last)| last == identity) {
+            self.explain_late(cx, identity, how, quiet);
+        }
+        self.judge(cx, c, false);
     }
 
     fn died(&mut self, cx: &mut Context, c: usize, identity: Identity, how: Option<Exit>) {
         self.tell_death(cx, c);
+        let how = how.or_else(|| self.hearsay_of(cx, c, identity));
         let (now, settle) = (cx.now.mono, self.plan.settle);
         if let Some(life) = &mut self.checks[c].life {
             let young = life.born.is_some_and(|born| now - born < settle);
@@ -232,8 +240,8 @@ impl ServiceState {
         cx.unwatch(death.identity, check.id);
         self.last_exit = death.how;
         self.dirty = true;
+        self.last_death = Some((death.at, death.identity));
         let kind = EventKind::Died { process: death.identity, how: death.how };
-        self.last_death = Some((death.at.wall, kind.to_string()));
         if !quiet {
             cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         }

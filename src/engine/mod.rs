@@ -39,6 +39,7 @@ mod command;
 mod context;
 mod death;
 mod each;
+mod hearsay;
 mod hold;
 mod judge;
 mod needs;
@@ -153,6 +154,11 @@ impl Engine {
         state.leave(cx);
     }
 
+    /// The process of this service that lives, or else the one that died last: for who may report its end.
+    pub fn latest_process(&self, service: &str) -> Option<Identity> {
+        self.services.get(*self.by_name.get(service)?)?.latest_process()
+    }
+
     /// When it wants to be called with [`Input::Woken`], at the latest.
     pub fn next_wakeup(&self) -> Option<Mono> {
         self.context.schedule.next()
@@ -167,6 +173,12 @@ impl Engine {
             Input::Woken => {}
             Input::Sampled(samples) => self.sampled(&samples),
             Input::Exited { identity, how } => self.exited(identity, how),
+            Input::Reported { service, how } => {
+                if let Some(place) = self.by_name.get(&service).copied() {
+                    self.services[place].reported_end(&mut self.context, how);
+                    self.touched.push(place);
+                }
+            }
             Input::Touched(check) => self.at_check(check, ServiceState::touched),
             // Nobody asks for either yet.
             Input::Nudged { .. } | Input::Beat { .. } => {}

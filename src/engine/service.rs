@@ -4,6 +4,7 @@ use super::act::{Goal, Work};
 use super::budget::Used;
 use super::check::{CheckState, exit_reading, for_history, watched_path};
 use super::context::Context;
+use super::hearsay::Hearsay;
 use super::needs::Needs;
 use super::rule::RuleTrack;
 use super::schedule::{NEVER, Timer};
@@ -12,9 +13,9 @@ use super::tell::Telling;
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
-    ActId, CheckId, ControlState, Effect, EventKind, Exit, Found, Incident, Kind, Metric, MetricId, MetricRef, Mono,
-    Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction, StoryRule, Wall,
-    show_duration,
+    ActId, CheckId, ControlState, Effect, EventKind, Exit, Found, Identity, Incident, Kind, Metric, MetricId,
+    MetricRef, Mono, Now, Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction,
+    StoryRule, Wall, show_duration,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +52,10 @@ pub(super) struct ServiceState {
     /// That this holds actions back was said.
     pub said_unconfirmed: bool,
     pub last_exit: Option<Exit>,
-    /// When a process of it last died, and the event of it in words.
-    pub last_death: Option<(Wall, String)>,
+    /// When a process of it last died, and which. [`Self::last_exit`] says how.
+    pub last_death: Option<(Now, Identity)>,
+    /// What others than the kernel say of its processes' ends.
+    pub hearsay: Hearsay,
     /// Until then only rules about liveness judge.
     pub grace_until: Mono,
     pub boot_grace_until: Mono,
@@ -118,6 +121,7 @@ impl ServiceState {
             said_unconfirmed: false,
             last_exit: None,
             last_death: None,
+            hearsay: Hearsay::default(),
             grace_until: Mono(0),
             boot_grace_until: cx.started.mono + boot_grace_left,
             needs: Needs::default(),
@@ -244,6 +248,7 @@ impl ServiceState {
         self.control_known = false;
         // Where it could not be asked, what it last said stays, for the page: an automatic start asks it anew.
         if let Found::Control(state) = &sample.found {
+            self.supervisor_says(cx, state);
             self.control_state = Some(state.clone());
             self.control_known = true;
         }

@@ -162,7 +162,7 @@ impl ServiceState {
         if let Some(log) = self.plan.log.clone()
             && !cx.setting.no_act
         {
-            let of = self.process();
+            let of = self.latest_process();
             self.tail = Some(cx.act(&Arc::clone(&self.plan.name), Act::Tail { log, of }));
         }
     }
@@ -346,7 +346,7 @@ impl ServiceState {
     fn story_of(&self, cx: &Context, incident: Option<&Incident>) -> Story {
         let name = &self.plan.name;
         let since = incident.map(|incident| incident.opened);
-        let death = self.last_death.as_ref().filter(|(at, _)| since.is_some_and(|since| *at + DEATH_BEFORE >= since));
+        let death = self.last_death.filter(|(at, _)| since.is_some_and(|since| at.wall + DEATH_BEFORE >= since));
         Story {
             host: cx.setting.host.clone(),
             service: name.to_string(),
@@ -358,7 +358,7 @@ impl ServiceState {
             since,
             ended: incident.and_then(|incident| incident.closed),
             rules: if incident.is_some() { self.story.clone() } else { Vec::new() },
-            death: death.map(|(_, words)| words.clone()),
+            death: death.map(|(_, process)| EventKind::Died { process, how: self.last_exit }.to_string()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
             log: if incident.is_some_and(|incident| incident.closed.is_none()) { self.log.clone() } else { Vec::new() },
             advice: Vec::new(),

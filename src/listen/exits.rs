@@ -1,17 +1,41 @@
 //! Ends of processes, by pidfd.
 
-use super::FIRST_PROCESS;
+use super::memory::{Mark, Memory};
+use super::{EXITS, FIRST_PROCESS};
 use crate::model::{Exit, Identity, Input};
+use crate::sys::exits::ProcessExits;
 use crate::sys::{limits, pidfd, proc};
 use rustix::event::epoll::{self, EventData, EventFlags};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// So many that are gone may still be explained.
+const MOST_UNEXPLAINED: usize = 64;
+
+/// Where to learn from how a process ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sources {
+    /// Pidfds know it: since Linux 6.15.
+    pub(super) pidfds: bool,
+    /// The kernel's log says who was killed for want of memory.
+    pub(super) log: bool,
+}
+
+impl Sources {
+    pub(super) fn of_this_kernel() -> Sources {
+        let name = rustix::system::uname();
+        let release = name.release().to_string_lossy();
+        let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+        let release = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        Sources { pidfds: release >= (6, 15), log: true }
+    }
+}
+
 /// The processes that are watched. How one ended is known from its zombie where we may look at it, and else, since Linux 6.15,
-/// from the pidfd once its parent has reaped it.
+/// from the pidfd once its parent has reaped it; before, from what the kernel announces to root.
 pub(super) struct Exits {
     inputs: UnboundedSender<Input>,
     epoll: Arc<OwnedFd>,
@@ -19,6 +43,10 @@ pub(super) struct Exits {
     numbers: HashMap<Identity, u64>,
     next: u64,
     noted: bool,
+    memory: Memory,
+    announced: Option<ProcessExits>,
+    /// Their ends have been told, and may yet be announced.
+    unexplained: VecDeque<Identity>,
 }
 
 struct Watched {
@@ -26,12 +54,41 @@ struct Watched {
     pidfd: OwnedFd,
     /// Its end has been told, but not how it ended: it is a zombie.
     told: bool,
+    /// How it ended, if that was announced before.
+    announced: Option<Exit>,
+    memory: Mark,
 }
 
 impl Exits {
-    pub(super) fn new(inputs: UnboundedSender<Input>, epoll: Arc<OwnedFd>) -> Exits {
-        let (watched, numbers) = Default::default();
-        Exits { inputs, epoll, watched, numbers, next: FIRST_PROCESS, noted: false }
+    pub(super) fn new(inputs: UnboundedSender<Input>, epoll: Arc<OwnedFd>, sources: Sources) -> Exits {
+        let memory = Memory::new(sources.log);
+        let mut exits = Exits {
+            inputs,
+            epoll,
+            watched: HashMap::new(),
+            numbers: HashMap::new(),
+            next: FIRST_PROCESS,
+            noted: false,
+            memory,
+            announced: None,
+            unexplained: VecDeque::new(),
+        };
+        if !sources.pidfds
+            && let Err(e) = exits.hear_announcements()
+        {
+            let words = format!(
+                "how a process ended is not always known: this kernel is older than 6.15, and its process events are not to be had: {e}"
+            );
+            let _ = exits.inputs.send(Input::Noted(words.into()));
+        }
+        exits
+    }
+
+    fn hear_announcements(&mut self) -> io::Result<()> {
+        let announced = ProcessExits::listen()?;
+        epoll::add(&*self.epoll, &announced, EventData::new_u64(EXITS), EventFlags::IN)?;
+        self.announced = Some(announced);
+        Ok(())
     }
 
     pub(super) fn watch(&mut self, identity: Identity) {
@@ -50,7 +107,8 @@ impl Exits {
             return self.note(&why(&e.into()));
         }
         self.numbers.insert(identity, self.next);
-        self.watched.insert(self.next, Watched { identity, pidfd, told: false });
+        let memory = self.memory.mark(identity.pid);
+        self.watched.insert(self.next, Watched { identity, pidfd, told: false, announced: None, memory });
         self.next += 1;
     }
 
@@ -66,7 +124,9 @@ impl Exits {
         let identity = watched.identity;
         let how = pidfd::exit_status(&watched.pidfd)
             .or_else(|| proc::zombie_status(identity.pid, identity.start))
-            .map(Exit::from_wait_status);
+            .map(Exit::from_wait_status)
+            .or(watched.announced);
+        let how = self.memory.explain(identity.pid, how, &watched.memory);
         let first = !std::mem::replace(&mut watched.told, true);
         // Armed anew without any event it still reports the hang-up, which comes when its parent has reaped it. How long that
         // takes is up to the parent, so the death is told before.
@@ -78,6 +138,30 @@ impl Exits {
         }
         if !waits {
             self.unwatch(identity);
+            if how.is_none() && self.announced.is_some() {
+                self.unexplained.truncate(MOST_UNEXPLAINED - 1);
+                self.unexplained.push_front(identity);
+            }
+        }
+    }
+
+    /// The kernel has announced ends. Each comes about when the process becomes a zombie, a little before or after.
+    pub(super) fn announced(&mut self) {
+        while let Some((pid, status)) = self.announced.as_ref().and_then(ProcessExits::next) {
+            let how = Exit::from_wait_status(status);
+            if let Some(gone) = self.unexplained.iter().position(|identity| identity.pid == pid) {
+                if let Some(identity) = self.unexplained.remove(gone) {
+                    self.tell(identity, Some(how));
+                }
+            } else if let Some((number, watched)) =
+                self.watched.iter_mut().find(|(_, watched)| watched.identity.pid == pid)
+            {
+                watched.announced = Some(how);
+                if watched.told {
+                    let number = *number;
+                    self.ended(number);
+                }
+            }
         }
     }
 

@@ -3,12 +3,13 @@
 mod entries;
 mod exits;
 mod files;
+mod memory;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{CheckId, Hearing, Identity, Input};
 use crate::sys::deadline::Deadline;
 pub use entries::entries;
-use exits::Exits;
+use exits::{Exits, Sources};
 use files::Files;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
@@ -18,11 +19,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What a descriptor stands for in the epoll set; processes have the numbers from [`FIRST_PROCESS`] on.
+/// What a descriptor stands for in the epoll set. Processes have the numbers from [`FIRST_PROCESS`] on.
 const WAKE: u64 = 0;
 const FILES: u64 = 1;
 const BURST: u64 = 2;
-const FIRST_PROCESS: u64 = 3;
+const EXITS: u64 = 3;
+const FIRST_PROCESS: u64 = 4;
 
 /// A request to the thread.
 enum Request {
@@ -47,6 +49,10 @@ struct Requests {
 impl Listen {
     /// Starts its thread. Fails if there is no thread, or no descriptor, to be had.
     pub fn start(inputs: UnboundedSender<Input>) -> io::Result<Listen> {
+        Listen::start_with(inputs, Sources::of_this_kernel())
+    }
+
+    fn start_with(inputs: UnboundedSender<Input>, sources: Sources) -> io::Result<Listen> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let requests = Arc::new(Requests { queue: Mutex::default(), wake });
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -58,7 +64,7 @@ impl Listen {
             epoll::add(&epoll, inotify, epoll::EventData::new_u64(FILES), epoll::EventFlags::IN)?;
         }
         let epoll = Arc::new(epoll);
-        let exits = Exits::new(inputs, epoll.clone());
+        let exits = Exits::new(inputs, epoll.clone(), sources);
         let theirs = requests.clone();
         std::thread::Builder::new().name("listen".to_owned()).spawn(move || run(&epoll, &theirs, exits, files))?;
         Ok(Listen { requests })
@@ -136,6 +142,7 @@ fn run(epoll: &OwnedFd, requests: &Requests, mut exits: Exits, mut files: Files)
                 }
                 FILES => files.changed(),
                 BURST => files.burst_is_over(),
+                EXITS => exits.announced(),
                 process => exits.ended(process),
             }
         }

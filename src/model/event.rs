@@ -60,7 +60,7 @@ pub enum EventKind {
         /// The report of its mistakes.
         report: String,
     },
-    /// Something about minder itself that people should know.
+    /// Something that people should know: about minder itself, or, told later than its event, about the service.
     Noted {
         /// What.
         words: String,

@@ -3,7 +3,7 @@
 use super::controls::ControlSpec;
 use super::kinds::{Beat, Process};
 use super::{
-    Event, ExecSpec, Incident, Kind, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedBrake,
+    Event, ExecSpec, Incident, Kind, Log, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedBrake,
     SavedService, Signal, Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,8 @@ pub enum Exit {
         /// It left a core.
         core: bool,
     },
+    /// The kernel killed it, by SIGKILL, because memory was short: its control group's, or the machine's.
+    Memory,
 }
 
 impl Exit {
@@ -60,6 +62,18 @@ impl Exit {
         match status & 0x7f {
             0 => Exit::Code((status >> 8) & 0xff),
             number => Exit::Signal { number, core: status & 0x80 != 0 },
+        }
+    }
+    /// From the two arguments of a `finish` script. Those of runit are the exit code, -1 if a signal killed it, and the low byte
+    /// of the wait status; those of s6 are the exit code, 256 if a signal killed it, and the signal. Nothing if they say
+    /// nothing that can be.
+    pub fn from_finish(code: i32, status: i32) -> Option<Exit> {
+        match (code, status) {
+            (0..=255, 0) => Some(Exit::Code(code)),
+            (-1 | 256, 1..=255) if status & 0x7f != 0 => {
+                Some(Exit::Signal { number: status & 0x7f, core: status & 0x80 != 0 })
+            }
+            _ => None,
         }
     }
     /// It ended as asked: code 0, or by TERM, INT, HUP or QUIT. An upgrade or an operator's own restart looks like this.
@@ -79,6 +93,7 @@ impl fmt::Display for Exit {
                 }
                 if *core { f.write_str(", core dumped") } else { Ok(()) }
             }
+            Exit::Memory => f.write_str("killed for want of memory (SIGKILL)"),
         }
     }
 }
@@ -97,6 +112,13 @@ pub enum Input {
         identity: Identity,
         /// How, where it is known.
         how: Option<Exit>,
+    },
+    /// A service's own script says how its process has ended: believed where the kernel does not tell.
+    Reported {
+        /// Which.
+        service: Name,
+        /// How.
+        how: Exit,
     },
     /// A file that a check looks at has changed.
     Touched(CheckId),
@@ -414,13 +436,13 @@ pub enum Act {
         /// Which.
         identity: Identity,
         /// The log whose last lines are kept too.
-        log: Option<PathBuf>,
+        log: Option<Log>,
     },
     /// Read the last lines of a log, for a message.
     Tail {
         /// Which.
-        log: PathBuf,
-        /// Whose: a link on the way to it may be that process's user's.
+        log: Log,
+        /// Whose: a link on the way to it may be that process's user's. Also of one that has died.
         of: Option<Identity>,
     },
 }

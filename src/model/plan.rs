@@ -2,8 +2,8 @@
 
 use super::controls::{Argv, ControlSpec};
 use super::{
-    AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Mail, MetricId, MetricSet, Mistake, Notifier, Signal,
-    Span, Times,
+    AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Log, Mail, MetricId, MetricSet, Mistake, Notifier,
+    Signal, Span, Times,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ pub struct Service {
     /// How often it may be restarted.
     pub restart: Budget,
     /// A log whose last lines go into snapshots and messages.
-    pub log: Option<PathBuf>,
+    pub log: Option<Log>,
 }
 
 impl Service {

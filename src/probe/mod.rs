@@ -11,6 +11,7 @@ mod family;
 mod file;
 mod filesystem;
 mod http;
+mod log;
 mod looks;
 mod mounts;
 mod nagios;
@@ -42,7 +43,8 @@ mod validity;
 mod watched;
 mod words;
 
-pub use snapshot::{snapshot, tail_of_log};
+pub use log::tail_of_log;
+pub use snapshot::snapshot;
 
 use crate::model::{CheckId, Clock, Input, Kind, Metric, MetricId, Now, Question, Reading, Sample, write_duration};
 use looks::Looks;

@@ -1,11 +1,11 @@
 //! Looks at a process closely before it is ended, so that people can see later what it was doing. Never its environment.
 
+use super::log::last_lines;
 use super::select;
-use crate::model::{Identity, plain, plain_lines};
-use crate::sys::{careful, proc};
+use crate::model::{Identity, Log, plain, plain_lines};
+use crate::sys::proc;
 use std::fmt::Write;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io;
 
 /// All of it.
 const MOST: usize = 64 << 10;
@@ -13,16 +13,11 @@ const MOST: usize = 64 << 10;
 const MOST_OF_FILE: u64 = 8 << 10;
 const MOST_OPEN_FILES: usize = 200;
 const MOST_CHILDREN: usize = 100;
-const LOG_LINES: usize = 20;
-/// Of a line in a message, in characters.
-const LOG_LINE: usize = 500;
-/// As much of the end of a log is searched for its last lines.
-const MOST_OF_LOG: u64 = 64 << 10;
 
 /// What can be seen of a process, as text for people: status, limits, open files, children, where it is in the kernel, and the
 /// last lines of its log. Bounded, and free of control characters. May hang on a stuck process: not for a thread that must
 /// not.
-pub fn snapshot(identity: Identity, log: Option<&Path>) -> String {
+pub fn snapshot(identity: Identity, log: Option<&Log>) -> String {
     let lives = || proc::stat(identity.pid).is_ok_and(|stat| select::identity(&stat) == identity);
     if !lives() {
         return format!("{identity} is gone.\n");
@@ -36,8 +31,9 @@ pub fn snapshot(identity: Identity, log: Option<&Path>) -> String {
     section(&mut text, "Children", children(pid));
     let user = proc::user(pid);
     // Before the open files, which may fill the rest.
-    if let Some(path) = log {
-        section(&mut text, "Log", user.and_then(|user| last_lines(path, user)));
+    if let Some(log) = log {
+        let lines = user.and_then(|user| last_lines(log, Some(identity), user));
+        section(&mut text, "Log", lines.map(|lines| lines.join("\n")));
     }
     section(&mut text, "Open files", open_files(pid));
     if !lives() {
@@ -88,32 +84,6 @@ fn open_files(pid: u32) -> io::Result<String> {
     Ok(text)
 }
 
-/// The last lines of a service's log, for a message. `of` is its process: once that is gone, only root's links are followed.
-/// May hang on a dead mount: not for a thread that must not.
-pub fn tail_of_log(log: &Path, of: Option<Identity>) -> io::Result<String> {
-    let lives = |of: &Identity| proc::stat(of.pid).is_ok_and(|stat| select::identity(&stat) == *of);
-    let user = of.filter(lives).and_then(|of| proc::user(of.pid).ok());
-    let text = last_lines(log, user.unwrap_or(0))?;
-    let lines: Vec<String> = text.lines().map(|line| line.chars().take(LOG_LINE).collect()).collect();
-    Ok(lines.join("\n"))
-}
-
-/// The last lines of a log, if no stranger's link leads to it.
-fn last_lines(path: &Path, user: u32) -> io::Result<String> {
-    let mut opened = careful::open(path)?;
-    if !opened.is_the_way_of(user) {
-        return Err(io::Error::other("it is reached by a link that neither root nor the process's user owns"));
-    }
-    let len = opened.file.metadata()?.len();
-    let from = len.saturating_sub(MOST_OF_LOG);
-    opened.file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    opened.file.take(MOST_OF_LOG).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    Ok(lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +102,7 @@ mod tests {
             || select::scan().unwrap().into_iter().filter(|stat| stat.ppid == parent.pid()).collect::<Vec<_>>();
         let sleeps = |child: &proc::Stat| child.comm.as_bytes() == b"sleep" && child.state == b'S';
         until("the child sleeps", || children().iter().any(sleeps));
-        let text = snapshot(parent.identity(), Some(&log));
+        let text = snapshot(parent.identity(), Some(&Log::At(log.to_str().unwrap().parse().unwrap())));
         for part in
             ["Status:\nName: sh\n", "Max open files", "sleep (S)", &format!("9 {}", log.display()), "line 30 [31m\n"]
         {
@@ -141,24 +111,6 @@ mod tests {
         assert!(!text.contains("line 29") && !text.contains('\x1b') && !text.contains('\r'));
         let child = children()[0];
         assert!(!snapshot(select::identity(&child), None).contains("hidden"));
-    }
-
-    #[test]
-    fn the_end_of_a_log_is_bounded_and_reached_by_nobody_elses_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let (log, link) = (dir.path().join("log"), dir.path().join("link"));
-        let lines: String = (0..50).map(|i| format!("line {i} {}\r\n", "x".repeat(1000))).collect();
-        std::fs::write(&log, lines).unwrap();
-        let text = tail_of_log(&log, None).unwrap();
-        assert!(text.starts_with("line 30 x") && text.lines().count() == 20, "{text}");
-        assert!(text.lines().all(|line| line.chars().count() == LOG_LINE));
-        std::os::unix::fs::symlink(&log, &link).unwrap();
-        if std::os::unix::fs::lchown(&link, Some(65534), None).is_ok() {
-            assert!(tail_of_log(&link, None).is_err());
-            let sleep = Program::start("sleep", &["60"]);
-            assert!(tail_of_log(&link, Some(sleep.identity())).is_err(), "its user is another");
-        }
-        assert!(tail_of_log(Path::new("/dev/zero"), None).is_err());
     }
 
     #[test]

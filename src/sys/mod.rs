@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod careful;
 pub mod deadline;
+pub mod exits;
 pub mod icmp;
 pub mod limits;
 pub mod memory;

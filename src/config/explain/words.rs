@@ -224,7 +224,7 @@ fn told(page: &mut Page, service: &Service) {
         }
     }
     if let Some(log) = &service.log {
-        page.line(2, &format!("messages and snapshots have the last 20 lines of {}", log.display()));
+        page.line(2, &format!("messages and snapshots have the last 20 lines of {log}"));
     }
 }
 

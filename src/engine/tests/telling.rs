@@ -100,7 +100,7 @@ fn records_stand_before_actions() {
 #[test]
 fn a_message_has_the_last_lines_of_the_log() {
     let mut service = service("data").checks(vec![file(10)]);
-    service.log = Some("/var/log/data.log".into());
+    service.log = Some(Log::At("/var/log/data.log".parse().unwrap()));
     let missing = service.is(0, "missing", Test::Truth);
     let moved = service.term(0, "size", Test::Truth, Term::Changed);
     service = service.rule(rule("missing", missing, Hold::None, vec![])).rule(rule("moved", moved, Hold::None, vec![]));

@@ -34,6 +34,8 @@ impl Process {
     pub const EXIT_CODE: u8 = 15;
     /// `exit.signal`
     pub const EXIT_SIGNAL: u8 = 16;
+    /// `exit.memory`
+    pub const EXIT_MEMORY: u8 = 17;
 }
 
 impl CheckKind for Process {
@@ -58,6 +60,7 @@ impl CheckKind for Process {
         Metric::new("memory.total", Dimension::Bytes, "resident memory with descendants, of the machine's").of_whole(),
         Metric::new("exit.code", Dimension::Count, "the code that it last exited with").at_most(255.0),
         Metric::new("exit.signal", Dimension::Text, "the signal that last killed it, such as \"SEGV\""),
+        Metric::new("exit.memory", Dimension::Flag, "the kernel last killed it because memory was short"),
     ];
 
     fn mistakes(&self) -> Vec<Mistake> {
@@ -112,5 +115,6 @@ mod tests {
         assert_eq!(Process::METRICS[usize::from(Process::DOWN)].name, "down");
         assert_eq!(Process::METRICS[usize::from(Process::EXIT_CODE)].name, "exit.code");
         assert_eq!(Process::METRICS[usize::from(Process::EXIT_SIGNAL)].name, "exit.signal");
+        assert_eq!(Process::METRICS[usize::from(Process::EXIT_MEMORY)].name, "exit.memory");
     }
 }
