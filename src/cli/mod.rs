@@ -9,6 +9,7 @@ mod init;
 mod install;
 mod log;
 mod pages;
+mod report;
 mod run;
 mod schema;
 mod screen;
@@ -70,6 +71,7 @@ enum Command {
     Resume(steer::Resume),
     Release(steer::Release),
     Reload(steer::Reload),
+    Report(report::Args),
     NotifyTest(steer::NotifyTest),
     Install(install::Args),
     Man(pages::Man),
@@ -140,6 +142,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Pause(args) => steer::run(args, &client()?),
         Command::Resume(args) => steer::run(args, &client()?),
         Command::Release(args) => steer::run(args, &client()?),
+        Command::Report(args) => Ok(report::run(&args, cli.socket)),
         Command::Reload(_) => steer::reload(&client()?),
         Command::NotifyTest(args) => steer::run(args, &client()?),
         Command::Install(args) => install::run(&args),

@@ -1,7 +1,8 @@
 //! The loop: inputs go into the engine, its effects go to whoever performs them. Nothing in here waits.
 
+use super::owners::Owners;
 use super::pulse::{Pulse, TURN};
-use super::{Error, Options, read_plan};
+use super::{Error, Options, paths, read_plan};
 use crate::control::Controls;
 use crate::dashboard::Ask;
 use crate::engine::Engine;
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub reloads: Reloads,
     /// Questions of this turn, handed to the probes together: process checks due together are asked in one pass.
     pub questions: Vec<Question>,
+    pub owners: Owners,
     /// What was noted at the start.
     pub notes: Vec<String>,
     pub pulse: Pulse,
@@ -135,7 +137,9 @@ impl Core {
         tracing::info!("ending; the daemons live on");
         self.pulse.ending();
         self.step(Input::Ending);
-        let _ = std::fs::remove_file(&self.options.socket);
+        for socket in [&self.options.socket, &paths::reports(&self.options.socket)] {
+            let _ = std::fs::remove_file(socket);
+        }
         let Core { notifiers, mut engine, clock, store, .. } = self;
         let commands = tokio::task::spawn_blocking(|| run::finish(PARTING));
         let _ = tokio::join!(notifiers.shutdown(), commands);
@@ -182,7 +186,12 @@ impl Core {
                     self.listen.forget(check);
                     self.store.forget(check);
                 }
-                Effect::Watch(identity) => self.listen.watch(identity),
+                Effect::Watch(identity) => {
+                    let services = &self.plan.services;
+                    let latest = || services.iter().filter_map(|s| self.engine.latest_process(&s.name)).collect();
+                    self.owners.note(identity, services.len(), latest);
+                    self.listen.watch(identity);
+                }
                 Effect::Unwatch(identity) => self.listen.unwatch(identity),
                 Effect::WatchPath(check, path) => self.listen.watch_path(check, path),
                 Effect::WatchControl(check, control) => self.listen.watch_control(check, control),
@@ -286,6 +295,13 @@ impl Core {
                 let request = RequestId(self.people.next);
                 self.people.waiting.insert(request, reply);
                 self.step(Input::Asked { request, who, command });
+            }
+            Ask::Ended { uid, service, how, reply } => {
+                let may = self.owners.may_report(uid, self.engine.latest_process(&service));
+                if may {
+                    self.step(Input::Reported { service, how });
+                }
+                let _ = reply.send(may);
             }
             Ask::Reload(reply) => self.reload(Some(reply), reloaded),
         }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod core;
+mod owners;
 pub mod paths;
 mod pulse;
 
@@ -119,9 +120,13 @@ async fn serve_unix(unix: Option<UnixListener>, path: PathBuf, front: Arc<Front>
             tracing::info!("listening on {}", path.display());
         }
     }
-    if let Some(unix) = unix {
-        dashboard::serve_unix(unix, dashboard::socket(front)).await;
+    let Some(unix) = unix else { return };
+    let reports = paths::reports(&path);
+    match dashboard::bind_public(&reports) {
+        Ok(reports) => drop(tokio::spawn(dashboard::serve_public(reports, dashboard::reports(Arc::clone(&front))))),
+        Err(e) => tracing::warn!("`minder report` finds nobody to listen: cannot listen on {}: {e}", reports.display()),
     }
+    dashboard::serve_unix(unix, dashboard::socket(front)).await;
 }
 
 /// Makes every part and hands it what it needs of the others; then lets the loop run.
@@ -192,6 +197,7 @@ async fn wire(
         people: Default::default(),
         reloads: Default::default(),
         questions: Vec::new(),
+        owners: Default::default(),
         notes: opened.notes,
         pulse,
         directories,

@@ -43,6 +43,16 @@ pub fn socket() -> PathBuf {
     }
 }
 
+/// Whether [`socket`] is what `$MINDER_SOCKET` names.
+pub fn socket_is_named() -> bool {
+    given("MINDER_SOCKET").is_some()
+}
+
+/// The socket for reports of ends, beside the daemon's socket: everybody may connect to it.
+pub fn reports(socket: &Path) -> PathBuf {
+    socket.with_file_name("report.sock")
+}
+
 fn given(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -12,6 +12,7 @@ mod live;
 mod overview;
 mod past;
 mod problem;
+mod report;
 mod serve;
 mod service;
 mod strip;
@@ -19,9 +20,10 @@ mod words;
 
 pub use crate::store::{Bar, EventFilter, Samples, Unsent};
 pub use problem::Problem;
-pub use serve::{bind_tcp, bind_unix, serve_tcp, serve_unix};
+pub use report::{EndReport, PATH as REPORTS, reports};
+pub use serve::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
 
-use crate::model::{Answer, Change, Command, Event, Incident, Snapshot, Wall};
+use crate::model::{Answer, Change, Command, Event, Exit, Incident, Name, Snapshot, Wall};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -56,6 +58,17 @@ pub enum Ask {
         command: Command,
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
+    },
+    /// A service's own script says how its process has ended. The reply says whether this user may say so.
+    Ended {
+        /// Who says so.
+        uid: u32,
+        /// Of which service.
+        service: Name,
+        /// How.
+        how: Exit,
+        /// Where the answer goes.
+        reply: oneshot::Sender<bool>,
     },
     /// Read the rules anew.
     Reload(oneshot::Sender<Answer>),

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, getrlimit};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
@@ -18,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 use tower::ServiceExt;
@@ -36,6 +37,17 @@ const STALL: Duration = Duration::from_secs(30);
 /// Who is at the other end of the unix socket, for the record.
 #[derive(Debug, Clone)]
 pub(super) struct Who(pub Arc<str>);
+
+/// The user at the other end of a socket that everybody may connect to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub u32);
+
+/// Connections of one user, other than root, to such a socket at the same time; and how long one that is over still counts: so
+/// often a second, nobody can take up more of the daemon's time than that.
+const OF_A_USER: usize = 4;
+const REST: Duration = Duration::from_millis(100);
+/// How long such a connection may take.
+const BRIEF: Duration = Duration::from_secs(5);
 
 /// How often, and how far apart, listening is tried where somebody listens already. One that was killed while it started a
 /// program: the child has copies of its sockets until it has closed them.
@@ -58,10 +70,15 @@ pub fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Listens on a unix socket that only its owner and root may connect to. A socket that nobody answers any more is replaced;
-/// a directory that is missing is made, for the owner alone. Refused: a path where something else stands, a socket that is
+/// a directory that is missing is made; others may only go through it. Refused: a path where something else stands, a socket that is
 /// answered, and a directory in which others could put a socket of their own in the place of this one.
 pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    patiently(|| try_unix(path))
+    patiently(|| try_unix(path, 0o600))
+}
+
+/// The same for a socket that everybody may connect to.
+pub fn bind_public(path: &Path) -> io::Result<UnixListener> {
+    patiently(|| try_unix(path, 0o666))
 }
 
 fn try_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
@@ -74,14 +91,14 @@ fn try_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn try_unix(path: &Path) -> io::Result<UnixListener> {
+fn try_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let refuse = |kind, words: &str| Err(io::Error::new(kind, format!("{}: {words}", path.display())));
     let Some(directory) = path.parent() else {
         return refuse(io::ErrorKind::InvalidInput, "the path of a socket is needed");
     };
     // A name by itself is in the directory that minder was started in.
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(directory)?;
     let about = std::fs::metadata(directory)?;
     let me = rustix::process::geteuid().as_raw();
     let open_to_others = about.mode() & 0o022 != 0 && about.mode() & 0o1000 == 0;
@@ -105,7 +122,7 @@ fn try_unix(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
     // Nobody can connect before `listen`, so there is no moment at which a looser mode could be used.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)
 }
 
@@ -132,6 +149,34 @@ pub async fn serve_unix(listener: UnixListener, router: Router) {
             }
             Err(_) => pause().await,
         }
+    }
+}
+
+/// The same for a socket that everybody may connect to: one request a connection, and few connections of a user at a time.
+pub async fn serve_public(listener: UnixListener, router: Router) {
+    let mut users: HashMap<u32, Arc<Semaphore>> = HashMap::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            pause().await;
+            continue;
+        };
+        let Ok(uid) = stream.peer_cred().map(|peer| peer.uid()) else { continue };
+        users.retain(|_, free| free.available_permits() < OF_A_USER);
+        let free = users.entry(uid).or_insert_with(|| Arc::new(Semaphore::new(OF_A_USER)));
+        let Ok(permit) = Arc::clone(free).try_acquire_owned() else { continue };
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(uid));
+            router.clone().oneshot(request)
+        });
+        tokio::spawn(async move {
+            let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+            // An error is the other end's.
+            let _ = tokio::time::timeout(BRIEF, connection).await;
+            tokio::time::sleep(REST).await;
+            drop(permit);
+        });
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) struct Death {
     pub identity: Identity,
     at: Now,
     pub how: Option<Exit>,
+    /// How, as others than the kernel have it: for when the kernel has not said so in time.
+    pub hearsay: Option<Exit>,
     /// From when on nobody's turn is waited for.
     pub settled: Mono,
     /// The selector was asked at that time.
@@ -207,7 +209,7 @@ impl ServiceState {
 
     fn died(&mut self, cx: &mut Context, c: usize, identity: Identity, how: Option<Exit>) {
         self.tell_death(cx, c);
-        let how = how.or_else(|| self.hearsay_of(cx, c, identity));
+        let hearsay = self.hearsay_of(cx, c, identity);
         let (now, settle) = (cx.now.mono, self.plan.settle);
         if let Some(life) = &mut self.checks[c].life {
             let young = life.born.is_some_and(|born| now - born < settle);
@@ -216,7 +218,7 @@ impl ServiceState {
                 life.dying_since = now;
             }
             let settled = life.dying_since + settle;
-            let death = Death { identity, at: cx.now, how, settled, asked: false };
+            let death = Death { identity, at: cx.now, how, hearsay, settled, asked: false };
             life.identity = None;
             life.gone = Some(death);
             life.untold = Some(death);
@@ -235,7 +237,11 @@ impl ServiceState {
     fn tell_death(&mut self, cx: &mut Context, c: usize) {
         let check = &mut self.checks[c];
         let Some(life) = &mut check.life else { return };
-        let Some(death) = life.untold.take() else { return };
+        let Some(mut death) = life.untold.take() else { return };
+        death.how = death.how.or(death.hearsay);
+        for gone in life.gone.iter_mut().filter(|gone| gone.identity == death.identity) {
+            gone.how = death.how;
+        }
         let quiet = life.quiet;
         cx.unwatch(death.identity, check.id);
         self.last_exit = death.how;
@@ -260,6 +266,7 @@ impl ServiceState {
             }
             if life.untold.is_some_and(|death| now >= death.at.mono + CAUSE_COMES_WITHIN) {
                 self.tell_death(cx, c);
+                self.judge(cx, c, false);
             }
             let Some(gone) = self.checks[c].life.as_mut().and_then(|life| life.gone.as_mut()) else { continue };
             if now >= gone.settled && !std::mem::replace(&mut gone.asked, true) {

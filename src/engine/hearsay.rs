@@ -69,15 +69,12 @@ impl ServiceState {
         supervisor.and_then(of_it).or(script.and_then(recent))
     }
 
-    /// The kernel's own word is better, and stays.
+    /// The kernel's own word is better: it has its time to come, and if it has come, it stays.
     fn explain_unknown(&mut self, cx: &mut Context, c: usize, process: Identity, how: Exit) {
-        let Some(life) = &self.checks[c].life else { return };
-        let pending = [life.untold, life.gone].into_iter().flatten().find(|death| death.identity == process);
-        let unknown = match pending {
-            Some(death) => death.how.is_none(),
-            None => self.last_exit.is_none() && self.last_death.is_some_and(|(_, last)| last == process),
-        };
-        if unknown {
+        let Some(life) = &mut self.checks[c].life else { return };
+        if let Some(untold) = life.untold.as_mut().filter(|untold| untold.identity == process) {
+            untold.hearsay = untold.hearsay.or(Some(how));
+        } else if self.last_exit.is_none() && self.last_death.is_some_and(|(_, last)| last == process) {
             self.explain(cx, c, process, how);
         }
     }

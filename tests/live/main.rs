@@ -7,6 +7,7 @@ mod support;
 
 mod daemon;
 mod discover;
+mod died;
 mod filesystem;
 mod limits;
 mod machine;

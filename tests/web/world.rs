@@ -163,6 +163,7 @@ impl World {
                             }
                         }
                     }
+                    Ask::Ended { reply, .. } => drop(reply.send(false)),
                     Ask::Reload(reply) => {
                         let words = "shop.yaml:3:5: unknown key `chekcs`\nThe old rules stay in effect.";
                         drop(reply.send(Answer { ok: false, words: words.into() }));

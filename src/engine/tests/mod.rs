@@ -3,6 +3,7 @@
 mod acting;
 mod braking;
 mod each;
+mod hearsay;
 mod judging;
 mod living;
 mod needing;

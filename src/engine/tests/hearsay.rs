@@ -1,0 +1,181 @@
+//! How a process died, where the kernel does not say it, or says it late.
+
+use crate::engine::testing::*;
+use crate::model::*;
+
+const SEGV: Exit = Exit::Signal { number: 11, core: true };
+const UNKNOWN: &str = "pid 101 ended, exit code not available";
+
+/// `web` runs under runit, and everything is quiet.
+fn quiet() -> World {
+    let mut world = World::new(plan(vec![web(runit())]));
+    world.pass(12_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    world.news();
+    world
+}
+
+fn reported(how: Exit) -> Input {
+    Input::Reported { service: "web".into(), how }
+}
+
+/// What the supervisor says, as an answer of the check that asks it.
+fn says(world: &World, process: Option<Identity>, stamp: u64, last_exit: Option<Exit>) -> Input {
+    let check = world
+        .log
+        .iter()
+        .rev()
+        .find_map(|(_, effect)| match effect {
+            Effect::Ask(question) if matches!(*question.kind, Kind::Control(_)) => Some(question.check),
+            _ => None,
+        })
+        .unwrap();
+    let state = ControlState {
+        alive: true,
+        wanted: Some(true),
+        phase: if process.is_some() { Phase::Running } else { Phase::Down },
+        process,
+        last_exit,
+        stamp,
+        ..ControlState::default()
+    };
+    let sample = Sample {
+        at: now(world.ms),
+        took: std::time::Duration::ZERO,
+        readings: Vec::new(),
+        note: None,
+        found: Found::Control(state),
+    };
+    Input::Sampled(vec![(check, std::sync::Arc::new(sample))])
+}
+
+#[test]
+fn the_supervisors_word_is_taken_of_the_death_that_it_means() {
+    let web = Some(Identity { pid: 101, start: 1 });
+    let other = Some(Identity { pid: 90, start: 1 });
+    // Its record before the death, and after it: whose process, which stamp; and what it says of the last end.
+    let table = [
+        ((web, 1), (None, 2), Some(SEGV), "pid 101 killed by SIGSEGV, core dumped"),
+        ((web, 1), (other, 2), Some(Exit::Code(3)), "pid 101 exited with code 3"),
+        ((web, 1), (None, 1), Some(SEGV), UNKNOWN),
+        ((web, 1), (web, 2), Some(SEGV), UNKNOWN),
+        ((other, 1), (None, 2), Some(SEGV), UNKNOWN),
+        ((None, 1), (None, 2), Some(SEGV), UNKNOWN),
+        ((web, 1), (None, 2), None, UNKNOWN),
+    ];
+    for (before, after, last_exit, expected) in table {
+        // It answers after the kernel has told of the death, or before.
+        for pushed in [false, true] {
+            let mut world = quiet();
+            world.input(says(&world, before.0, before.1, None));
+            let mut inputs =
+                vec![Input::Exited { identity: web.unwrap(), how: None }, says(&world, after.0, after.1, last_exit)];
+            if pushed {
+                inputs.reverse();
+            }
+            world.web().process = None;
+            inputs.into_iter().for_each(|input| world.input(input));
+            world.pass(300);
+            assert_eq!(world.news()[0], expected, "{before:?} {after:?} {last_exit:?} pushed: {pushed}");
+        }
+    }
+}
+
+#[test]
+fn the_kernels_word_is_better_than_any_other() {
+    let web = Identity { pid: 101, start: 1 };
+    let mut world = quiet();
+    world.kill("web", Some(Exit::Memory));
+    world.pass(1);
+    world.input(reported(Exit::Signal { number: 9, core: false }));
+    world.pass(300);
+    assert_eq!(world.news(), ["pid 101 killed for want of memory (SIGKILL)"]);
+
+    let mut world = quiet();
+    world.kill("web", None);
+    world.pass(1);
+    world.input(reported(Exit::Code(1)));
+    assert_eq!(world.news(), [""; 0], "the kernel has its time");
+    world.pass(100);
+    world.input(Input::Exited { identity: web, how: Some(Exit::Memory) });
+    world.input(reported(Exit::Code(1)));
+    world.pass(300);
+    assert_eq!(world.news(), ["pid 101 killed for want of memory (SIGKILL)"]);
+    assert_eq!(
+        world.engine.snapshot(now(world.ms)).services[0].last_exit.as_deref(),
+        Some("killed for want of memory (SIGKILL)")
+    );
+}
+
+#[test]
+fn a_report_explains_the_latest_death_or_the_one_that_is_noticed_next() {
+    // Late, but of the latest.
+    let mut world = quiet();
+    world.kill("web", None);
+    world.pass(2_000);
+    assert_eq!(world.news(), [UNKNOWN]);
+    world.input(reported(Exit::Code(3)));
+    assert_eq!(world.news(), ["pid 101 exited with code 3"]);
+    world.input(reported(Exit::Code(4)));
+    world.bring_up("web");
+    world.pass(20_000);
+    assert_eq!(world.news(), ["up as pid 102"], "the first report was of that death; there is no other");
+
+    // Before the death is noticed: nobody is told of ends, and the check has its turn at once.
+    let mut world = quiet();
+    world.deaf = true;
+    world.kill("web", None);
+    world.input(reported(Exit::Code(3)));
+    world.pass(300);
+    assert_eq!(world.news(), ["pid 101 exited with code 3"]);
+
+    // Far too early.
+    let mut world = quiet();
+    world.input(reported(Exit::Code(3)));
+    world.pass(11_000);
+    world.kill("web", None);
+    world.pass(300);
+    assert_eq!(world.news(), [UNKNOWN]);
+
+    // Of nobody.
+    let mut world = quiet();
+    world.input(Input::Reported { service: "none".into(), how: SEGV });
+    world.pass(1_000);
+    assert_eq!(world.news(), [""; 0]);
+}
+
+#[test]
+fn the_arguments_of_a_finish_script_are_understood() {
+    let signal = |number, core| Some(Exit::Signal { number, core });
+    let table = [
+        // runit's.
+        ((0, 0), Some(Exit::Code(0))),
+        ((111, 0), Some(Exit::Code(111))),
+        ((-1, 11), signal(11, false)),
+        ((-1, 139), signal(11, true)),
+        // s6's.
+        ((256, 15), signal(15, false)),
+        ((256, 0), None),
+        ((-1, 0), None),
+        ((-1, 128), None),
+        ((3, 9), None),
+        ((257, 0), None),
+        ((-2, 1), None),
+        ((i32::MIN, i32::MAX), None),
+    ];
+    for ((code, status), expected) in table {
+        assert_eq!(Exit::from_finish(code, status), expected, "{code} {status}");
+    }
+}
+
+#[test]
+fn what_was_saved_before_there_were_other_ends_is_read() {
+    for (text, exit) in [
+        ("{\"code\":3}", Exit::Code(3)),
+        ("{\"signal\":{\"number\":11,\"core\":true}}", SEGV),
+        ("\"memory\"", Exit::Memory),
+    ] {
+        assert_eq!(serde_json::from_str::<Exit>(text).unwrap(), exit);
+        assert_eq!(serde_json::to_string(&exit).unwrap(), text);
+    }
+}
