@@ -43,6 +43,7 @@ pub(super) struct Exits {
     numbers: HashMap<Identity, u64>,
     next: u64,
     noted: bool,
+    sources: Sources,
     memory: Memory,
     announced: Option<ProcessExits>,
     /// Their ends have been told, and may yet be announced.
@@ -69,6 +70,7 @@ impl Exits {
             numbers: HashMap::new(),
             next: FIRST_PROCESS,
             noted: false,
+            sources,
             memory,
             announced: None,
             unexplained: VecDeque::new(),
@@ -122,7 +124,8 @@ impl Exits {
     pub(super) fn ended(&mut self, number: u64) {
         let Some(watched) = self.watched.get_mut(&number) else { return };
         let identity = watched.identity;
-        let how = pidfd::exit_status(&watched.pidfd)
+        let of_pidfd = self.sources.pidfds.then(|| pidfd::exit_status(&watched.pidfd)).flatten();
+        let how = of_pidfd
             .or_else(|| proc::zombie_status(identity.pid, identity.start))
             .map(Exit::from_wait_status)
             .or(watched.announced);

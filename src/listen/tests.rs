@@ -66,6 +66,94 @@ fn the_end_of_others_is_told_with_its_cause() {
     }
 }
 
+/// As on kernels before 6.15. A code of 0 is not believed of a zombie, so only an announcement can tell it.
+#[test]
+fn where_pidfds_do_not_know_how_it_ended_it_is_announced() {
+    if let Err(e) = crate::sys::exits::ProcessExits::listen() {
+        return eprintln!("not tried: {e}");
+    }
+    let (tx, mut rx) = unbounded_channel();
+    let listen = Listen::start_with(tx, Sources { pidfds: false, log: false }).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    for status in [0, 7] {
+        let _ = fs::remove_file(&go);
+        let script = format!(
+            "sh -c 'until test -e {}; do sleep 0.01; done; exit {status}' & echo $!; wait; sleep 4711",
+            go.display()
+        );
+        let mut parent = Script::start(&script);
+        let watched = identity(parent.pid());
+        listen.watch(watched);
+        settled(&listen, &mut rx);
+        fs::write(&go, "").unwrap();
+        let mut told = exited(&mut rx);
+        if told == (watched, None) {
+            told = exited(&mut rx);
+        }
+        assert_eq!(told, (watched, Some(Exit::Code(status))));
+        assert!(within(&mut rx, QUIET).is_none(), "told twice");
+    }
+}
+
+/// A control group of the test's own, with 16 MB.
+struct Group(PathBuf);
+
+impl Group {
+    fn new() -> io::Result<Group> {
+        let all = std::path::Path::new("/sys/fs/cgroup");
+        let unified = all.join("cgroup.controllers").exists();
+        let (top, limit) = if unified { ("", "memory.max") } else { ("memory", "memory.limit_in_bytes") };
+        let group = Group(all.join(top).join(format!("minder-test-listen-{}", std::process::id())));
+        fs::create_dir(&group.0)?;
+        fs::write(group.0.join(limit), "16777216")?;
+        Ok(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        crate::sys::testing::until("the group is empty", || fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+#[test]
+fn who_was_killed_for_memory_is_known_from_the_log_or_from_the_control_group() {
+    let group = match Group::new() {
+        Ok(group) => group,
+        Err(e) => return eprintln!("not tried: no control group with a limit of memory can be made here: {e}"),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    for log in [true, false] {
+        let (tx, mut rx) = unbounded_channel();
+        let listen = Listen::start_with(tx, Sources { pidfds: true, log }).unwrap();
+        for eats in [true, false] {
+            let _ = fs::remove_file(&go);
+            let end = if eats { "exec tail /dev/zero" } else { "kill -KILL $$" };
+            let script = format!(
+                "sh -c 'echo $$ >{}/cgroup.procs; until test -e {}; do sleep 0.01; done; {end}' & echo $!; wait; sleep 4711",
+                group.0.display(),
+                go.display()
+            );
+            let mut parent = Script::start(&script);
+            let watched = identity(parent.pid());
+            let name = format!("/{}", group.0.file_name().unwrap().to_str().unwrap());
+            let inside = || fs::read_to_string(proc::path(watched.pid, "cgroup")).unwrap().contains(&name);
+            crate::sys::testing::until("it is in the group", inside);
+            listen.watch(watched);
+            settled(&listen, &mut rx);
+            fs::write(&go, "").unwrap();
+            let mut told = exited(&mut rx);
+            if told == (watched, None) {
+                told = exited(&mut rx);
+            }
+            let how = if eats { Exit::Memory } else { Exit::Signal { number: 9, core: false } };
+            assert_eq!(told, (watched, Some(how)), "log: {log}");
+        }
+    }
+}
+
 #[test]
 fn a_zombie_is_not_waited_for() {
     let (listen, mut rx) = listen();

@@ -51,7 +51,8 @@ fn says(world: &World, process: Option<Identity>, stamp: u64, last_exit: Option<
 
 #[test]
 fn the_supervisors_word_is_taken_of_the_death_that_it_means() {
-    let web = Some(Identity { pid: 101, start: 1 });
+    let died = Identity { pid: 101, start: 1 };
+    let web = Some(died);
     let other = Some(Identity { pid: 90, start: 1 });
     // Its record before the death, and after it: whose process, which stamp; and what it says of the last end.
     let table = [
@@ -69,7 +70,7 @@ fn the_supervisors_word_is_taken_of_the_death_that_it_means() {
             let mut world = quiet();
             world.input(says(&world, before.0, before.1, None));
             let mut inputs =
-                vec![Input::Exited { identity: web.unwrap(), how: None }, says(&world, after.0, after.1, last_exit)];
+                vec![Input::Exited { identity: died, how: None }, says(&world, after.0, after.1, last_exit)];
             if pushed {
                 inputs.reverse();
             }
