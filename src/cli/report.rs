@@ -4,7 +4,7 @@
 use super::client::Client;
 use super::{Failure, Outcome, code};
 use crate::daemon::paths;
-use crate::dashboard::{EndReport, REPORTS};
+use crate::model::EndReport;
 use hyper::Method;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn send(args: &Args, socket: Option<PathBuf>) -> Result<(), Failure> {
         EndReport { service: args.service.as_str().into(), code: number(&args.code)?, status: number(&args.status)? };
     let body = serde_json::to_vec(&report).map_err(|e| Failure::new(code::WRONG, e.to_string()))?;
     let client = Client::new(Some(&report_socket(socket)))?;
-    let reply = client.send(Method::POST, REPORTS, body.into(), WITHIN)?;
+    let reply = client.send(Method::POST, EndReport::PATH, body.into(), WITHIN)?;
     if reply.status.is_success() { Ok(()) } else { Err(client.refused(&reply)) }
 }
 

@@ -20,7 +20,7 @@ mod words;
 
 pub use crate::store::{Bar, EventFilter, Samples, Unsent};
 pub use problem::Problem;
-pub use report::{EndReport, PATH as REPORTS, reports};
+pub use report::reports;
 pub use serve::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
 
 use crate::model::{Answer, Change, Command, Event, Exit, Incident, Name, Snapshot, Wall};

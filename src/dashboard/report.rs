@@ -2,36 +2,21 @@
 //! connect to, and which takes nothing else. The daemon believes root, and whoever owned the process.
 
 use super::{Ask, Front, Problem, serve::Peer};
-use crate::model::{Exit, Name};
+use crate::model::{EndReport, Exit};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Extension, Router};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Where reports are posted.
-pub const PATH: &str = "/api/v1/reports";
 /// The longest report.
 const MAX_BODY: usize = 4 << 10;
 
-/// What is posted: the service, and the two arguments of its script.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EndReport {
-    /// Of which service.
-    pub service: Name,
-    /// The exit code, or that there is none.
-    pub code: i32,
-    /// The wait status, or the signal: see [`Exit::from_finish`].
-    pub status: i32,
-}
-
 /// The router for the socket of reports.
 pub fn reports(front: Arc<Front>) -> Router {
-    Router::new().route(PATH, post(take)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(front)
+    Router::new().route(EndReport::PATH, post(take)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(front)
 }
 
 async fn take(

@@ -98,6 +98,23 @@ impl fmt::Display for Exit {
     }
 }
 
+/// What a `finish` script reports: the service, and its two arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndReport {
+    /// Of which service.
+    pub service: Name,
+    /// The exit code, or that there is none.
+    pub code: i32,
+    /// The wait status, or the signal: see [`Exit::from_finish`].
+    pub status: i32,
+}
+
+impl EndReport {
+    /// Where it is posted.
+    pub const PATH: &'static str = "/api/v1/reports";
+}
+
 /// Everything that comes from outside.
 #[derive(Debug, Clone)]
 pub enum Input {
