@@ -22,8 +22,8 @@ impl Bench {
         if let Some(finish) = finish {
             executable(&service.join("finish"), &format!("#!/bin/sh\n{finish}\n"));
         }
-        // A second life, which shall not come, would wait for ever.
-        let script = format!("test -e died && exec sleep 100000\n{script}");
+        // Not runsv's own: while the finish script runs, that has the script's pid.
+        let script = format!("echo $$ >pid\n{script}");
         let runsv = Runsv::start(minder.dir(), "web", &script);
         minder.write(&format!(
             r#"
@@ -34,7 +34,7 @@ services:
     notify: [chat]
     settle: 500ms
     checks:
-      - process: {{ pidfile: {dir}/web/supervise/pid }}
+      - process: {{ pidfile: {dir}/web/pid }}
         every: 500ms
         keep: [exit.code, exit.signal, exit.memory]
 {more}
