@@ -399,7 +399,10 @@ impl Resolver<'_> {
         let range = name.range.start..name.range.start + check.len();
         let names = || self.checks.iter().map(|check| check.name.as_str());
         let help = match (nearest(check, names()), self.with_metric(metric).as_slice()) {
-            _ if check == "control" => "what a control says cannot be named in a rule in this version".to_owned(),
+            _ if check == "control" => {
+                "it is what a supervisor says, and this service has none: name it, such as `control: { runit: NAME }`"
+                    .to_owned()
+            }
             (Some(meant), _) => format!("did you mean `{meant}`?"),
             (None, [meant]) => format!("did you mean `{meant}`?"),
             _ if self.checks.is_empty() => "this service has no checks".to_owned(),

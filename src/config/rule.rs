@@ -7,8 +7,10 @@ use super::resolve::{Asked, Resolver, Text};
 use super::syntax;
 use super::trap::trap_at;
 use super::tree::{Key, Node, Value};
+use crate::model::kinds::control;
 use crate::model::{
-    Action, Condition, ExecSpec, Hold, Kind, MetricRef, Name, Notifier, NotifierPlace, Rule, Severity, write_duration,
+    Action, Check, Condition, ExecSpec, Hold, MetricId, MetricRef, Name, Notifier, NotifierPlace, Rule, Severity,
+    write_duration,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -441,10 +443,36 @@ pub(super) fn unique(name: &str, taken: impl Fn(&str) -> bool) -> Name {
 }
 
 /// The rule of a check that no rule mentions: `down -> notify`.
-pub(super) fn implied(index: usize, asked: &Asked, kind: &Kind) -> Option<Rule> {
-    let metric = kind.default_metric()?;
-    let about = kind.metrics().get(usize::from(metric.0))?;
-    let name: Name = format!("{}.{}", asked.name, about.name).into();
+pub(super) fn implied(index: usize, check: &Check) -> Option<Rule> {
+    told(index, check, check.kind.default_metric()?, Hold::None)
+}
+
+/// The rules by which a supervisor is judged, but for the metrics that these rules mention.
+pub(super) fn implied_of_control(index: usize, check: &Check, rules: &[Rule]) -> Vec<Rule> {
+    let mentioned = |metric: MetricId| {
+        let at = MetricRef { check: u16::try_from(index).unwrap_or(u16::MAX), metric };
+        rules.iter().any(|rule| conditions_of(rule).flat_map(metrics_of).any(|metric| metric == at))
+    };
+    let rule = |(metric, hold): &(u8, Hold)| {
+        let metric = MetricId(*metric);
+        let mut rule = told(index, check, metric, *hold).filter(|_| !mentioned(metric))?;
+        if metric == MetricId(control::ALIVE) {
+            rule.when = Condition::Not(Box::new(rule.when));
+        }
+        Some(rule)
+    };
+    control::DEFAULT_RULES.iter().filter_map(rule).collect()
+}
+
+/// What a rule judges by.
+pub(super) fn conditions_of(rule: &Rule) -> impl Iterator<Item = &Condition> {
+    std::iter::once(&rule.when).chain(rule.until.iter().map(|(until, _)| until))
+}
+
+/// The rule that a flag is told of, and nothing else is done, as if it had been written.
+fn told(index: usize, check: &Check, metric: MetricId, hold: Hold) -> Option<Rule> {
+    let about = check.kind.metrics().get(usize::from(metric.0))?;
+    let name: Name = format!("{}.{}", check.name, about.name).into();
     let comparison = crate::model::Comparison {
         term: crate::model::Term::Latest(MetricRef { check: u16::try_from(index).ok()?, metric }),
         test: crate::model::Test::Truth,
@@ -454,9 +482,8 @@ pub(super) fn implied(index: usize, asked: &Asked, kind: &Kind) -> Option<Rule> 
     Some(Rule {
         name,
         when: Condition::Is(comparison),
-        hold: Hold::None,
+        hold,
         until: None,
-        // As if it had been written.
         severity: if about.liveness { Severity::Critical } else { Severity::Warning },
         actions: vec![Action::Notify(None)],
         liveness: about.liveness,

@@ -5,12 +5,12 @@ use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
 use super::perf;
 use super::plan::Builder;
 use super::resolve::Asked;
-use super::rule::{Around, Can, Drafted, implied, metrics_of, unique};
+use super::rule::{Around, Can, Drafted, conditions_of, implied, implied_of_control, metrics_of, unique};
 use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
-use crate::model::controls::ControlSpec;
-use crate::model::kinds::{CheckKind, Processes, Program};
-use crate::model::{Action, Check, Kind, Log, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
+use crate::model::controls::{Argv, ControlSpec};
+use crate::model::kinds::{CheckKind, Process, Processes, Program};
+use crate::model::{AbsPath, Action, Check, Kind, Log, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,6 +49,14 @@ struct ReadCheck {
     check: Option<Check>,
 }
 
+impl ReadCheck {
+    /// It is of the process that the service's supervisor names.
+    fn is_supervised(&self) -> bool {
+        let kind = self.check.as_ref().map(|check| &*check.kind);
+        matches!(kind, Some(Kind::Process(Process { supervised: true, .. })))
+    }
+}
+
 impl Builder<'_> {
     /// Reads a service whose template, if it uses one, has been put in; nothing if there are mistakes in it, which are
     /// reported.
@@ -62,13 +70,17 @@ impl Builder<'_> {
             self.found.push(diagnostic.help("write it in each check, or under the top-level `defaults`"));
         }
         self.known_keys(entries, "a service", KEYS, &[]);
-        let control = node.get("control").map(|(key, node)| (key.place, self.control(key, node)));
+        let mut control = node.get("control").map(|(key, node)| (key.place, self.control(key, node)));
+        let mut checks = self.checks(node);
+        if let Some((place, Some(spec))) = &mut control {
+            let place = *place;
+            checks.extend(self.check_of_service(place, spec, &checks));
+        }
         let supervisor = control.as_ref().and_then(|(_, spec)| spec.as_ref()).filter(|spec| spec.supervises());
         let supervised = supervisor.is_some();
-
         // Perhaps what is said of a service of a directory that is not in it, or not yet.
         let may_be_gone = control.is_none() && !self.sources.listing.directories.is_empty();
-        let mut checks = self.checks(node);
+        let control_check = supervisor.map(|spec| self.check_of_control(spec));
         let none =
             node.get("checks").is_none_or(|(_, list)| matches!(&list.value, Value::Seq(items) if items.is_empty()));
         if none && !may_be_gone && !self.incomplete && !supervised && control.as_ref().is_none_or(|(_, c)| c.is_some())
@@ -78,8 +90,28 @@ impl Builder<'_> {
         }
         let mut asked: Vec<Asked> =
             checks.iter_mut().map(|read| std::mem::replace(&mut read.asked, nobody())).collect();
-        if self.alone || self.vague {
+        if let Some(check) = &control_check {
+            let kind = Some(("control", check.kind.metrics()));
+            asked.push(Asked { name: check.name.to_string(), kind, every: check.every });
+        }
+        let unread = control.as_ref().is_some_and(|(_, spec)| spec.is_none());
+        if self.alone || self.vague || unread {
             asked.push(nobody());
+        }
+        for read in checks.iter().filter(|read| read.is_supervised()).filter(|_| !(supervised || unread || self.alone))
+        {
+            let (message, help) = match &control {
+                Some((_, Some(spec))) => (
+                    format!("`{}` does not supervise this service, and knows no process of it", spec.name()),
+                    "say which process it is, such as `process: { pidfile: /run/NAME.pid }`",
+                ),
+                _ => (
+                    "nobody supervises this service: it has no `control`".to_owned(),
+                    "name its supervisor, such as `control: { runit: NAME }`, or say which process it is, such as \
+                     `process: { pidfile: /run/NAME.pid }`",
+                ),
+            };
+            self.found.push(Diagnostic::new(read.place, message).help(help));
         }
         let is_process = |asked: &Asked| asked.kind.is_none_or(|(kind, _)| kind == "process");
         let around = Around {
@@ -124,16 +156,8 @@ impl Builder<'_> {
             return None;
         }
         let mut checks: Vec<Check> = checks.into_iter().filter_map(|read| read.check).collect();
-        let mut rules = complete(rules, &mut checks, &asked);
-        if let Some(spec) = control.as_ref().filter(|spec| spec.supervises()) {
-            checks.push(Check {
-                name: "control".into(),
-                kind: Arc::new(Kind::Control(spec.clone())),
-                every: self.defaults.every.min(CONTROL_EVERY),
-                timeout: self.defaults.timeout,
-                keep: MetricSet::default(),
-            });
-        }
+        checks.extend(control_check);
+        let mut rules = complete(rules, &mut checks);
         // They stay as they are for as long as the plan is in effect, a thousand times over.
         checks.shrink_to_fit();
         rules.shrink_to_fit();
@@ -210,6 +234,41 @@ impl Builder<'_> {
         spec.givens(&mut |given| self.resolve_given(&keys, given));
         self.mistakes(&keys, word.place, spec.mistakes());
         Some(spec)
+    }
+
+    /// What asks a supervisor.
+    fn check_of_control(&self, spec: &ControlSpec) -> Check {
+        Check {
+            name: "control".into(),
+            kind: Arc::new(Kind::Control(spec.clone())),
+            every: self.defaults.every.min(CONTROL_EVERY),
+            timeout: self.defaults.timeout,
+            keep: MetricSet::default(),
+        }
+    }
+
+    /// The `./check` of a runit service, if it is to be one of the checks: from here on, it is one like any other.
+    fn check_of_service(&mut self, place: Place, spec: &mut ControlSpec, checks: &[ReadCheck]) -> Option<ReadCheck> {
+        let ControlSpec::Runit(runit) = spec else { return None };
+        if !std::mem::take(&mut runit.check) {
+            return None;
+        }
+        if let Some(other) = checks.iter().find(|read| read.asked.name == "check") {
+            let message = "two checks of this service are named `check`: `check: true` makes one of that name";
+            let diagnostic = Diagnostic::new(place, message).also(other.place, "the other one");
+            self.found.push(diagnostic.help("give the other one another `name`, or leave `check: true` away"));
+            return None;
+        }
+        let directory = runit.path();
+        let program = directory.join("check").to_str().map(|program| Argv(vec![program.to_owned()]));
+        let Some((command, directory)) = program.zip(directory.to_str().and_then(|path| path.parse().ok())) else {
+            return None;
+        };
+        let kind = Kind::Program(Program::in_directory(command, directory));
+        let (every, timeout) = (self.defaults.every, self.defaults.timeout);
+        let asked = Asked { name: "check".to_owned(), kind: Some((Program::NAME, kind.metrics())), every };
+        let (name, keep) = ("check".into(), MetricSet::default());
+        Some(ReadCheck { asked, place, check: Some(Check { name, kind: Arc::new(kind), every, timeout, keep }) })
     }
 
     fn checks(&mut self, node: &Node) -> Vec<ReadCheck> {
@@ -318,6 +377,11 @@ impl Builder<'_> {
         // Without keys it means every process.
         let keys = match name {
             Processes::NAME if keys.is_empty() => Cow::Owned(Node { value: Value::Map(Vec::new()), place: keys.place }),
+            Process::NAME if keys.text() == Some(SUPERVISED) => {
+                let node = Node { value: Value::Scalar { text: "true".to_owned(), plain: true }, place: keys.place };
+                let key = Key { text: SUPERVISED.to_owned(), place: keys.place };
+                Cow::Owned(Node { value: Value::Map(vec![(key, node)]), place: keys.place })
+            }
             _ => long_form(keys, short),
         };
         let mut kind = decode::read(&keys, word.place, &mut self.found, |reader: Reader<'_>| {
@@ -445,10 +509,11 @@ fn nobody() -> Asked {
 /// of double quotes, which would be sent as it is written.
 fn misread(kind: &str, keys: &Node, source: &str) -> Option<Diagnostic> {
     match (kind, keys.text()) {
-        ("process", Some(text)) if !text.starts_with('/') => {
+        ("process", Some(text)) if !text.starts_with('/') && text != SUPERVISED => {
             let message = format!("{} is not the path of a pidfile, which may stand here", quoted(text));
             let help = match text.strip_suffix(".pid") {
                 Some(_) => format!("write its whole path, such as `/run/{text}`"),
+                None if nearest(text, [SUPERVISED]).is_some() => format!("did you mean `{SUPERVISED}`?"),
                 None => format!("to find a process by its name, write `process: {{ name: {text} }}`"),
             };
             Some(Diagnostic::new(keys.place, message).help(help))
@@ -467,6 +532,9 @@ fn misread(kind: &str, keys: &Node, source: &str) -> Option<Diagnostic> {
     }
 }
 
+/// The short form of a process that the supervisor names.
+const SUPERVISED: &str = "supervised";
+
 /// The keys of a kind or control, of which the text alone may stand for one.
 fn long_form<'n>(keys: &'n Node, short: Option<&str>) -> Cow<'n, Node> {
     match (short, keys.text()) {
@@ -479,24 +547,8 @@ fn long_form<'n>(keys: &'n Node, short: Option<&str>) -> Cow<'n, Node> {
 }
 
 /// Adds the default rules of checks that no rule mentions, and notes which metrics are to be recorded.
-fn complete(mut rules: Vec<Rule>, checks: &mut [Check], asked: &[Asked]) -> Vec<Rule> {
-    for rule in &rules {
-        let until = rule.until.iter().map(|(condition, _)| condition);
-        for metric in std::iter::once(&rule.when).chain(until).flat_map(metrics_of) {
-            if let Some(check) = checks.get_mut(usize::from(metric.check)) {
-                check.keep.insert(metric.metric);
-            }
-        }
-    }
-    let mentioned = |index: usize, rules: &[Rule]| {
-        rules.iter().any(|rule| {
-            let until = rule.until.iter().map(|(condition, _)| condition);
-            std::iter::once(&rule.when)
-                .chain(until)
-                .flat_map(metrics_of)
-                .any(|metric| usize::from(metric.check) == index)
-        })
-    };
+fn complete(mut rules: Vec<Rule>, checks: &mut [Check]) -> Vec<Rule> {
+    let mut implied_rules = Vec::new();
     for (index, check) in checks.iter_mut().enumerate() {
         if let Some(metric) = check.kind.default_metric() {
             check.keep.insert(metric);
@@ -505,12 +557,20 @@ fn complete(mut rules: Vec<Rule>, checks: &mut [Check], asked: &[Asked]) -> Vec<
         if matches!(*check.kind, Kind::Processes(_)) {
             check.keep.insert(MetricId(Processes::COUNT));
         }
-        if !mentioned(index, &rules)
-            && let Some(asked) = asked.get(index)
-            && let Some(mut rule) = implied(index, asked, &check.kind)
-        {
-            rule.name = unique(&rule.name, |name| rules.iter().any(|rule| &*rule.name == name));
-            rules.push(rule);
+        let mut metrics = rules.iter().flat_map(conditions_of).flat_map(metrics_of);
+        if matches!(*check.kind, Kind::Control(_)) {
+            implied_rules.extend(implied_of_control(index, check, &rules));
+        } else if !metrics.any(|metric| usize::from(metric.check) == index) {
+            implied_rules.extend(implied(index, check));
+        }
+    }
+    for mut rule in implied_rules {
+        rule.name = unique(&rule.name, |name| rules.iter().any(|rule| &*rule.name == name));
+        rules.push(rule);
+    }
+    for metric in rules.iter().flat_map(conditions_of).flat_map(metrics_of) {
+        if let Some(check) = checks.get_mut(usize::from(metric.check)) {
+            check.keep.insert(metric.metric);
         }
     }
     rules

@@ -9,6 +9,9 @@
 //! | appearing | a process is found that is not the old one | settling; failed at the control's deadline |
 //! | settling | it has lived for `settle` | done; failed if it dies, appearing again if it ended cleanly |
 //!
+//! Confirming, a supervisor that is about to start it itself goes first: its backoff may be long. It has had its turn when its
+//! record has changed and the service is down still.
+//!
 //! Every step has an upper bound, so that a report that never comes cannot wedge a service. Somebody who wants something else
 //! meanwhile waits for the control to report, never longer: two orders at once would race.
 
@@ -22,6 +25,8 @@ use std::time::Duration;
 
 /// A control that has spoken so recently need not be asked again.
 const FRESH: Duration = Duration::from_millis(100);
+/// How often a supervisor is asked that is about to start the service.
+const TURN_EVERY: Duration = Duration::from_secs(1);
 /// When to look for the new process after a start.
 const LOOKS: [u64; 6] = [5, 10, 20, 50, 100, 200];
 
@@ -56,11 +61,28 @@ impl fmt::Display for Goal {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Due(Mono),
-    Confirming { since: Mono },
-    Stopping { until: Mono },
-    Starting { until: Mono },
-    Appearing { until: Mono, look: Mono, looks: usize },
-    Settling { new: Identity, found: Mono, until: Mono, deadline: Mono },
+    /// `turn` while its supervisor is about to start it: the state of its record then.
+    Confirming {
+        since: Mono,
+        turn: Option<u64>,
+    },
+    Stopping {
+        until: Mono,
+    },
+    Starting {
+        until: Mono,
+    },
+    Appearing {
+        until: Mono,
+        look: Mono,
+        looks: usize,
+    },
+    Settling {
+        new: Identity,
+        found: Mono,
+        until: Mono,
+        deadline: Mono,
+    },
 }
 
 /// One sequence.
@@ -168,9 +190,8 @@ impl ServiceState {
 
     /// Its process, for a signal.
     pub fn aim(&self) -> Option<Aim> {
-        let c = self.process_check?;
-        let identity = self.checks[c].life.as_ref()?.identity?;
-        Some(Aim { identity, selector: Arc::clone(&self.plan.checks[c].kind) })
+        let c = self.verifying_check()?;
+        Some(Aim { identity: self.process()?, selector: Arc::clone(&self.plan.checks[c].kind) })
     }
 
     /// Carries on with scripts and sequences as far as they go now.
@@ -208,7 +229,7 @@ impl ServiceState {
             return;
         }
         if let Some(c) = self.process_check.filter(|c| self.may_appear_yet(*c)) {
-            self.checks[c].rhythm.hurry(self.resume_at, false);
+            self.hurry(c, self.resume_at, false);
             return;
         }
         let Some(saved) = self.interrupted.take() else { return };
@@ -280,6 +301,7 @@ impl ServiceState {
             cx.acting.remove(&act);
         }
         self.dirty = true;
+        self.restarts.forgive(cx.now.mono);
         match outcome {
             Outcome::Dropped(why) => answer(cx, &work.requests, false, &why),
             Outcome::Ended { ok, words } => {
@@ -345,17 +367,31 @@ impl ServiceState {
                         if !(self.control_known && self.control_at.is_some_and(|at| now - at <= FRESH)) {
                             self.checks[c].rhythm.hurry(now, false);
                         }
-                        work.step = Step::Confirming { since: now };
+                        work.step = Step::Confirming { since: now, turn: None };
                     } else if let Some(outcome) = self.begin(cx, work, &control) {
                         return Some(outcome);
                     }
                 }
-                Step::Confirming { since } => {
+                Step::Confirming { since, turn } => {
                     let timeout = self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout);
                     let heard = self.control_at.is_some_and(|at| at + FRESH >= since) && self.control_known;
                     if self.is_wanted_down() {
                         self.held(cx, &work.goal.to_string(), "its operator has taken it down");
                         return Some(Outcome::Dropped("its operator has taken it down".to_owned()));
+                    }
+                    if heard
+                        && let Some(stamp) = self.about_to_be_started()
+                        && turn.is_none_or(|turn| turn == stamp)
+                    {
+                        if turn.is_none() {
+                            self.held(cx, &work.goal.to_string(), "its supervisor is about to start it");
+                        }
+                        let next = now + TURN_EVERY;
+                        work.step = Step::Confirming { since: next, turn: Some(stamp) };
+                        if let Some(c) = self.control_check {
+                            self.checks[c].rhythm.hurry(next, false);
+                        }
+                        return None;
                     }
                     if heard && !(work.charged || work.person || work.goal == Goal::Stop || self.brake_lets(cx, work)) {
                         // Others were faster.
@@ -382,7 +418,7 @@ impl ServiceState {
                     if let (Some(new), Some(c)) = (new, self.verifying_check()) {
                         let settled = now + self.plan.settle;
                         self.grace_until = now + self.plan.grace;
-                        self.checks[c].rhythm.hurry(settled, false);
+                        self.hurry(c, settled, false);
                         work.step = Step::Settling { new, found: now, until: settled, deadline: until };
                         continue;
                     }
@@ -400,7 +436,7 @@ impl ServiceState {
                     }
                     if now >= look {
                         if looks > 0 {
-                            self.checks[c].rhythm.hurry(now, true);
+                            self.hurry(c, now, true);
                         }
                         let next = Duration::from_millis(LOOKS[looks.min(LOOKS.len() - 1)]);
                         work.step = Step::Appearing { until, look: now + next, looks: looks + 1 };
@@ -455,7 +491,7 @@ impl ServiceState {
         Some(match self.work.as_ref()?.step {
             Step::Due(_) if self.work.as_ref().is_some_and(|work| work.waits) => return None,
             Step::Due(at) => at,
-            Step::Confirming { since } => {
+            Step::Confirming { since, .. } => {
                 since + self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout)
             }
             Step::Stopping { until } | Step::Starting { until } => until,

@@ -109,7 +109,7 @@ pub(super) fn watched_path(kind: &Kind) -> Option<PathBuf> {
 /// Whether a known process may be asked directly, and the selector be skipped: a pidfile names one process; any other selector
 /// may match more of them by now.
 pub(super) fn may_skip_selector(kind: &Kind) -> bool {
-    matches!(kind, Kind::Process(process) if process.pidfile.is_some())
+    matches!(kind, Kind::Process(process) if process.pidfile.is_some() || process.supervised)
 }
 
 /// The metrics of a process check that the engine knows better than the probe: how the process last died.

@@ -9,7 +9,10 @@
 //! | a pidfile being written | | unknown |
 //! | nobody | we stop or start it just now | unknown |
 //! | | it died, and the control has not answered since | unknown |
+//! | | its supervisor, which names the process, could not be asked | unknown |
+//! | | its supervisor wants it up, and has given it up | true |
 //! | | it died, its supervisor lives and wants it up | unknown until `settle` has passed, then true |
+//! | | the same, and a script of its own cleans up behind it | unknown for the control's `timeout` at most |
 //! | | it was killed by other than TERM, INT, HUP, QUIT, or exited non-zero | true |
 //! | | it ended cleanly, or nobody knows how | unknown until `settle` has passed, then true |
 //! | | it was never seen, its supervisor lives and wants it up | unknown until minder has looked for `settle` |
@@ -23,6 +26,7 @@ use super::check::may_skip_selector;
 use super::context::Context;
 use super::schedule::Manner;
 use super::service::ServiceState;
+use super::supervision::Named;
 use crate::model::kinds::Process;
 use crate::model::{EventKind, Exit, Found, Identity, MetricId, Mono, Now, Reading, Truth};
 use std::time::Duration;
@@ -67,7 +71,7 @@ pub(super) struct Life {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Death {
     pub identity: Identity,
-    at: Now,
+    pub at: Now,
     pub how: Option<Exit>,
     /// How, as others than the kernel have it: for when the kernel has not said so in time.
     pub hearsay: Option<Exit>,
@@ -84,8 +88,13 @@ impl Death {
 }
 
 impl Life {
-    fn is_known_dead(&self, identity: Identity) -> bool {
+    pub fn is_known_dead(&self, identity: Identity) -> bool {
         [&self.gone, &self.untold].into_iter().flatten().any(|death| death.identity == identity)
+    }
+
+    /// Its processes die before they have lived for `settle`.
+    pub fn is_dying_young(&self) -> bool {
+        self.young > 0
     }
 
     /// It lives, but those before it died young, and it has yet to show that it does not: until then.
@@ -270,7 +279,7 @@ impl ServiceState {
             }
             let Some(gone) = self.checks[c].life.as_mut().and_then(|life| life.gone.as_mut()) else { continue };
             if now >= gone.settled && !std::mem::replace(&mut gone.asked, true) {
-                self.checks[c].rhythm.hurry(now, true);
+                self.hurry(c, now, true);
             } else if self.control_check.is_some() {
                 self.judge(cx, c, false);
             }
@@ -329,7 +338,10 @@ impl ServiceState {
             Found::Unasked => return sample.reading(MetricId(Process::DOWN)).clone(),
             Found::Nobody => match &life.gone {
                 _ if self.is_acting() => Truth::Unknown,
+                _ if self.is_supervised(c) && self.named(c, now) != Named::Nobody => Truth::Unknown,
                 Some(death) if self.control_answers_until(death).is_some_and(|until| now < until) => Truth::Unknown,
+                _ if self.has_failed() => Truth::True,
+                Some(death) if self.is_finishing(death.at.mono, now) => Truth::Unknown,
                 Some(death) if now >= death.settled => Truth::True,
                 Some(_) if self.supervisors_turn() => Truth::Unknown,
                 Some(death) => match death.how {
@@ -349,15 +361,5 @@ impl ServiceState {
             Truth::False => Reading::Flag(false),
             Truth::Unknown => Reading::Unknown,
         }
-    }
-
-    /// A supervisor of its own lives and wants it up.
-    fn supervisors_turn(&self) -> bool {
-        self.plan.control.as_ref().is_some_and(|control| control.supervises())
-            && self.control_state.as_ref().is_some_and(|state| state.alive && state.wanted != Some(false))
-    }
-
-    fn awaits_control(&self, now: Mono) -> bool {
-        self.control_check.is_some_and(|c| self.control_at.is_none() && now < self.began + self.plan.checks[c].timeout)
     }
 }

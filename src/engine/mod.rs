@@ -15,6 +15,7 @@
 //! | a message | held back, held, sent | `tell.rs`, `hold.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
+//! | what a supervisor says | alive, wanted, failed; a loop or calm | `supervision.rs` |
 //! | intent | up, stopped on purpose, paused | `command.rs` |
 //! | status | ok, warning, critical, unknown, paused, stopped, given up | `service.rs` |
 //!
@@ -50,6 +51,7 @@ mod saved;
 mod schedule;
 mod script;
 mod service;
+mod supervision;
 mod tell;
 #[cfg(test)]
 mod testing;
@@ -180,8 +182,9 @@ impl Engine {
                 }
             }
             Input::Touched(check) => self.at_check(check, ServiceState::touched),
-            // Nobody asks for either yet.
-            Input::Nudged { .. } | Input::Beat { .. } => {}
+            Input::Nudged { control, name } => self.nudged(control, &name),
+            // Nobody asks for it yet.
+            Input::Beat { .. } => {}
             Input::Acted { id, report } => {
                 let place = self.context.acting.get(&id).and_then(|name| self.by_name.get(name)).copied();
                 if let Some(place) = place {
@@ -276,6 +279,18 @@ impl Engine {
         self.context.expect(samples.len());
         for (check, sample) in samples {
             self.at_check(*check, |service, cx, c| service.sampled(cx, c, sample));
+        }
+    }
+
+    /// The supervisors of all services of this name are asked at once; it says little how they are called elsewhere.
+    fn nudged(&mut self, control: &str, name: &str) {
+        let is_meant = |service: &ServiceState| {
+            let check = service.control_check.map(|c| service.checks[c].id);
+            check.filter(|_| service.plan.control.as_ref().is_some_and(|spec| spec.is_about(control, name)))
+        };
+        let checks: Vec<CheckId> = self.services.iter().filter_map(is_meant).collect();
+        for check in checks {
+            self.at_check(check, ServiceState::touched);
         }
     }
 

@@ -20,6 +20,10 @@ impl ServiceState {
             return done("already down");
         }
         self.dirty = true;
+        if work.person {
+            self.restarts.clear(now);
+        }
+        self.restarts.forgive(now);
         let kind = EventKind::Acting { action: work.goal.to_string(), by: work.by.clone() };
         cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         if !work.person && work.goal != Goal::Stop {

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::rule::RuleTrack;
 use super::schedule::Rhythm;
 use super::service::{ServiceState, forget};
+use super::supervision::Restarts;
 use crate::model::{CheckId, Effect, EventKind, Plan, Record, Service};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ impl ServiceState {
         }
         if !control_stays {
             (self.control_state, self.control_at, self.control_known) = (None, None, false);
+            self.restarts = Restarts::default();
         }
         let mut old: BTreeMap<_, _> =
             old_plan.rules.iter().map(|rule| Arc::clone(&rule.name)).zip(std::mem::take(&mut self.rules)).collect();

@@ -3,6 +3,7 @@
 use super::budget::Used;
 use super::context::Context;
 use super::service::ServiceState;
+use super::supervision::Restarts;
 use crate::model::{ControlState, SavedReading, SavedService, Service, Status, StoryRule};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,8 @@ impl ServiceState {
             incident: self.incident.clone(),
             held: self.holds_messages(),
             restarting: self.restarting,
+            started_again: self.restarts.saved(),
+            flapping: self.restarts.flapping,
             status: Some((self.status, self.status_since)),
         }
     }
@@ -65,6 +68,7 @@ impl ServiceState {
             }
         }
         if same_boot {
+            self.restarts = Restarts::restore(&saved.started_again, saved.flapping, cx.now);
             self.seen_up = saved.seen_up;
             self.interrupted = saved.acting;
             for (check, state) in plan.checks.iter().zip(&mut self.checks) {

@@ -1,6 +1,6 @@
 //! One service: what is known of it, what comes in, what comes of it, and its status.
 
-use super::act::{Goal, Work};
+use super::act::Work;
 use super::budget::Used;
 use super::check::{CheckState, exit_reading, for_history, watched_path};
 use super::context::Context;
@@ -9,13 +9,14 @@ use super::needs::Needs;
 use super::rule::RuleTrack;
 use super::schedule::{NEVER, Timer};
 use super::script::Script;
+use super::supervision::{Named, Restarts};
 use super::tell::Telling;
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
-    ActId, CheckId, ControlState, Effect, EventKind, Exit, Found, Identity, Incident, Kind, Metric, MetricId,
-    MetricRef, Mono, Now, Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction,
-    StoryRule, Wall, show_duration,
+    ActId, CheckId, ControlState, Effect, EventKind, Exit, Identity, Incident, Kind, Metric, MetricId, MetricRef,
+    MetricSet, Mono, Now, Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction, StoryRule,
+    Wall, show_duration,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(super) struct ServiceState {
     /// When it was last asked, and whether it could be.
     pub control_at: Option<Mono>,
     pub control_known: bool,
+    pub restarts: Restarts,
 
     /// A person, or a rule, has stopped it on purpose.
     pub stopped: bool,
@@ -113,6 +115,7 @@ impl ServiceState {
             control_state: None,
             control_at: None,
             control_known: false,
+            restarts: Restarts::default(),
             stopped: false,
             paused: false,
             seen_up: false,
@@ -158,7 +161,10 @@ impl ServiceState {
     /// Tells the history and the listener about a check that is new, or has changed.
     pub fn introduce(&self, cx: &mut Context, c: usize) {
         let (check, id) = (&self.plan.checks[c], self.checks[c].id);
-        if !matches!(*check.kind, Kind::Control(_)) {
+        if let Kind::Control(control) = &*check.kind {
+            cx.emit(Effect::WatchControl(id, control.clone()));
+        }
+        if self.is_recorded(c) {
             cx.emit(Effect::Series(
                 id,
                 Series {
@@ -173,6 +179,12 @@ impl ServiceState {
         if let Some(path) = watched_path(&check.kind) {
             cx.emit(Effect::WatchPath(id, path));
         }
+    }
+
+    /// Of a control, what rules mention is recorded; they may mention nothing of it.
+    fn is_recorded(&self, c: usize) -> bool {
+        let check = &self.plan.checks[c];
+        !matches!(*check.kind, Kind::Control(_)) || check.keep != MetricSet::default()
     }
 
     // ---- what is known ----
@@ -213,11 +225,6 @@ impl ServiceState {
         check.windows.iter().find(|w| w.metric == metric.metric && w.span == span)
     }
 
-    /// Its operator has taken it down with the supervisor's own means.
-    pub fn is_wanted_down(&self) -> bool {
-        self.control_state.as_ref().is_some_and(|state| state.wanted == Some(false))
-    }
-
     /// Its rules turn.
     pub fn is_judged(&self) -> bool {
         !self.stopped && !self.paused && !self.is_wanted_down()
@@ -228,49 +235,19 @@ impl ServiceState {
     /// A sample of the check at `c`.
     pub fn sampled(&mut self, cx: &mut Context, c: usize, sample: &Arc<Sample>) {
         self.checks[c].rhythm.answered(cx.now.mono);
+        let mut sample = Arc::clone(sample);
         if self.control_check == Some(c) {
-            self.control_answered(cx, sample);
-        } else {
-            if self.checks[c].life.is_some() {
-                self.found(cx, c, &sample.found);
-            }
-            let check = &self.plan.checks[c];
-            cx.emit(Effect::Keep(self.checks[c].id, for_history(check, sample, self.last_exit)));
+            sample = self.control_answered(cx, &sample);
+        } else if self.checks[c].life.is_some() {
+            self.found(cx, c, &sample.found);
         }
-        self.checks[c].take(&self.plan.checks[c], sample);
+        if self.is_recorded(c) {
+            let kept = for_history(&self.plan.checks[c], &sample, self.last_exit);
+            cx.emit(Effect::Keep(self.checks[c].id, kept));
+        }
+        self.checks[c].take(&self.plan.checks[c], &sample);
         self.judge(cx, c, true);
         self.after(cx);
-    }
-
-    fn control_answered(&mut self, cx: &mut Context, sample: &Sample) {
-        let was = self.is_wanted_down();
-        self.control_at = Some(sample.at.mono);
-        self.control_known = false;
-        // Where it could not be asked, what it last said stays, for the page: an automatic start asks it anew.
-        if let Found::Control(state) = &sample.found {
-            self.supervisor_says(cx, state);
-            self.control_state = Some(state.clone());
-            self.control_known = true;
-        }
-        let is = self.is_wanted_down();
-        // What a person is about to overrule is no news either.
-        let overruled = self.work.as_ref().is_some_and(|work| work.person && work.goal != Goal::Stop);
-        let by_us = self.stopped || self.is_acting() || overruled;
-        if was != is && !by_us {
-            let by = self.plan.control.as_ref().map_or("its supervisor", |control| control.name());
-            let kind = EventKind::Intended { up: !is, by: format!("the operator ({by})") };
-            cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
-            self.dirty = true;
-        }
-        if is && !was {
-            self.resolve_all(cx, "its operator has taken it down");
-        }
-        // A death may have waited for this answer.
-        for c in 0..self.checks.len() {
-            if self.checks[c].life.as_ref().is_some_and(|life| life.gone.is_some() || life.identity.is_none()) {
-                self.judge(cx, c, false);
-            }
-        }
     }
 
     /// Something has come due.
@@ -296,12 +273,19 @@ impl ServiceState {
 
     /// Asks the check at `c`, if it is time, and sees to it that it is looked at in time.
     pub fn ask(&mut self, cx: &mut Context, c: usize) {
-        let process = self.plan.checks[c].kind.is_of_the_process().then(|| self.process()).flatten();
-        let state = &mut self.checks[c];
-        if let Some(manner) = state.rhythm.ask(cx.now.mono) {
+        if let Some(manner) = self.checks[c].rhythm.ask(cx.now.mono) {
             let check = &self.plan.checks[c];
-            let known = state.life.as_ref().and_then(|life| life.to_ask(&check.kind, manner));
-            let identity = known.or(process);
+            let identity = if self.is_supervised(c) {
+                match self.named(c, cx.now.mono) {
+                    Named::Process(process) => Some(process),
+                    named => return self.answered_by_supervisor(cx, c, named),
+                }
+            } else if check.kind.is_of_the_process() {
+                self.process()
+            } else {
+                self.checks[c].life.as_ref().and_then(|life| life.to_ask(&check.kind, manner))
+            };
+            let state = &self.checks[c];
             cx.emit(Effect::Ask(Question {
                 check: state.id,
                 kind: Arc::clone(&check.kind),
@@ -311,9 +295,23 @@ impl ServiceState {
                 urgent: manner.urgent,
             }));
         }
+        self.arm(cx, c);
+    }
+
+    fn arm(&mut self, cx: &mut Context, c: usize) {
+        let state = &mut self.checks[c];
         if let Some(at) = state.rhythm.arm() {
             cx.schedule.push(at, Timer::Check(state.id));
         }
+    }
+
+    /// What its supervisor says of it is the answer, or will be.
+    fn answered_by_supervisor(&mut self, cx: &mut Context, c: usize, named: Named) {
+        match self.answer_of_supervisor(c, named, cx.now) {
+            Some(sample) => self.sampled(cx, c, &Arc::new(sample)),
+            None => self.checks[c].rhythm.answered(cx.now.mono),
+        }
+        self.arm(cx, c);
     }
 
     /// A file that the check at `c` looks at has changed.

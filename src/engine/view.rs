@@ -27,7 +27,7 @@ impl Engine {
             brake: cx.brake.view(cx.plan.brake),
             refused: self.refused.as_ref().map(|report| report.to_string()),
             notes: self.notes.iter().cloned().chain(self.late_words()).collect(),
-            services: self.services.iter().map(|service| service.view(now.mono)).collect(),
+            services: self.services.iter().map(|service| service.view(now)).collect(),
         }
     }
 }
@@ -52,9 +52,10 @@ impl Engine {
 }
 
 impl ServiceState {
-    fn view(&self, now: Mono) -> ServiceView {
+    fn view(&self, at: Now) -> ServiceView {
+        let now = at.mono;
         let plan = &self.plan;
-        let checks = plan.checks.iter().enumerate().map(|(c, check)| self.check_view(c, check, now));
+        let checks = plan.checks.iter().enumerate().map(|(c, check)| self.check_view(c, check, at));
         let rules = plan.rules.iter().zip(&self.rules).map(|(rule, track)| self.rule_view(rule, track, now));
         let limit = &plan.restart;
         let restarts = plan.rules.iter().any(super::judge::asks_for_start);
@@ -71,7 +72,8 @@ impl ServiceState {
             next: self.next_words(now),
             pid: self.process().map(|process| process.pid),
             control: plan.control.as_ref().map(|control| control.name().to_owned()),
-            control_state: self.control_words(),
+            control_state: self.control_words(at.wall),
+            supervisor: self.supervisor_view(),
             last_exit: self.last_exit.map(|exit| exit.to_string()),
             // What has aged out of a spent budget changes nothing until the next try.
             budget: (restarts && plan.control.is_some() && self.used.given_up.is_none())
@@ -80,16 +82,6 @@ impl ServiceState {
             checks: checks.collect(),
             rules: rules.collect(),
         }
-    }
-
-    fn control_words(&self) -> Option<String> {
-        let state = self.control_state.as_ref()?;
-        let wanted = match state.wanted {
-            Some(true) => ", wanted up",
-            Some(false) => ", wanted down",
-            None => "",
-        };
-        Some(format!("{}{wanted}{}", state.word, if state.alive { "" } else { ", its supervisor is not running" }))
     }
 
     /// What comes next, if something is planned.
@@ -103,14 +95,14 @@ impl ServiceState {
         Some(format!("{} in {}", work.goal, show_duration(std::time::Duration::from_secs(left.as_secs() + 1))))
     }
 
-    fn check_view(&self, c: usize, check: &Check, now: Mono) -> CheckView {
+    fn check_view(&self, c: usize, check: &Check, at: Now) -> CheckView {
+        let now = at.mono;
         let state = &self.checks[c];
         let sample = state.latest.as_ref();
         let firing = state.rules.iter().filter(|r| self.rules[**r].is_firing()).map(|r| self.plan.rules[*r].severity);
         let status = match firing.max() {
             Some(Severity::Critical) => Status::Critical,
             Some(Severity::Warning) => Status::Warning,
-            // A control has no metrics: its answer is the state of its service.
             _ if matches!(*check.kind, Kind::Control(_)) => {
                 let fresh = sample.is_some_and(|sample| now - sample.at.mono <= check.stale_after());
                 if fresh && self.control_known { Status::Ok } else { Status::Unknown }
@@ -152,7 +144,7 @@ impl ServiceState {
             at: sample.map(|sample| sample.at.wall),
             took: sample.map(|sample| sample.took.as_secs_f64() * 1e3),
             note: match *check.kind {
-                Kind::Control(_) if status == Status::Ok => self.control_words(),
+                Kind::Control(_) if self.control_known => self.control_words(at.wall),
                 _ => sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
             },
             status,

@@ -74,6 +74,11 @@ pub struct SavedService {
     pub held: bool,
     /// It was stopped as the first half of a restart of several, and is to be started.
     pub restarting: bool,
+    /// How often its supervisor has started it again lately: when, and how often then, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub started_again: Vec<(Wall, u32)>,
+    /// Its supervisor starts it again and again.
+    pub flapping: bool,
     /// Its status, and since when.
     pub status: Option<(Status, Wall)>,
 }

@@ -1,6 +1,6 @@
 //! How things stand: the snapshot that the page and the command line show.
 
-use super::{Dimension, Event, Incident, Name, Severity, Wall};
+use super::{Dimension, Event, Incident, Name, Phase, Severity, Wall};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -122,8 +122,11 @@ pub struct ServiceView {
     pub pid: Option<u32>,
     /// The name of its control.
     pub control: Option<String>,
-    /// What the control says: `run, wanted up`.
+    /// What the control says: `run, wanted up, for 3 h`.
     pub control_state: Option<String>,
+    /// The same in its parts, of a supervisor that could be asked.
+    #[serde(default)]
+    pub supervisor: Option<SupervisorView>,
     /// How its process last died.
     pub last_exit: Option<String>,
     /// Automatic restarts within the budget's window, and the budget: `2 of 5 in 15m`.
@@ -134,6 +137,25 @@ pub struct ServiceView {
     pub checks: Vec<CheckView>,
     /// Its rules.
     pub rules: Vec<RuleView>,
+}
+
+/// What a supervisor says of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SupervisorView {
+    /// It is there.
+    pub alive: bool,
+    /// It was told last to have it up, or down.
+    pub wanted: Option<bool>,
+    /// What goes on.
+    pub phase: Phase,
+    /// Since when, where it says so.
+    pub since: Option<Wall>,
+    /// It does not start it any more.
+    pub failed: bool,
+    /// How often it has started it again within the last ten minutes.
+    pub restarts: u32,
+    /// It starts it again and again.
+    pub flapping: bool,
 }
 
 /// How a check stands.

@@ -162,6 +162,7 @@ mod tests {
             pid: None,
             control: None,
             control_state: None,
+            supervisor: None,
             last_exit: None,
             budget: None,
             incident: None,

@@ -230,6 +230,13 @@ impl Asker {
         let wanted = asked.question.wanted;
         let Some(identity) = asked.question.identity else {
             match &process.pidfile {
+                // Whom its supervisor names is asked about, and nobody is looked for in its place.
+                None if process.supervised => {
+                    let now = self.clock.now();
+                    self.watched.remove(&check);
+                    let gone = "the process that its supervisor has named is gone".to_owned();
+                    self.answers.push((check, Arc::new(watched::nobody(now, now.mono - asked.since, gone))));
+                }
                 Some(_) => self.send_for_pidfile(asked),
                 None => errands.scans.push(asked),
             }
@@ -240,7 +247,7 @@ impl Asker {
         if watched.first() != Some(identity) {
             *watched = Watched::new(identity);
         }
-        if process.pidfile.is_none() && !asked.selected && !asked.question.urgent {
+        if process.pidfile.is_none() && !process.supervised && !asked.selected && !asked.question.urgent {
             let stale = watched.selected.is_none_or(|then| now - then >= LOOK_AGAIN);
             if stale || watched::wants_count(wanted) {
                 return errands.scans.push(asked);

@@ -127,7 +127,7 @@ impl State {
             return Sample::unknown(clock.now(), format!("there are more than {MOST} processes"));
         }
         let Processes { name, matches, exe, user } = whom;
-        let selector = Process { pidfile: None, name, matches, exe, user };
+        let selector = Process { name, matches, exe, user, ..Process::default() };
         let selects = selector != Process::default();
         let select = match Wanted::of(&selector) {
             Ok(select) => select,

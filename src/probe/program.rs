@@ -107,7 +107,7 @@ fn run_once(us: &User, spec: &Program, deadline: Mono, clock: &dyn Clock) -> End
         argv: &argv,
         environment: &environment,
         user: user.as_ref(),
-        directory: Path::new("/"),
+        directory: spec.directory.as_ref().map_or(Path::new("/"), |directory| directory.as_path()),
         umask: 0o022,
     };
     let began = clock.now().mono;

@@ -104,6 +104,7 @@ pub fn service(name: &str, group: Option<&str>) -> ServiceView {
         pid: Some(2114),
         control: None,
         control_state: None,
+        supervisor: None,
         last_exit: None,
         budget: None,
         incident: None,

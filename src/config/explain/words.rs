@@ -111,7 +111,11 @@ fn sentence(service: &Service, rule: &Rule) -> String {
         }
         Some((condition, hold)) => format!("; over when `{condition}` for {hold}"),
     };
-    let whose = if rule.implied { "; no rule mentions this check" } else { "" };
+    let whose = match (rule.implied, judges_control(service, rule)) {
+        (false, _) => "",
+        (true, false) => "; no rule mentions this check",
+        (true, true) => "; no rule mentions this metric",
+    };
     let each = if judges_each(service, rule) { "for each process by itself, " } else { "" };
     format!("`{}`, {}: {each}{when}{until}{whose}", rule.name, rule.severity)
 }
@@ -171,6 +175,16 @@ fn steps(service: &Service, rule: &Rule) -> String {
         [one] => format!("then {one}; {tell}"),
         _ => format!("then, one after the other, {}; {tell}", steps.join("; ")),
     }
+}
+
+/// Whether it is about what a supervisor says.
+fn judges_control(service: &Service, rule: &Rule) -> bool {
+    let mut control = false;
+    rule.when.each(&mut |comparison| {
+        let check = service.checks.get(usize::from(comparison.term.metric().check));
+        control |= check.is_some_and(|check| matches!(*check.kind, Kind::Control(_)));
+    });
+    control
 }
 
 /// Whether one of its metrics is of each of many processes.

@@ -62,6 +62,7 @@ impl Service {
             service: self.dir.path().to_str().unwrap().to_owned(),
             directory: path(std::path::Path::new("/etc/service")),
             timeout: Span(PATIENCE),
+            check: false,
         }
     }
 
@@ -221,7 +222,8 @@ fn a_directory_without_runsv_is_not_supervised() {
     let mut bench = Bench::new();
     let service = bench.dir.path().to_str().unwrap().to_owned();
     let directory = path(std::path::Path::new("/etc/service"));
-    let control = ControlSpec::Runit(RunitControl { service, directory, timeout: Span(Duration::from_secs(1)) });
+    let control =
+        ControlSpec::Runit(RunitControl { service, directory, timeout: Span(Duration::from_secs(1)), check: false });
     let start = Act::Start { service: "web".into(), control: control.clone(), after: None };
     assert!(why(bench.act(start)).ends_with("is not supervised by runsv"));
     let kind = Arc::new(Kind::Control(control));

@@ -42,6 +42,11 @@ pub fn process(every: u64) -> Check {
     check("process", Kind::Process(kind), every)
 }
 
+/// The process that the supervisor names.
+pub fn supervised(every: u64) -> Check {
+    check("process", Kind::Process(Process { supervised: true, ..Process::default() }), every)
+}
+
 /// Stands for any check that is no process: its `missing` is the world's `trouble`, its `size` the world's `size`.
 pub fn file(every: u64) -> Check {
     check("file", Kind::File(File { path: "/srv/data".parse().unwrap(), matches: None }), every)
@@ -72,7 +77,7 @@ pub fn command() -> ControlSpec {
 
 pub fn runit() -> ControlSpec {
     let directory = "/etc/service".parse().unwrap();
-    ControlSpec::Runit(RunitControl { service: "web".to_owned(), directory, timeout: Span(seconds(10)) })
+    ControlSpec::Runit(RunitControl { service: "web".to_owned(), directory, timeout: Span(seconds(10)), check: false })
 }
 
 pub fn exec() -> Action {

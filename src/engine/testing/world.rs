@@ -32,6 +32,14 @@ pub struct Real {
     pub answers: bool,
     pub wanted: bool,
     pub supervisor: bool,
+    /// The supervisor has given it up.
+    pub failed: bool,
+    /// The supervisor can be asked.
+    pub askable: bool,
+    /// What goes on while no process is there.
+    pub meanwhile: Phase,
+    /// The state of the supervisor's record, where it changes without a process to be seen.
+    pub stamp: u64,
     pub start: Start,
     /// What a check of many processes finds: pid and processor time.
     pub crowd: BTreeMap<u32, f64>,
@@ -48,6 +56,10 @@ impl Default for Real {
             answers: true,
             wanted: true,
             supervisor: true,
+            failed: false,
+            askable: true,
+            meanwhile: Phase::Down,
+            stamp: 0,
             start: Start::Up,
             crowd: BTreeMap::new(),
         }
@@ -307,8 +319,13 @@ impl World {
         let at = self.now();
         let mut sample = Sample { at, took: Duration::ZERO, readings: Vec::new(), note: None, found: Found::Unasked };
         match &*question.kind {
-            Kind::Process(_) => {
-                sample.found = real.process.map_or(Found::Nobody, Found::Process);
+            Kind::Process(process) => {
+                let named = if process.supervised { question.identity } else { real.process };
+                assert!(
+                    !process.supervised || named.is_some(),
+                    "nobody is looked for in the place of a supervised process"
+                );
+                sample.found = named.filter(|one| real.process == Some(*one)).map_or(Found::Nobody, Found::Process);
                 let down = real.process.is_none();
                 let memory = if down { Reading::Absent } else { Reading::Part { value: real.memory, whole: 1e9 } };
                 sample.readings = vec![(MetricId(0), Reading::Flag(down)), (MetricId(6), memory)];
@@ -323,11 +340,14 @@ impl World {
                 };
                 sample.found = Found::Each(real.crowd.iter().map(each).collect());
             }
+            Kind::Control(_) if !real.askable => sample.note = Some("permission denied".into()),
             Kind::Control(_) => {
                 sample.found = Found::Control(ControlState {
                     alive: real.supervisor,
                     wanted: Some(real.wanted),
-                    phase: if real.process.is_some() { Phase::Running } else { Phase::Down },
+                    phase: if real.process.is_some() { Phase::Running } else { real.meanwhile },
+                    failed: real.failed,
+                    stamp: real.stamp + real.process.map_or(0, |process| u64::from(process.pid)),
                     process: real.process,
                     word: "run".into(),
                     ..ControlState::default()
@@ -375,7 +395,7 @@ impl World {
                     Start::Up | Start::Dies(_) => report(1, launched),
                 }
                 if let Some(real) = self.real.get_mut(service) {
-                    real.wanted = true;
+                    (real.wanted, real.failed) = (true, false);
                 }
                 self.kill(service, Some(Exit::Signal { number: 15, core: false }));
                 let identity = self.bring_up(service);

@@ -9,5 +9,6 @@ mod living;
 mod needing;
 mod restoring;
 mod several;
+mod supervised;
 mod telling;
 mod time;

@@ -84,6 +84,27 @@ impl ControlSpec {
         !matches!(self, ControlSpec::Command(_) | ControlSpec::Sysv(_))
     }
 
+    /// Whether an event of the supervisor with this word is about the service of this name: see [`super::Input::Nudged`].
+    pub fn is_about(&self, control: &str, name: &str) -> bool {
+        let own: &str = match self {
+            ControlSpec::Command(_) => return false,
+            ControlSpec::Runit(c) => &c.service,
+            ControlSpec::S6(c) => &c.service,
+            ControlSpec::Daemontools(c) => &c.service,
+            ControlSpec::Systemd(c) => &c.unit,
+            ControlSpec::Supervisord(c) => &c.program,
+            ControlSpec::Upstart(c) => &c.job,
+            ControlSpec::Sysv(c) => &c.script,
+        };
+        // A program of supervisord that is in no group is in one of its own name; systemd always names the kind of a unit.
+        let long = match self {
+            ControlSpec::Supervisord(_) => name.strip_prefix(own).and_then(|rest| rest.strip_prefix(':')) == Some(own),
+            ControlSpec::Systemd(_) => name.strip_suffix(".service") == Some(own),
+            _ => false,
+        };
+        self.name() == control && (own == name || long)
+    }
+
     /// The default of `settle`: how long a death may take to turn into a new process by itself.
     pub fn settle(&self) -> Duration {
         Duration::from_secs(if self.supervises() { 5 } else { 2 })

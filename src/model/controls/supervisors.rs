@@ -17,6 +17,9 @@ pub struct RunitControl {
     /// How long runsv may take to do what it is told.
     #[serde(default = "Span::control_deadline")]
     pub timeout: Span,
+    /// The service's own `./check` is a check, named `check`. In a plan it stands among the checks, and this is false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check: bool,
 }
 
 /// `control: { s6: web }`

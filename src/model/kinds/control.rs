@@ -1,6 +1,7 @@
 //! `control`: what a supervisor says of its service. Made by minder for each service with one; its name is kept for it.
 
-use crate::model::{Dimension, Metric};
+use crate::model::{Dimension, Hold, Metric};
+use std::time::Duration;
 
 /// Places in [`METRICS`].
 pub const ALIVE: u8 = 0;
@@ -18,9 +19,20 @@ pub const METRICS: &[Metric] = &[
     Metric::new("alive", Dimension::Flag, "the supervisor itself is there").liveness(),
     Metric::new("wanted", Dimension::Flag, "its supervisor wants it up").liveness(),
     Metric::new("failed", Dimension::Flag, "its supervisor does not start it any more").liveness(),
-    Metric::new("restarts", Dimension::Count, "starts by its supervisor within the last ten minutes").liveness(),
-    Metric::new("flapping", Dimension::Flag, "its supervisor starts it again and again").liveness(),
+    Metric::new(
+        "restarts",
+        Dimension::Count,
+        "how often its supervisor has started it again within the last ten minutes",
+    )
+    .liveness(),
+    Metric::new("flapping", Dimension::Flag, "its supervisor starts it again and again: a crash loop").liveness(),
 ];
 
-/// The conditions that a service with a supervisor is judged by, unless its rules mention the metric: each is told.
-pub const DEFAULT_RULES: &[&str] = &["not control.alive", "control.failed", "control.flapping"];
+/// By what a service with a supervisor is judged, unless its rules mention the metric: each is told. The metrics of which true is
+/// good are bad when they are not.
+pub const DEFAULT_RULES: &[(u8, Hold)] = &[
+    // A supervisor that is itself supervised is back within seconds: runsvdir looks every five.
+    (ALIVE, Hold::For(Duration::from_secs(10))),
+    (FAILED, Hold::None),
+    (FLAPPING, Hold::None),
+];

@@ -1,4 +1,4 @@
-//! `process`: a process that minder did not start, by pidfile, name, command line, program or user.
+//! `process`: a process that minder did not start, by pidfile, name, command line, program or user, or as its supervisor names it.
 
 use super::{CheckKind, Mistake};
 use crate::model::{AbsPath, Dimension, Metric, Pattern};
@@ -24,6 +24,9 @@ pub struct Process {
     /// The user that it runs as: a name or a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// It is the one that the service's supervisor names, which is believed: no other key is needed, or allowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supervised: bool,
 }
 
 /// Places of the metrics that other parts name.
@@ -64,6 +67,20 @@ impl CheckKind for Process {
     ];
 
     fn mistakes(&self) -> Vec<Mistake> {
+        if self.supervised {
+            let others = [
+                ("pidfile", self.pidfile.is_some()),
+                ("name", self.name.is_some()),
+                ("match", self.matches.is_some()),
+                ("exe", self.exe.is_some()),
+                ("user", self.user.is_some()),
+            ];
+            let other = |(key, there): &(&'static str, bool)| {
+                let what = format!("its supervisor names the process: `{key}` has no meaning beside `supervised`");
+                there.then(|| Mistake::new(&[key], what).help("leave one of the two away"))
+            };
+            return others.iter().filter_map(other).collect();
+        }
         let selectors = [self.pidfile.is_some(), self.name.is_some(), self.matches.is_some(), self.exe.is_some()];
         if selectors.contains(&true) || self.user.is_some() {
             if self.name.as_deref() == Some("") {
@@ -81,11 +98,14 @@ impl CheckKind for Process {
         }
         vec![
             Mistake::new(&[], "this check does not say which process")
-                .help("add one or more of `pidfile`, `name`, `match`, `exe`, `user`"),
+                .help("add one or more of `pidfile`, `name`, `match`, `exe`, `user`; or, beside a supervisor, write `process: supervised`"),
         ]
     }
 
     fn about(&self) -> String {
+        if self.supervised {
+            return "the process that its supervisor names".to_owned();
+        }
         let mut parts = Vec::new();
         if let Some(p) = &self.pidfile {
             parts.push(format!("pidfile {p}"));

@@ -2,7 +2,7 @@
 
 use super::{CheckKind, Mistake};
 use crate::model::controls::Argv;
-use crate::model::{Dimension, Given, Metric, MetricId, MetricSet};
+use crate::model::{AbsPath, Dimension, Given, Metric, MetricId, MetricSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,9 @@ pub struct Program {
     /// As whom; as minder's own user where this is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Where; `/` where this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<AbsPath>,
     /// More variables for its environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Given>,
@@ -45,6 +48,20 @@ pub type NamedPerf = (String, Option<Dimension>);
 impl Program {
     /// The most performance values that can be named of one check.
     pub const MOST_PERF: usize = 64 - Program::METRICS.len();
+
+    /// One that runs this where it stands.
+    pub fn in_directory(command: Argv, directory: AbsPath) -> Program {
+        Program {
+            command: Some(command),
+            shell: None,
+            user: None,
+            directory: Some(directory),
+            environment: BTreeMap::new(),
+            nagios: false,
+            table: &[],
+            any_unit: MetricSet::default(),
+        }
+    }
 
     /// The argument list to run.
     pub fn argv(&self) -> Vec<String> {

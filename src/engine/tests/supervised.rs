@@ -1,0 +1,335 @@
+//! A service beside its supervisor: whose process it is, whose turn, what counts as its doing, and what is told of it.
+
+use crate::engine::testing::*;
+use crate::model::*;
+
+const SEGV: Option<Exit> = Some(Exit::Signal { number: 11, core: false });
+const TERM: Option<Exit> = Some(Exit::Signal { number: 15, core: false });
+
+/// `web`, with `process: supervised`, `process.down -> restart`, and what is implied of a control.
+fn watched() -> Service {
+    let mut service = service("web").checks(vec![supervised(10)]).control(runit());
+    let down = service.down();
+    service =
+        service.rule(Rule { severity: Severity::Critical, ..rule("down", down, Hold::None, vec![Action::Restart]) });
+    judged(service, 1)
+}
+
+/// With the rules that are implied of its control, the check at this place.
+fn judged(mut service: Service, control: u16) -> Service {
+    let gone = Condition::Not(Box::new(service.is(control, "alive", Test::Truth)));
+    let rules = [
+        ("gone", gone, Hold::For(seconds(10))),
+        ("failed", service.is(control, "failed", Test::Truth), Hold::None),
+        ("flapping", service.is(control, "flapping", Test::Truth), Hold::None),
+    ];
+    for (name, when, hold) in rules {
+        let rule = Rule { liveness: true, ..rule(name, when, hold, vec![Action::Notify(None)]) };
+        service = service.rule(rule);
+    }
+    service
+}
+
+fn quiet(service: Service) -> World {
+    let mut world = World::new(plan(vec![service]));
+    world.pass(12_000);
+    assert_eq!(world.status("web"), Status::Ok, "{:?}", world.view("web"));
+    world.news();
+    world
+}
+
+/// Its supervisor starts it again a second after it has died, and so on, so many times.
+fn loops(world: &mut World, times: usize) {
+    for _ in 0..times {
+        world.kill("web", SEGV);
+        world.pass(1_000);
+        world.bring_up("web");
+        world.pass(3_000);
+    }
+}
+
+fn readings(world: &World, metric: &str) -> String {
+    let view = world.view("web");
+    let control = view.checks.iter().find(|check| &*check.name == "control").unwrap();
+    control.metrics.iter().find(|m| m.name == metric).map_or("unknown".to_owned(), |m| m.text.clone())
+}
+
+#[test]
+fn the_process_is_the_one_that_the_supervisor_names() {
+    let mut world = quiet(watched());
+    assert_eq!(world.view("web").pid, Some(101));
+    world.kill("web", SEGV);
+    world.pass(1_000);
+    world.bring_up("web");
+    world.pass(12_000);
+    assert_eq!(world.view("web").pid, Some(102));
+    assert_eq!(world.news(), ["pid 101 killed by SIGSEGV", "up as pid 102"]);
+    world.kill("web", SEGV);
+    world.pass(5_100);
+    assert!(world.news().contains(&"> restart".to_owned()), "after settle it is ours");
+    assert_eq!(world.view("web").pid, Some(103));
+}
+
+#[test]
+fn a_supervisor_that_has_not_taken_note_of_a_death_is_asked_again_soon() {
+    let mut world = quiet(watched());
+    // The kernel tells of the end of a process before its parent knows.
+    let identity = world.web().process.unwrap();
+    world.input(Input::Exited { identity, how: SEGV });
+    world.pass(30);
+    world.web().process = None;
+    world.pass(100);
+    let new = world.bring_up("web");
+    world.pass(400);
+    assert_eq!(world.view("web").pid, Some(new.pid), "{:?}", world.news());
+    assert_eq!(world.news(), ["pid 101 killed by SIGSEGV", "up as pid 102"]);
+}
+
+#[test]
+fn a_stuck_supervisor_does_not_hide_a_death() {
+    let mut world = quiet(watched());
+    let identity = world.web().process.unwrap();
+    world.input(Input::Exited { identity, how: SEGV });
+    let asked = |world: &World| world.log.iter().filter(|(_, e)| matches!(e, Effect::Ask(_))).count();
+    let before = asked(&world);
+    world.pass(4_900);
+    assert!(asked(&world) - before < 40, "asked ever more slowly: {}", asked(&world) - before);
+    assert_eq!(world.status("web"), Status::Unknown);
+    world.pass(400);
+    assert!(world.news().iter().any(|line| line == "down fires: process.down"));
+}
+
+#[test]
+fn what_cannot_be_asked_is_never_down() {
+    let mut world = quiet(watched());
+    world.web().askable = false;
+    world.pass(60_000);
+    assert_eq!(world.news(), [""; 0], "its process lives, as the kernel knows");
+    assert_eq!(world.status("web"), Status::Unknown);
+    world.kill("web", SEGV);
+    world.pass(120_000);
+    let news = world.news();
+    assert_eq!(news, ["pid 101 killed by SIGSEGV"]);
+    let note = world.view("web").checks[0].note.clone();
+    assert_eq!(note.as_deref(), Some("its supervisor could not be asked: permission denied"));
+    world.web().askable = true;
+    world.pass(12_000);
+    assert!(world.news().contains(&"> restart".to_owned()));
+}
+
+#[test]
+fn what_the_supervisor_gave_up_is_down_at_once_and_ours() {
+    for first in [watched(), judged(web(runit()), 1)] {
+        let mut world = quiet(first);
+        world.web().failed = true;
+        world.kill("web", Some(Exit::Code(0)));
+        world.pass(20);
+        let news = world.news();
+        assert!(news.contains(&"> restart".to_owned()), "{news:?}");
+        world.pass(20_000);
+        assert_eq!(world.status("web"), Status::Ok, "{:?}", world.news());
+    }
+}
+
+#[test]
+fn a_backoff_is_the_supervisors_turn_however_long() {
+    let mut world = quiet(watched());
+    world.web().meanwhile = Phase::Starting;
+    world.kill("web", SEGV);
+    world.pass(60_000);
+    let news = world.news();
+    assert!(news.contains(&"down fires: process.down".to_owned()), "it is told all the same: {news:?}");
+    assert!(!news.iter().any(|line| line.starts_with('>')), "{news:?}");
+    let held = "no restart: its supervisor is about to start it";
+    assert_eq!(news.iter().filter(|line| *line == held).count(), 1, "{news:?}");
+    world.bring_up("web");
+    world.pass(20_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    assert!(!world.news().iter().any(|line| line.starts_with('>')));
+}
+
+#[test]
+fn a_start_by_the_supervisor_that_was_in_vain_ends_its_turn() {
+    let mut world = quiet(watched());
+    world.web().meanwhile = Phase::Starting;
+    world.kill("web", SEGV);
+    world.pass(8_000);
+    assert!(!world.news().contains(&"> restart".to_owned()));
+    world.web().stamp += 1;
+    world.pass(1_500);
+    assert!(world.news().contains(&"> restart".to_owned()));
+}
+
+#[test]
+fn a_finish_script_has_its_time() {
+    let mut world = quiet(watched());
+    world.web().meanwhile = Phase::Finishing;
+    world.kill("web", SEGV);
+    world.pass(9_000);
+    assert_eq!(world.news(), ["pid 101 killed by SIGSEGV"], "longer than settle");
+    world.pass(7_000);
+    assert!(world.news().contains(&"> restart".to_owned()), "but not for ever");
+}
+
+#[test]
+fn what_was_taken_down_stays_so_when_its_supervisor_is_gone() {
+    let mut world = quiet(watched());
+    world.web().wanted = false;
+    world.kill("web", TERM);
+    world.pass(12_000);
+    assert_eq!(world.status("web"), Status::Stopped);
+    world.web().supervisor = false;
+    world.pass(60_000);
+    assert_eq!(world.status("web"), Status::Stopped);
+    world.kill_and_restore();
+    world.pass(60_000);
+    assert_eq!(world.status("web"), Status::Stopped);
+    assert!(!world.news().iter().any(|line| line.starts_with(['>', '@'])));
+}
+
+#[test]
+fn a_supervisor_that_is_gone_is_told_and_its_process_lives_on() {
+    let mut world = quiet(watched());
+    world.web().supervisor = false;
+    world.pass(9_000);
+    assert_eq!(world.news(), [""; 0]);
+    world.pass(12_000);
+    assert_eq!(world.news(), ["incident opened, warning", "gone fires: control.alive is no", "@ ops Firing"],);
+    assert_eq!(world.view("web").pid, Some(101));
+    world.web().supervisor = true;
+    world.pass(12_000);
+    assert_eq!(world.news().last().unwrap(), "@ ops Resolved");
+}
+
+#[test]
+fn while_the_machine_boots_supervisors_come_up_too() {
+    let mut world = World::down(plan(vec![watched()]), Setting { booted: seconds(10), ..setting() });
+    world.web().supervisor = false;
+    world.pass(48_000);
+    assert!(!world.news().iter().any(|line| line.contains("fires")));
+    world.pass(25_000);
+    assert!(world.news().iter().any(|line| line.starts_with("gone fires")));
+}
+
+#[test]
+fn a_crash_loop_is_told_once_and_is_over_when_it_has_calmed() {
+    let mut world = quiet(watched());
+    loops(&mut world, 4);
+    assert_eq!(readings(&world, "restarts"), "4");
+    assert_eq!(readings(&world, "flapping"), "no");
+    loops(&mut world, 30);
+    let news = world.news();
+    for rule in ["flapping", "down"] {
+        let fired = news.iter().filter(|line| line.starts_with(&format!("{rule} fires"))).count();
+        assert!(fired <= 1, "{rule} {fired}: {news:?}");
+    }
+    assert!(news.iter().any(|line| line.starts_with("flapping fires")), "{news:?}");
+    assert_eq!(news.iter().filter(|line| *line == "@ ops Firing").count(), 1, "{news:?}");
+    world.pass(200_000);
+    assert!(!world.news().iter().any(|line| line.starts_with("flapping resolved")));
+    world.pass(120_000);
+    assert!(world.news().iter().any(|line| line.starts_with("flapping resolved")));
+    assert_eq!(world.status("web"), Status::Ok);
+    assert_eq!(readings(&world, "flapping"), "no");
+    world.pass(400_000);
+    assert_eq!(readings(&world, "restarts"), "0");
+}
+
+#[test]
+fn a_loop_too_fast_to_be_seen_is_counted_by_the_record() {
+    let mut world = quiet(judged(service("web").checks(vec![]).control(runit()), 0));
+    world.web().meanwhile = Phase::Starting;
+    world.web().process = None;
+    for _ in 0..8 {
+        world.pass(10_000);
+        world.web().stamp += 2;
+    }
+    assert!(world.news().iter().any(|line| line.starts_with("flapping fires")), "{:?}", readings(&world, "restarts"));
+}
+
+#[test]
+fn the_supervisors_own_count_is_believed() {
+    use crate::engine::supervision::Restarts;
+    let at = |s: u64| now(1_000_000 + s * 1_000);
+    let state = |restarts| ControlState { alive: true, restarts: Some(restarts), ..ControlState::default() };
+    let mut restarts = Restarts::default();
+    let mut hear = |count, s: u64| {
+        restarts.heard(&state(count), at(s).mono, at(s));
+        restarts.settle(at(s).mono);
+        (restarts.count(), restarts.flapping)
+    };
+    assert_eq!(hear(7, 0), (0, false), "what was before minder looked is nobody's business");
+    assert_eq!(hear(9, 5), (2, false));
+    assert_eq!(hear(12, 10), (5, true), "faster than it is asked");
+    assert_eq!(hear(1, 20), (6, true), "it began anew");
+    assert_eq!(hear(1, 300), (6, true));
+    assert_eq!(hear(1, 320), (6, false), "calm for five minutes");
+    assert_eq!(hear(1, 800), (0, false));
+}
+
+#[test]
+fn neither_our_restarts_nor_its_operators_count() {
+    let mut world = quiet(watched());
+    for request in 0..6 {
+        world.ask(request, Command::Restart { service: "web".into() });
+        world.pass(30_000);
+    }
+    for _ in 0..6 {
+        world.web().wanted = false;
+        world.kill("web", TERM);
+        world.pass(15_000);
+        world.web().wanted = true;
+        world.bring_up("web");
+        world.pass(15_000);
+    }
+    assert_eq!(readings(&world, "restarts"), "0");
+    assert!(!world.news().iter().any(|line| line.contains("fires")));
+}
+
+#[test]
+fn a_loop_outlives_minder() {
+    let mut world = quiet(watched());
+    loops(&mut world, 10);
+    assert!(world.news().iter().any(|line| line.starts_with("flapping fires")));
+    world.kill_and_restore();
+    world.pass(12_000);
+    assert_eq!(readings(&world, "flapping"), "yes");
+    assert!(!world.news().iter().any(|line| line.contains("flapping fires") || line.contains("resolved")));
+}
+
+#[test]
+fn rules_know_nothing_of_a_control_that_cannot_be_asked() {
+    let mut world = quiet(watched());
+    world.web().askable = false;
+    world.pass(60_000);
+    assert_eq!(world.news(), [""; 0]);
+    for metric in ["alive", "failed", "flapping"] {
+        assert_eq!(readings(&world, metric), "unknown", "{metric}");
+    }
+}
+
+#[test]
+fn a_nudge_has_the_supervisor_asked_at_once() {
+    let mut world = quiet(watched());
+    let asked = |world: &World| {
+        world.log.iter().filter(|(_, e)| matches!(e, Effect::Ask(q) if q.kind.name() == "control")).count()
+    };
+    let before = asked(&world);
+    world.input(Input::Nudged { control: "runit", name: "other".into() });
+    world.input(Input::Nudged { control: "s6", name: "web".into() });
+    assert_eq!(asked(&world), before);
+    world.input(Input::Nudged { control: "runit", name: "web".into() });
+    world.pass(1);
+    assert_eq!(asked(&world), before + 1);
+    let watched = world.log.iter().filter(|(_, e)| matches!(e, Effect::WatchControl(..))).count();
+    assert_eq!(watched, 1);
+}
+
+#[test]
+fn what_rules_mention_of_a_control_is_recorded() {
+    let world = quiet(watched());
+    let kept = world.log.iter().filter(|(_, e)| matches!(e, Effect::Series(_, series) if &*series.check == "control"));
+    assert_eq!(kept.count(), 1);
+    let world = quiet(web(runit()));
+    assert!(!world.log.iter().any(|(_, e)| matches!(e, Effect::Series(_, series) if &*series.check == "control")));
+}
