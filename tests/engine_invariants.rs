@@ -32,6 +32,14 @@ enum Happening {
     /// Its operator uses the supervisor's own means.
     Wanted(usize, bool),
     Supervisor(usize, bool),
+    /// It does not start it any more.
+    GivesUp(usize),
+    /// It can be asked.
+    Askable(usize, bool),
+    /// It waits with its next start.
+    Backoff(usize, bool),
+    /// It starts it again so often, a second after each death.
+    Loops(usize, u8),
     Answers(usize, bool),
     Asked(u8, usize),
     Reload(usize),
@@ -71,6 +79,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (service.clone(), start).prop_map(|(s, start)| Starts(s, start)),
         2 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Wanted(s, on)),
         1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Supervisor(s, on)),
+        1 => service.clone().prop_map(GivesUp),
+        1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Askable(s, on)),
+        1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Backoff(s, on)),
+        2 => (service.clone(), 1u8..9).prop_map(|(s, times)| Loops(s, times)),
         1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Answers(s, on)),
         3 => (0u8..5, service).prop_map(|(command, s)| Asked(command, s)),
         1 => (0usize..PLANS).prop_map(Reload),
@@ -95,9 +107,19 @@ fn variant(number: usize) -> Arc<Plan> {
             continue;
         }
         let every = if number == 2 && i == 0 { 7 } else { 10 };
-        let mut service = testing::service(name).checks(vec![process(every), file(10), processes(10)]);
+        let mut service = testing::service(name);
+        let daemon = if i == 1 && number != 1 { supervised(every) } else { process(every) };
+        service = service.checks(vec![daemon, file(10), processes(10)]);
         service.restart.limit = LIMIT;
         service = service.control(if i == 1 { runit() } else { command() });
+        if i == 1 {
+            let flapping = service.is(3, "flapping", Test::Truth);
+            service = service.rule(rule("down-flapping", flapping, Hold::None, vec![]));
+            let failed = service.is(3, "failed", Test::Truth);
+            service = service.rule(rule("down-failed", failed, Hold::None, vec![Action::Restart]));
+            let alive = Condition::Not(Box::new(service.is(3, "alive", Test::Truth)));
+            service = service.rule(rule("down-alive", alive, Hold::For(seconds(10)), vec![]));
+        }
         let down = service.down();
         let missing = service.is(1, "missing", Test::Truth);
         let fat = service.is(0, "memory", above(5e8));
@@ -150,6 +172,22 @@ fn live(happenings: &[Happening]) -> World {
                 }
             }
             Happening::Supervisor(i, on) => real(&mut world, i, &|r| r.supervisor = on),
+            Happening::GivesUp(i) => real(&mut world, i, &|r| r.failed = true),
+            Happening::Askable(i, on) => real(&mut world, i, &|r| r.askable = on),
+            Happening::Backoff(i, on) => {
+                real(&mut world, i, &|r| r.meanwhile = if on { Phase::Starting } else { Phase::Down });
+            }
+            Happening::Loops(i, times) => {
+                for _ in 0..times {
+                    world.kill(NAMES[i], Some(Exit::Code(1)));
+                    real(&mut world, i, &|r| r.stamp += 1);
+                    world.pass(1_000);
+                    if world.real.get(NAMES[i]).is_some_and(|real| real.wanted && real.process.is_none()) {
+                        world.bring_up(NAMES[i]);
+                    }
+                    world.pass(300);
+                }
+            }
             Happening::Answers(i, on) => real(&mut world, i, &|r| r.answers = on),
             Happening::Asked(command, i) => {
                 let service: Name = NAMES[i].into();
@@ -346,6 +384,21 @@ fn operators_are_respected(world: &World) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// No order starts what its supervisor was told to have down, unless a person wants it up.
+fn supervisors_are_respected(world: &World) -> Result<(), TestCaseError> {
+    for (length, name) in &world.unwanted {
+        let acting =
+            world.log[..*length].iter().rev().find_map(|(_, effect)| match effect {
+                Effect::Record(Record::Event(Event {
+                    service: Some(of), kind: EventKind::Acting { by, .. }, ..
+                })) if of == name => Some(by.as_str()),
+                _ => None,
+            });
+        prop_assert_eq!(acting, Some("root"), "{} was started, though its supervisor has it down", name);
+    }
+    Ok(())
+}
+
 fn asked(world: &World, service: &str) -> Vec<u64> {
     let mut of = BTreeSet::new();
     let mut times = Vec::new();
@@ -371,6 +424,7 @@ proptest! {
         told_of_both_ends(&world)?;
         never_above_the_budget(&world)?;
         operators_are_respected(&world)?;
+        supervisors_are_respected(&world)?;
         for name in NAMES {
             prop_assert_eq!(world.status(name), Status::Ok, "{} after the all-clear", name);
         }
@@ -387,10 +441,12 @@ proptest! {
         // The same timeline, with the first service's troubles and without; minder itself and plans are left alone.
         let passes = |h: &&Happening| matches!(h, Happening::Pass(_));
         let others = |h: &&Happening| match h {
-            Happening::Reload(_) | Happening::KillMinder | Happening::Freeze(_) => false,
+            // A loop takes time of its own.
+            Happening::Reload(_) | Happening::KillMinder | Happening::Freeze(_) | Happening::Loops(..) => false,
             Happening::Pass(_) | Happening::SetClock(_) => true,
             Happening::Kill(i, _) | Happening::Back(i) | Happening::Trouble(i, _) | Happening::Memory(i, _)
             | Happening::Runs(i, ..) | Happening::Starts(i, _) | Happening::Wanted(i, _) | Happening::Supervisor(i, _)
+            | Happening::GivesUp(i) | Happening::Askable(i, _) | Happening::Backoff(i, _)
             | Happening::Answers(i, _) | Happening::Asked(_, i) => *i == 0,
         };
         let troubled: Vec<_> = happenings.iter().filter(others).cloned().collect();

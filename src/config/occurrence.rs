@@ -2,7 +2,7 @@
 
 use super::diagnostic::{listed, nearest, quoted};
 use super::lexer::Wrong;
-use crate::model::{Command, Exit, Name, Occurrence, Plan, Service, Signal, Starting, parse_duration};
+use crate::model::{Command, Exit, Name, Occurrence, Plan, Service, Signal, Starting, Supervising, parse_duration};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ const FORMS: [&str; 10] = [
     "commands fail",
     "minder stop",
 ];
-const OPERATORS: [&str; 2] = ["taken down", "wanted up"];
+const OF_SUPERVISORS: [&str; 5] =
+    ["taken down", "wanted up", "supervisor dies", "supervisor returns", "supervisor gives up"];
 const ORDERS: [&str; 6] = ["start", "stop", "restart", "pause", "resume", "release"];
 
 /// Reads what happens, and to whom; `service` if the text does not say it.
@@ -60,7 +61,7 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
         };
         return Ok((service, Occurrence::Asked(order)));
     }
-    let verbs = ["killed", "exits", "ends", "appears", "starts", "commands", "taken", "wanted"];
+    let verbs = ["killed", "exits", "ends", "appears", "starts", "commands", "taken", "wanted", "supervisor"];
     let of = named(plan, word(0)).filter(|_| words.len() > 1 && !verbs.contains(&word(0)));
     let first = usize::from(of.is_some());
     let Some(service) = of.or_else(|| named(plan, service)) else { return Err(no_service(plan, service, &whole)) };
@@ -91,8 +92,11 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
         ["commands", "fail"] => Occurrence::Commands(false),
         ["taken", "down"] => Occurrence::Operator { up: false },
         ["wanted", "up"] => Occurrence::Operator { up: true },
+        ["supervisor", "dies"] => Occurrence::Supervisor(Supervising::Dies),
+        ["supervisor", "returns"] => Occurrence::Supervisor(Supervising::Returns),
+        ["supervisor", "gives", "up"] => Occurrence::Supervisor(Supervising::GivesUp),
         _ => {
-            let forms = || FORMS.into_iter().chain(OPERATORS);
+            let forms = || FORMS.into_iter().chain(OF_SUPERVISORS);
             let said = rest.join(" ");
             let meant = nearest(&said, forms()).or_else(|| {
                 let verb = *rest.first()?;
@@ -143,6 +147,10 @@ fn fits(occurrence: &Occurrence, service: &Service) -> Result<(), (String, Strin
         Occurrence::Operator { .. } if !supervised => Err((
             format!("`{name}` has no supervisor that an operator could speak to"),
             "an operator stops it by `minder stop`".to_owned(),
+        )),
+        Occurrence::Supervisor(_) if !supervised => Err((
+            format!("`{name}` has no supervisor"),
+            "name one in the rules, such as `control: { runit: NAME }`".to_owned(),
         )),
         _ => Ok(()),
     }

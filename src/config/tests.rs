@@ -146,6 +146,9 @@ fn rules_get_names_severities_and_defaults() {
             "process.memory warning written quality",
             "leak info written quality",
             "tcp.failed warning implied quality",
+            "control.alive critical implied liveness",
+            "control.failed critical implied liveness",
+            "control.flapping critical implied liveness",
         ]
     );
     let window = &web.rules[2];

@@ -118,8 +118,21 @@ pub enum Occurrence {
         /// Up, or down.
         up: bool,
     },
+    /// What becomes of its supervisor.
+    Supervisor(Supervising),
     /// A person asks minder for something.
     Asked(Command),
+}
+
+/// What becomes of a supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervising {
+    /// It ends; the service's process lives on.
+    Dies,
+    /// It is there again.
+    Returns,
+    /// It does not start the service any more, though it is wanted up.
+    GivesUp,
 }
 
 /// What becomes of a start.

@@ -22,7 +22,7 @@ use crate::model::kinds::{Process, Processes};
 use crate::model::{
     Act, ActId, CheckId, ControlState, Delivery, Each, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
     MetricId, Mono, Now, Occurrence, Phase, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample,
-    Setting, Starting, Wall,
+    Setting, Starting, Supervising, Wall,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -73,6 +73,9 @@ struct Body {
     process: Option<Identity>,
     /// What its supervisor was told last.
     wanted: bool,
+    /// Its supervisor is there, and has given it up.
+    supervisor: bool,
+    given_up: bool,
     starting: Starting,
     commands: bool,
     /// A start or restart is under way.
@@ -117,7 +120,15 @@ impl World {
         };
         let now = Now { mono: Mono(0), wall: began };
         let (engine, effects) = Engine::new(Arc::clone(&plan), setting, Restored::default(), now);
-        let body = |_| Body { process: None, wanted: true, starting: Starting::Works, commands: true, busy: false };
+        let body = |_| Body {
+            process: None,
+            wanted: true,
+            supervisor: true,
+            given_up: false,
+            starting: Starting::Works,
+            commands: true,
+            busy: false,
+        };
         let mut world = World {
             engine,
             bodies: plan.services.iter().map(body).collect(),
@@ -238,6 +249,14 @@ impl World {
                     true => {}
                 }
             }
+            Occurrence::Supervisor(what) => {
+                let body = &mut self.bodies[service];
+                match what {
+                    Supervising::Dies => body.supervisor = false,
+                    Supervising::Returns => body.supervisor = true,
+                    Supervising::GivesUp => body.given_up = true,
+                }
+            }
             Occurrence::Asked(command) => {
                 let asked = Input::Asked { request: RequestId(1), who: "root".into(), command };
                 self.later(Duration::ZERO, Coming::Input(asked));
@@ -289,10 +308,11 @@ impl World {
         if let Kind::Control(_) = **kind {
             let word = if body.process.is_some() { "run" } else { "down" };
             let state = ControlState {
-                alive: true,
+                alive: body.supervisor,
                 wanted: Some(body.wanted),
+                failed: body.given_up,
                 phase: if body.process.is_some() { Phase::Running } else { Phase::Down },
-                process: body.process,
+                process: body.process.filter(|_| body.supervisor),
                 word: word.into(),
                 ..ControlState::default()
             };
@@ -421,7 +441,10 @@ impl World {
         if control.supervises() && !body.wanted && !by_hand {
             return self.report(id, Report::Failed { why: "not restarted: its operator has taken it down".into() });
         }
-        (body.wanted, body.busy) = (true, true);
+        if control.supervises() && !body.supervisor {
+            return self.report(id, Report::Failed { why: "its supervisor is gone".into() });
+        }
+        (body.wanted, body.given_up, body.busy) = (true, false, true);
         let starting = body.starting;
         self.ends(service, Some(Exit::Signal { number: 15, core: false }));
         self.report(id, Report::Launched { process: None, leftovers: 0 });

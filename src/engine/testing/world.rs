@@ -94,6 +94,8 @@ pub struct World {
     pub swallow_reports: bool,
     /// Nobody is told of the end of a process.
     pub deaf: bool,
+    /// Orders that would start what its supervisor was told to have down: when, and the service.
+    pub unwanted: Vec<(usize, Name)>,
     pid: u32,
     last: (u64, u64, u64),
 }
@@ -136,6 +138,7 @@ impl World {
             doubled: false,
             swallow_reports: false,
             deaf: false,
+            unwanted: Vec::new(),
             pid: 100,
             last,
             plan,
@@ -364,6 +367,12 @@ impl World {
     fn act(&mut self, id: ActId, act: &Act) {
         let mut report = |after: u64, report: Report| self.coming.push((self.ms + after, Input::Acted { id, report }));
         let done = Report::Done { words: "done".into() };
+        if let Act::Start { service, control, .. } | Act::Restart { service, control, by_hand: true } = act
+            && control.supervises()
+            && self.real.get(service).is_some_and(|real| !real.wanted)
+        {
+            self.unwanted.push((self.log.len(), Arc::clone(service)));
+        }
         match act {
             Act::Stop { service, for_good, .. } => {
                 report(5, done);
