@@ -2,6 +2,7 @@
 
 use super::SOON;
 use super::support::{Minder, Receiver, Runsv, process_exists, signal, stays, wait_until};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// A service of runsv that minder finds ill as long as `sick` exists; a new life removes it.
@@ -20,7 +21,7 @@ services:
     control:
       runit: {{ service: app, directory: {dir} }}
     checks:
-      - process: {{ pidfile: {dir}/app/supervise/pid }}
+      - process: supervised
         every: 500ms
       - file: {sick}
         every: 500ms
@@ -95,4 +96,41 @@ fn a_person_restarts_what_was_taken_down() {
     minder.ok(&["restart", "app"]);
     assert_eq!(runsv.pid(), Some(minder.wait_replaced("app", new, SOON)));
     minder.wait_status("app", "ok", SOON);
+}
+
+#[test]
+fn its_own_check_is_asked_and_a_crash_loop_is_told_once() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let dir = minder.dir().to_owned();
+    let _app = Runsv::start(&dir, "app", "exec sleep 100000");
+    let check = dir.join("app/check");
+    std::fs::write(&check, "#!/bin/sh\n[ -e ill ] && echo too hot && exit 1\nexit 0\n").unwrap();
+    std::fs::set_permissions(&check, PermissionsExt::from_mode(0o755)).unwrap();
+    let _loops = Runsv::start(&dir, "loops", "exit 1");
+    minder.write(&format!(
+        r#"
+defaults: {{ every: 500ms, notify: [chat] }}
+notifiers:
+  chat: {{ webhook: {{ url: "{hook}" }} }}
+services:
+  app:
+    control:
+      runit: {{ service: app, directory: {dir}, check: true }}
+  loops:
+    control:
+      runit: {{ service: loops, directory: {dir} }}
+"#,
+        hook = receiver.url(),
+        dir = dir.display(),
+    ));
+    minder.start();
+    minder.wait_status("app", "ok", SOON);
+    let event = receiver.wait(SOON, &["minder.firing"]).json();
+    assert_eq!(event["data"]["service"], "loops", "{event:#}");
+    std::fs::write(dir.join("app/ill"), "").unwrap();
+    minder.wait_status("app", "warning", SOON);
+    stays("a loop is told once", Duration::from_secs(3), || {
+        receiver.requests().iter().filter(|request| request.json()["data"]["service"] == "loops").count() == 1
+    });
 }

@@ -328,6 +328,25 @@ fn a_nudge_has_the_supervisor_asked_at_once() {
 }
 
 #[test]
+fn a_nudge_is_about_the_service_that_its_supervisor_calls_so() {
+    let supervisord = |program: &str| {
+        let keys = serde_json::json!({ "program": program });
+        controls::ControlSpec::read("supervisord", keys).unwrap().unwrap()
+    };
+    for (program, event, is) in [
+        ("web", "web", true),
+        ("web", "web:web", true),
+        ("web", "site:web", false),
+        ("site:web", "site:web", true),
+        ("site:web", "web", false),
+        ("web", "web:", false),
+    ] {
+        assert_eq!(supervisord(program).is_about("supervisord", event), is, "{program} {event}");
+    }
+    assert!(!supervisord("web").is_about("runit", "web"));
+}
+
+#[test]
 fn what_rules_mention_of_a_control_is_recorded() {
     let world = quiet(watched());
     let kept = world.log.iter().filter(|(_, e)| matches!(e, Effect::Series(_, series) if &*series.check == "control"));
