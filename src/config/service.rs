@@ -261,9 +261,7 @@ impl Builder<'_> {
         }
         let directory = runit.path();
         let program = directory.join("check").to_str().map(|program| Argv(vec![program.to_owned()]));
-        let Some((command, directory)) = program.zip(directory.to_str().and_then(|path| path.parse().ok())) else {
-            return None;
-        };
+        let (command, directory) = program.zip(directory.to_str().and_then(|path| path.parse().ok()))?;
         let kind = Kind::Program(Program::in_directory(command, directory));
         let (every, timeout) = (self.defaults.every, self.defaults.timeout);
         let asked = Asked { name: "check".to_owned(), kind: Some((Program::NAME, kind.metrics())), every };
