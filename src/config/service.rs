@@ -10,7 +10,7 @@ use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::{Argv, ControlSpec};
 use crate::model::kinds::{CheckKind, Process, Processes, Program};
-use crate::model::{AbsPath, Action, Check, Kind, Log, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
+use crate::model::{Action, Check, Kind, Log, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
