@@ -173,7 +173,8 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
     }
     out.push_str("\nchecks\n");
     for check in &service.checks {
-        let age = check.at.map_or("not asked yet".to_owned(), |at| format!("{} ago", show_age(snapshot.at - at)));
+        let none = if check.kind == "heartbeat" { "not heard yet" } else { "not asked yet" };
+        let age = check.at.map_or(none.to_owned(), |at| format!("{} ago", show_age(snapshot.at - at)));
         let label = screen.paint(check.status, &format!("{} {}", mark(check.status), plain(&check.name)));
         let _ = writeln!(
             out,

@@ -103,8 +103,10 @@ fn long_check(check: &Check) -> Mapping {
     let mut map = Mapping::new();
     put(&mut map, check.kind.name(), &*check.kind);
     put(&mut map, "name", &*check.name);
-    put(&mut map, "every", write_duration(check.every));
-    put(&mut map, "timeout", write_duration(check.timeout));
+    if !matches!(*check.kind, Kind::Heartbeat(_)) {
+        put(&mut map, "every", write_duration(check.every));
+        put(&mut map, "timeout", write_duration(check.timeout));
+    }
     let name = |id: MetricId| check.kind.metrics().get(usize::from(id.0)).map(|metric| metric.name);
     put(&mut map, "keep", check.recorded().iter().filter_map(name).collect::<Vec<_>>());
     map

@@ -94,6 +94,8 @@ pub(super) struct Builder<'a> {
     pub needs: Vec<Needed>,
     /// A file could not be read: what is missing may stand in it, and is not reported.
     pub incomplete: bool,
+    /// The secrets of heartbeats, each with where it was first given.
+    pub secrets: BTreeMap<String, Place>,
     pub templates: BTreeMap<&'a str, Template<'a>>,
     /// The names of those that cannot be read at all, which has been reported.
     pub bad_templates: BTreeSet<&'a str>,
@@ -121,6 +123,7 @@ impl<'a> Builder<'a> {
             mail: Mails::None,
             needs: Vec::new(),
             incomplete: !sources.found.is_empty(),
+            secrets: BTreeMap::new(),
             templates: BTreeMap::new(),
             bad_templates: BTreeSet::new(),
             traced: BTreeMap::new(),

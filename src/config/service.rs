@@ -9,7 +9,7 @@ use super::rule::{Around, Can, Drafted, conditions_of, implied, implied_of_contr
 use super::syntax::KEYWORDS;
 use super::tree::{Key, Node, Value};
 use crate::model::controls::{Argv, ControlSpec};
-use crate::model::kinds::{CheckKind, Process, Processes, Program};
+use crate::model::kinds::{CheckKind, Heartbeat, Process, Processes, Program};
 use crate::model::{Action, Check, Kind, Log, Metric, MetricId, MetricSet, Name, Rule, Service, Span};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 const MOST: usize = 1000;
 /// How often a supervisor is asked, at least.
 const CONTROL_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the age of a heartbeat is written down, at least.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// A check that has been read, as far as it could be.
 struct ReadCheck {
@@ -343,6 +346,8 @@ impl Builder<'_> {
             },
         };
         let every = self.every(item).unwrap_or(self.defaults.every);
+        // A heartbeat is not asked: this is how often it is written down how old it is.
+        let every = if *kind_name == Heartbeat::NAME { self.told(entries).min(every) } else { every };
         let timeout = self.timeout(item).unwrap_or(self.defaults.timeout);
         let mut kind = None;
         if !keys.is_empty() || self.found.len() == before {
@@ -387,7 +392,36 @@ impl Builder<'_> {
         })?;
         kind.givens(&mut |given| self.resolve_given(&keys, given));
         self.mistakes(&keys, word.place, kind.mistakes());
+        if let Kind::Heartbeat(Heartbeat { secret: Some(secret), .. }) = &kind
+            && !self.alone
+            && let text = secret.0.expose()
+            && !text.is_empty()
+        {
+            let place = keys.get("secret").map_or(word.place, |(_, node)| node.place);
+            if let Some(first) = self.secrets.insert(text.to_owned(), place) {
+                let diagnostic = Diagnostic::new(place, "two heartbeats have this secret").label("second");
+                let help = "the address says whose beat it is: give each a secret of its own";
+                self.found.push(diagnostic.also(first, "first").help(help));
+            }
+        }
         Some(kind)
+    }
+
+    /// How often the age of a heartbeat is written down, at least. What would say how often to ask it is a mistake.
+    fn told(&mut self, entries: &[(Key, Node)]) -> Duration {
+        for (key, node) in entries {
+            let help = match (key.text.as_str(), node.text()) {
+                ("every", Some(every)) => {
+                    format!("how often it is to come stands in it: `heartbeat: {{ every: {every} }}`")
+                }
+                ("every", None) => "how often it is to come stands in it: `heartbeat: { every: 20s }`".to_owned(),
+                ("timeout", _) => "leave it away; how long a run may take is `heartbeat: { longest: .. }`".to_owned(),
+                _ => continue,
+            };
+            let what = format!("`{}` belongs to what is asked, and a heartbeat is not asked: it is told", key.text);
+            self.found.push(Diagnostic::new(key.place, what).help(help));
+        }
+        HEARTBEAT_EVERY
     }
 
     fn check_name(&mut self, node: &Node) -> Option<Name> {
@@ -554,6 +588,9 @@ fn complete(mut rules: Vec<Rule>, checks: &mut [Check]) -> Vec<Rule> {
         // What is of each process has no history: without this, such a check would have none at all.
         if matches!(*check.kind, Kind::Processes(_)) {
             check.keep.insert(MetricId(Processes::COUNT));
+        }
+        if matches!(*check.kind, Kind::Heartbeat(_)) {
+            Heartbeat::JUDGED.into_iter().for_each(|id| check.keep.insert(MetricId(id)));
         }
         let mut metrics = rules.iter().flat_map(conditions_of).flat_map(metrics_of);
         if matches!(*check.kind, Kind::Control(_)) {

@@ -1,10 +1,12 @@
-//! What is known of one check: its latest sample, its windows, its rhythm, and for a check of a process, its life.
+//! What is known of one check: its latest sample, its windows, its rhythm, for a check of a process its life, and for a heartbeat
+//! its pulse.
 
+use super::beat::{Pulse, keys_of};
 use super::death::Life;
 use super::schedule::{Rhythm, phase};
 use super::window::Window;
 use crate::model::kinds::Process;
-use crate::model::{Check, CheckId, Exit, Found, Kind, MetricId, Mono, Reading, Sample, Service, Signal, Term};
+use crate::model::{Check, CheckId, Exit, Found, Kind, MetricId, Mono, Now, Reading, Sample, Service, Signal, Term};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,21 +23,24 @@ pub(super) struct CheckState {
     pub rules: Vec<usize>,
     /// Of a check of a process.
     pub life: Option<Life>,
+    /// Of a heartbeat.
+    pub pulse: Option<Pulse>,
 }
 
 impl CheckState {
-    pub fn new(service: &Service, place: usize, check: &Check, id: CheckId, now: Mono) -> CheckState {
+    pub fn new(service: &Service, place: usize, check: &Check, id: CheckId, now: Now) -> CheckState {
         // Process checks are asked in one pass, on the common grid.
         let turn = phase(&service.name, &check.name);
         let spread = if matches!(*check.kind, Kind::Process(_)) { 0 } else { turn };
         let mut state = CheckState {
             id,
-            rhythm: Rhythm::new(check.every, check.timeout, spread, turn, now),
+            rhythm: Rhythm::new(check.every, check.timeout, spread, turn, now.mono),
             latest: None,
             spoke: None,
             windows: Vec::new(),
             rules: Vec::new(),
             life: matches!(*check.kind, Kind::Process(_)).then(Life::default),
+            pulse: keys_of(&check.kind).map(|keys| Pulse::new(keys, now)),
         };
         state.learn_rules(service, place);
         state

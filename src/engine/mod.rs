@@ -8,6 +8,7 @@
 //! | what | states | in |
 //! |---|---|---|
 //! | a check | due, in flight | `schedule.rs`, `check.rs` |
+//! | a heartbeat | short, long or unsure silence | `beat.rs` |
 //! | a process | alive, gone (waiting to settle), gone | `death.rs` |
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
@@ -32,6 +33,7 @@
 //! each.
 
 mod act;
+mod beat;
 mod brake;
 mod budget;
 mod chain;
@@ -183,8 +185,11 @@ impl Engine {
             }
             Input::Touched(check) => self.at_check(check, ServiceState::touched),
             Input::Nudged { control, name } => self.nudged(control, &name),
-            // Nobody asks for it yet.
-            Input::Beat { .. } => {}
+            Input::Beat { service, check, beat } => {
+                if let Some(id) = self.check_named(&service, &check) {
+                    self.at_check(id, |service, cx, c| service.beat(cx, c, &beat));
+                }
+            }
             Input::Acted { id, report } => {
                 let place = self.context.acting.get(&id).and_then(|name| self.by_name.get(name)).copied();
                 if let Some(place) = place {
@@ -273,6 +278,12 @@ impl Engine {
                 self.touched.extend(changed);
             }
         }
+    }
+
+    fn check_named(&self, service: &str, check: &str) -> Option<CheckId> {
+        let service = &self.services[*self.by_name.get(service)?];
+        let place = service.plan.checks.iter().position(|known| *known.name == *check)?;
+        Some(service.checks[place].id)
     }
 
     fn sampled(&mut self, samples: &[(CheckId, Arc<Sample>)]) {

@@ -72,14 +72,14 @@ impl ServiceState {
         for (c, check) in plan.checks.iter().enumerate() {
             let same = |(was, _): &(&crate::model::Check, CheckState)| was.name == check.name && was.kind == check.kind;
             let Some(i) = old.iter().position(same) else {
-                self.checks.push(CheckState::new(&plan, c, check, ids(), cx.now.mono));
+                self.checks.push(CheckState::new(&plan, c, check, ids(), cx.now));
                 self.introduce(cx, c);
                 continue;
             };
             let (was, mut state) = old.swap_remove(i);
             state.learn_rules(&plan, c);
             if (was.every, was.timeout) != (check.every, check.timeout) {
-                let fresh = CheckState::new(&plan, c, check, state.id, cx.now.mono).rhythm;
+                let fresh = CheckState::new(&plan, c, check, state.id, cx.now).rhythm;
                 state.rhythm = Rhythm::changed(fresh, &state.rhythm);
             }
             self.checks.push(state);

@@ -1,10 +1,11 @@
 //! What of a service outlives minder: out into a record, and in again.
 
+use super::beat::keys_of;
 use super::budget::Used;
 use super::context::Context;
 use super::service::ServiceState;
 use super::supervision::Restarts;
-use crate::model::{ControlState, SavedReading, SavedService, Service, Status, StoryRule};
+use crate::model::{ControlState, SavedPulse, SavedReading, SavedService, Service, Status, StoryRule};
 use std::collections::BTreeMap;
 
 impl ServiceState {
@@ -34,7 +35,13 @@ impl ServiceState {
             started_again: self.restarts.saved(),
             flapping: self.restarts.flapping,
             status: Some((self.status, self.status_since)),
+            pulses: self.saved_pulses(),
         }
+    }
+
+    fn saved_pulses(&self) -> BTreeMap<String, SavedPulse> {
+        let lives = self.plan.checks.iter().zip(&self.checks);
+        lives.filter_map(|(check, state)| Some((check.name.to_string(), state.pulse.as_ref()?.saved()))).collect()
     }
 
     fn saved_baselines(&self) -> BTreeMap<String, SavedReading> {
@@ -75,6 +82,14 @@ impl ServiceState {
                 if let Some(life) = &mut state.life {
                     life.identity = saved.identities.get(&*check.name).copied();
                 }
+            }
+        }
+        let mut pulses = saved.pulses;
+        for (check, state) in plan.checks.iter().zip(&mut self.checks) {
+            if let (Some(keys), Some(pulse)) = (keys_of(&check.kind), &mut state.pulse)
+                && let Some(saved) = pulses.remove(&*check.name)
+            {
+                pulse.restore(keys, saved, same_boot, cx.now);
             }
         }
         let mut left = saved.rules;

@@ -100,7 +100,7 @@ impl ServiceState {
     /// As nobody has ever seen it. `ids` gives each check its number.
     pub fn new(plan: Arc<Service>, place: usize, ids: &mut impl FnMut() -> CheckId, cx: &Context) -> ServiceState {
         let now = cx.now;
-        let state = |(c, check)| CheckState::new(&plan, c, check, ids(), now.mono);
+        let state = |(c, check)| CheckState::new(&plan, c, check, ids(), now);
         let checks = plan.checks.iter().enumerate().map(state).collect();
         let rules = plan.rules.iter().map(|rule| RuleTrack::new(rule, &plan.checks)).collect();
         let boot_grace_left = cx.plan.boot_grace.saturating_sub(cx.setting.booted);
@@ -264,6 +264,9 @@ impl ServiceState {
     pub fn check_due(&mut self, cx: &mut Context, c: usize, at: Mono) {
         let now = cx.now.mono;
         if self.checks[c].rhythm.came_up(at, now) {
+            if self.checks[c].pulse.is_some() {
+                return self.after(cx);
+            }
             self.ask(cx, c);
             if self.checks[c].is_silent(&self.plan.checks[c], now) {
                 self.after(cx);
@@ -273,7 +276,10 @@ impl ServiceState {
 
     /// Asks the check at `c`, if it is time, and sees to it that it is looked at in time.
     pub fn ask(&mut self, cx: &mut Context, c: usize) {
-        if let Some(manner) = self.checks[c].rhythm.ask(cx.now.mono) {
+        // A heartbeat is not asked: see `take_pulses`.
+        if self.checks[c].pulse.is_none()
+            && let Some(manner) = self.checks[c].rhythm.ask(cx.now.mono)
+        {
             let check = &self.plan.checks[c];
             let identity = if self.is_supervised(c) {
                 match self.named(c, cx.now.mono) {
@@ -324,6 +330,7 @@ impl ServiceState {
 
     /// Carries on with everything that the step may have moved: actions, incident, status, messages, questions, the next wake-up.
     pub fn after(&mut self, cx: &mut Context) {
+        self.take_pulses(cx);
         let quiet = self.is_quiet();
         if !quiet {
             self.act_on(cx);

@@ -136,16 +136,17 @@ impl ServiceState {
                 unit: unit_word(metric.dimension).to_owned(),
             });
         }
+        let (last, main) = state.pulse.as_ref().map_or((None, None), |pulse| pulse.words());
         CheckView {
             name: check.name.clone(),
             kind: check.kind.name().to_owned(),
             about: check.kind.about(),
             every: u64::try_from(check.every.as_millis()).unwrap_or(u64::MAX),
-            at: sample.map(|sample| sample.at.wall),
-            took: sample.map(|sample| sample.took.as_secs_f64() * 1e3),
+            at: if state.pulse.is_some() { last } else { sample.map(|sample| sample.at.wall) },
+            took: sample.filter(|_| state.pulse.is_none()).map(|sample| sample.took.as_secs_f64() * 1e3),
             note: match *check.kind {
                 Kind::Control(_) if self.control_known => self.control_words(at.wall),
-                _ => sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()),
+                _ => sample.and_then(|sample| sample.note.as_ref()).map(|note| note.to_string()).or(main),
             },
             status,
             metrics,

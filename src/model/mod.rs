@@ -2,6 +2,7 @@
 
 mod condition;
 pub mod controls;
+mod cron;
 mod event;
 mod flow;
 pub mod kinds;
@@ -21,6 +22,7 @@ mod values;
 mod words;
 
 pub use condition::*;
+pub use cron::{Cron, Zone};
 pub use event::*;
 pub use flow::*;
 pub use kinds::Kind;

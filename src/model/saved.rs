@@ -81,6 +81,39 @@ pub struct SavedService {
     pub flapping: bool,
     /// Its status, and since when.
     pub status: Option<(Status, Wall)>,
+    /// Its heartbeats by the names of their checks.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pulses: BTreeMap<String, SavedPulse>,
+}
+
+/// What is known of a heartbeat.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedPulse {
+    /// The process that it is the heartbeat of.
+    pub process: Option<Identity>,
+    /// It has said that it is ready.
+    pub ready: bool,
+    /// How often it wants to speak, in milliseconds.
+    pub every: Option<u64>,
+    /// What it last said of itself.
+    pub words: Option<String>,
+    /// The process that does the work, as it says itself.
+    pub main: Option<Identity>,
+    /// When it last spoke.
+    pub last: Option<Wall>,
+    /// When it is due by its schedule.
+    pub due: Option<Wall>,
+    /// It was silent for too long, or that was not known.
+    pub missing: bool,
+    /// Since when a run of it is under way.
+    pub run: Option<Wall>,
+    /// Its last run has failed.
+    pub failed: bool,
+    /// The exit code of that run.
+    pub code: Option<i32>,
+    /// How long that run took, in milliseconds.
+    pub took: Option<u64>,
 }
 
 /// The brake's state: how many services were restarted automatically, and whether further ones are held.

@@ -2,7 +2,7 @@
 
 use super::controls::{Argv, ControlRun, StopBy};
 use super::kinds::{StatusClass, TlsOrNot};
-use super::{AbsPath, ByteSize, DelayRange, Given, Pattern, Secret, Signal, Span, Times};
+use super::{AbsPath, ByteSize, Cron, DelayRange, Given, Pattern, Secret, Signal, Span, Times, Zone};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 
@@ -29,6 +29,8 @@ schemas! {
     Times: |_generator| text("So many times in so long", &format!(r"^[0-9]+\s+in\s+{SPAN_PATTERN}$"), &["5 in 15m"]);
     DelayRange: |_generator| text("The first delay and the longest", &format!(r"^{SPAN_PATTERN}\.\.{SPAN_PATTERN}$"), &["1s..5m"]);
     AbsPath: |_generator| text("A path that begins with a slash", "^/", &["/run/nginx.pid"]);
+    Cron: |_generator| text("A cron expression of five fields, or one such as `@daily`", r"^(@[a-zA-Z]+|\s*\S+(\s+\S+){4}\s*)$", &["0 3 * * *", "*/15 9-17 * * mon-fri", "@daily"]);
+    Zone: |_generator| text("A time zone", "^[A-Za-z]", &["Europe/Berlin", "UTC"]);
     Pattern: |_generator| json_schema!({ "type": "string", "format": "regex", "description": "A regular expression" });
     Signal: |_generator| json_schema!({ "enum": Signal::names().collect::<Vec<_>>(), "description": "A signal" });
     Given: |_generator| json_schema!({

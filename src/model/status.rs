@@ -169,7 +169,7 @@ pub struct CheckView {
     pub about: String,
     /// How often, in milliseconds.
     pub every: u64,
-    /// When it was last answered.
+    /// When it was last answered; of a heartbeat, when it last came.
     pub at: Option<Wall>,
     /// How long that took, in milliseconds.
     pub took: Option<f64>,

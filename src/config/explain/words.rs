@@ -3,6 +3,7 @@
 use super::origins::conditions;
 use super::page::{Page, and};
 use super::restart::restarted;
+use crate::model::kinds::Heartbeat;
 use crate::model::{
     Action, Check, Comparison, Condition, Function, Hold, Kind, Metric, MetricRef, Plan, Rule, Service, Severity, Term,
     Test, plain, write_duration,
@@ -38,6 +39,13 @@ pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Optio
     page.out
 }
 
+/// What a heartbeat is allowed.
+fn allowance(keys: &Heartbeat) -> String {
+    let late = keys.schedule.as_ref().map(|_| format!("at most {} late", write_duration(keys.late())));
+    let longest = keys.longest.map(|longest| format!("a run takes at most {longest}"));
+    late.into_iter().chain(longest).map(|words| format!(", {words}")).collect()
+}
+
 fn asked(page: &mut Page, service: &Service) {
     page.section("What is asked:");
     for check in &service.checks {
@@ -47,6 +55,17 @@ fn asked(page: &mut Page, service: &Service) {
             kind if kind.name() == &*check.name => kind.about(),
             kind => format!("{}, {}", kind.name(), kind.about()),
         };
+        if let Kind::Heartbeat(keys) = &*check.kind {
+            page.line(
+                2,
+                &format!(
+                    "`{}`: it is not asked, it says itself that it is well, {asks}{}",
+                    check.name,
+                    allowance(keys)
+                ),
+            );
+            continue;
+        }
         let told = match &*check.kind {
             Kind::Process(_) => "; the kernel tells of its end at once",
             Kind::File(_) => "; the kernel tells of changes at once",

@@ -1,6 +1,7 @@
 //! Tables of what happens and what comes of it, for the whole engine in a small world.
 
 mod acting;
+mod beat;
 mod braking;
 mod each;
 mod hearsay;

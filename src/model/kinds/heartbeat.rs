@@ -3,11 +3,19 @@
 //! It is not asked: what comes in is a [`Beat`], by the notify socket of the service (systemd's `sd_notify` protocol) or by HTTP.
 
 use super::{CheckKind, Mistake};
-use crate::model::{Dimension, Given, Identity, Metric, Span};
+use crate::model::{Cron, Dimension, Given, Identity, Metric, Secret, Source, Span, Wall, Zone};
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The shortest secret, and the longest, in characters.
+const SECRET: std::ops::RangeInclusive<usize> = 16..=200;
+/// How often the same service may have to say that it is well.
+const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(366 * 24 * 3600);
+/// How much later than due a beat may come, where nobody says it.
+const LATE: Duration = Duration::from_secs(5 * 60);
 
 /// The keys of a `heartbeat` check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,22 +26,41 @@ pub struct Heartbeat {
     pub every: Option<Span>,
     /// When a beat is due, as a cron expression of five fields: `0 3 * * *`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<String>,
+    pub schedule: Option<Cron>,
     /// The time zone of the schedule, such as `Europe/Berlin`; the machine's own where this is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// How much later than due a beat may come.
+    pub zone: Option<Zone>,
+    /// How much later than due by the schedule a beat may come; `5m` where this is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Span>,
-    /// How long a run may take from its start to its success.
+    /// How long a run may take from its start to its end; until the next beat would be missing where this is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest: Option<Span>,
-    /// What the HTTP address of the beat ends in. Without one, only the notify socket and `minder run-job` are heard.
+    /// What the HTTP address of the beat ends in: at least 16 letters and digits. Without one, only the notify socket and
+    /// `minder run-job` are heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<Given>,
+    pub secret: Option<Secret>,
     /// Who may speak at the notify socket, beside root and the user that the service's process runs as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The machine's time zone, as it was when the rules were read.
+    #[serde(skip, default = "TimeZone::system")]
+    #[schemars(skip)]
+    pub here: TimeZone,
+}
+
+impl Heartbeat {
+    /// When it is due by its schedule, after this; nothing if it has none.
+    pub fn due_after(&self, after: Wall) -> Option<Wall> {
+        let zone = self.zone.as_ref().map_or(&self.here, |zone| &zone.rules);
+        self.schedule.as_ref()?.next(after, zone)
+    }
+    /// How much later than due a beat may come.
+    pub fn late(&self) -> Duration {
+        self.late.map_or(LATE, |late| late.0)
+    }
+    /// What is kept in history, and judged if no rule is about it: a job that fails must not need a rule to be heard of.
+    pub const JUDGED: [u8; 3] = [Heartbeat::MISSING, Heartbeat::FAILED, Heartbeat::OVERRUN];
 }
 
 /// Places of the metrics that other parts name.
@@ -72,26 +99,76 @@ impl CheckKind for Heartbeat {
     ];
 
     fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
-        self.secret.iter_mut().for_each(f);
+        self.secret.iter_mut().for_each(|secret| f(&mut secret.0));
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        if self.every.is_some() == self.schedule.is_some() {
-            return vec![
+        let mut mistakes = Vec::new();
+        match (&self.every, &self.schedule) {
+            (None, None) => mistakes.push(
                 Mistake::new(&[], "a heartbeat needs `every` or `schedule`")
                     .help("write `every: 20s`, or `schedule: \"0 3 * * *\"` for a job that runs each night at three"),
-            ];
+            ),
+            (Some(_), Some(_)) => mistakes.push(
+                Mistake::new(&["schedule"], "`schedule` and `every` both say when a beat is due")
+                    .help("keep `every` for a service that speaks all the time, `schedule` for a job that runs at certain times"),
+            ),
+            (Some(every), None) => {
+                if !EVERY.contains(&every.0) {
+                    mistakes.push(
+                        Mistake::new(&["every"], "a heartbeat comes every `100ms` at most, and once a year at least"),
+                    );
+                }
+                let of_schedule = [("zone", self.zone.is_some()), ("late", self.late.is_some())];
+                for (key, _) in of_schedule.into_iter().filter(|(_, given)| *given) {
+                    let help = match key {
+                        "late" => "leave it away, and make `every` as long as it may be silent",
+                        _ => "leave it away: `every` is the same in all time zones",
+                    };
+                    let what = format!("`{key}` belongs to a `schedule`, and this heartbeat has `every`");
+                    mistakes.push(Mistake::new(&[key], what).help(help));
+                }
+            }
+            (None, Some(_)) => {}
         }
-        Vec::new()
+        if self.longest.is_some_and(|longest| longest.0.is_zero()) {
+            mistakes.push(Mistake::new(&["longest"], "no run takes no time"));
+        }
+        // One that was not found has been reported, and is empty.
+        let given = self.secret.as_ref().map(|secret| &secret.0).filter(|secret| !secret.expose().is_empty());
+        mistakes.extend(given.and_then(secret_mistake));
+        mistakes
     }
 
     fn about(&self) -> String {
-        match (&self.every, &self.schedule) {
-            (Some(every), _) => format!("every {every}"),
-            (None, Some(schedule)) => format!("at {schedule}"),
-            (None, None) => String::new(),
+        match (&self.every, &self.schedule, &self.zone) {
+            (Some(every), ..) => format!("every {every}"),
+            (None, Some(schedule), Some(zone)) => format!("at `{schedule}` in {zone}"),
+            (None, Some(schedule), None) => format!("at `{schedule}`"),
+            (None, None, _) => String::new(),
         }
     }
+}
+
+/// What is wrong with a secret, if anything. It is not repeated.
+fn secret_mistake(secret: &Given) -> Option<Mistake> {
+    let text = secret.expose();
+    let help = "make one with `openssl rand -hex 16`";
+    let from = match secret.source() {
+        Source::Env(name) => format!("the variable `{name}`"),
+        Source::File(path) => format!("`{}`", path.display()),
+        Source::Literal => "this".to_owned(),
+    };
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        let what = format!("{from} is to be a part of an address: letters, digits, `-` and `_`, nothing else");
+        return Some(Mistake::new(&["secret"], what).help(help));
+    }
+    if !SECRET.contains(&text.len()) {
+        let (least, most) = (SECRET.start(), SECRET.end());
+        let what = format!("{from} has {} characters, and a secret needs {least} to {most}", text.len());
+        return Some(Mistake::new(&["secret"], what).help(help));
+    }
+    None
 }
 
 /// What a service says of itself. By the words of `sd_notify(3)`, or by HTTP.
@@ -117,6 +194,8 @@ pub enum Beat {
     Main(Identity),
     /// A run begins.
     Started,
+    /// The run whose end is told next took so long.
+    Took(Duration),
     /// A run has failed.
     Failed {
         /// Its exit code, where it has one.
