@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 /// The longest answer: samples of a long time as JSON.
@@ -77,23 +78,14 @@ impl Client {
     pub fn send(&self, method: Method, path: &str, body: Bytes, within: Duration) -> Result<Reply, Failure> {
         let exchange = async {
             let stream = UnixStream::connect(&self.path).await.map_err(|e| self.not_there(&e))?;
-            let broken = |e: hyper::Error| {
+            let request = Request::builder().method(method).uri(path).header("host", "minder");
+            let request = request.body(Full::new(body)).map_err(|e| Failure::new(code::USAGE, e.to_string()))?;
+            exchange(stream, request).await.map_err(|e| {
                 Failure::new(
                     code::UNREACHABLE,
                     format!("the connection to minder at {} broke: {e}", self.path.display()),
                 )
-            };
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-            tokio::spawn(connection);
-            let request = Request::builder().method(method).uri(path).header("host", "minder");
-            let request = request.body(Full::new(body)).map_err(|e| Failure::new(code::USAGE, e.to_string()))?;
-            let answer = sender.send_request(request).await.map_err(broken)?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-            let body =
-                body.map_err(|e| Failure::new(code::UNREACHABLE, format!("minder's answer cannot be read: {e}")))?;
-            Ok(Reply { status, body: body.to_bytes() })
+            })
         };
         self.runtime.block_on(async {
             tokio::time::timeout(within, exchange).await.unwrap_or_else(|_| {
@@ -125,6 +117,20 @@ impl Client {
         };
         Failure::new(code::UNREACHABLE, words)
     }
+}
+
+/// One request, and its answer.
+pub(super) async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Reply, Box<dyn std::error::Error>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    let body =
+        Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| e as Box<dyn std::error::Error>)?;
+    Ok(Reply { status, body: body.to_bytes() })
 }
 
 /// A text as a part of a path or a query.

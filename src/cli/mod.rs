@@ -11,6 +11,7 @@ mod log;
 mod pages;
 mod report;
 mod run;
+mod run_job;
 mod schema;
 mod screen;
 mod status;
@@ -61,6 +62,7 @@ enum Command {
     Import(import::Args),
     Init(init::Args),
     Schema(schema::Args),
+    RunJob(run_job::Args),
     Status(status::Args),
     Top(top::Args),
     History(history::Args),
@@ -133,6 +135,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Import(args) => import::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Schema(args) => Ok(schema::run(&args)),
+        Command::RunJob(args) => run_job::run(&args, &client()?),
         Command::Status(args) => status::run(&args, &client()?),
         Command::Top(args) => top::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),

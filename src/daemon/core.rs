@@ -4,21 +4,23 @@ use super::owners::Owners;
 use super::pulse::{Pulse, TURN};
 use super::{Error, Options, paths, read_plan};
 use crate::control::Controls;
-use crate::dashboard::Ask;
+use crate::dashboard::{Ask, Whose};
 use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{
-    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Mono, Plan, Question, Record, Report,
-    RequestId, Snapshot, services_words,
+    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Mono, Name, Plan, Question, Record,
+    Report, RequestId, Snapshot, services_words,
 };
 use crate::notify::Notifiers;
 use crate::probe::{self, Probes};
 use crate::store::{Committed, Store};
 use crate::sys::run;
+use secrecy::ExposeSecret;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use subtle::ConstantTimeEq;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -303,7 +305,45 @@ impl Core {
                 }
                 let _ = reply.send(may);
             }
+            Ask::Beat { whose, beats, reply } => {
+                let found = self.whose(&whose);
+                if let Ok((service, check)) = &found {
+                    for beat in beats {
+                        let (service, check) = (Arc::clone(service), Arc::clone(check));
+                        self.step(Input::Beat { service, check, beat });
+                    }
+                    // Whoever has spoken sees it, too, if he looks at once.
+                    self.people.snapshot = None;
+                }
+                let _ = reply.send(found.map(|_| ()));
+            }
             Ask::Reload(reply) => self.reload(Some(reply), reloaded),
+        }
+    }
+
+    /// The service, and its heartbeat, that is meant.
+    fn whose(&self, whose: &Whose) -> Result<(Name, Name), String> {
+        let mut found = Vec::new();
+        for service in &self.plan.services {
+            for check in &service.checks {
+                let Kind::Heartbeat(keys) = &*check.kind else { continue };
+                let is_meant = match whose {
+                    // In the same time, however much of it is right, and wherever it stands.
+                    Whose::Secret(given) => keys.secret.as_ref().is_some_and(|secret| {
+                        secret.0.expose().as_bytes().ct_eq(given.expose_secret().as_bytes()).into()
+                    }),
+                    Whose::Named { service: name, check: None } => service.name == *name,
+                    Whose::Named { service: name, check: Some(of) } => service.name == *name && check.name == *of,
+                };
+                if is_meant {
+                    found.push((Arc::clone(&service.name), Arc::clone(&check.name)));
+                }
+            }
+        }
+        match found.len() {
+            1 => Ok(found.swap_remove(0)),
+            0 => Err(format!("minder knows no heartbeat {whose}")),
+            _ => Err(format!("{whose} is one of several: say which, as SERVICE/CHECK")),
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn hosts(listen: SocketAddr) -> Arc<[String]> {
     hosts.into()
 }
 
-/// Answers only reading requests with a known `Host`. A name that somebody else's DNS points to this machine would let any
+/// Answers only reading requests, and heartbeats, with a known `Host`. A name that somebody else's DNS points to this machine would let any
 /// web page read ours (DNS rebinding); the browser cannot lie about the name that it was given.
 pub(super) async fn local_and_read_only(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let known = |name: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
@@ -36,7 +36,8 @@ pub(super) async fn local_and_read_only(State(hosts): State<Arc<[String]>>, requ
         );
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, "Not under this name", detail).into_response();
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    let is_heartbeat = request.uri().path().starts_with(super::beat::PATH);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && !is_heartbeat {
         let detail = "This page only shows. Commands go to minder's socket: try `minder help` on its machine.";
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Read-only", detail);
         return ([(header::ALLOW, "GET, HEAD")], problem).into_response();

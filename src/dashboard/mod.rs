@@ -1,11 +1,12 @@
 //! Shows, and takes commands: one axum router, served on TCP and on a unix socket.
 //!
-//! [`page`] is the router for a loopback TCP port: pages and JSON, read-only, deaf to every `Host` but its own.
+//! [`page`] is the router for a loopback TCP port: pages and JSON, read-only but for heartbeats, deaf to every `Host` but its own.
 //! [`socket`] is the same with commands, for a unix socket whose peers are known by their credentials. Both are clients of
 //! the daemon's loop ([`Ask`]) and of the history ([`History`]); they decide nothing.
 
 mod api;
 mod assets;
+mod beat;
 mod chart;
 mod guard;
 mod live;
@@ -19,10 +20,12 @@ mod strip;
 mod words;
 
 pub use crate::store::{Bar, EventFilter, Samples, Unsent};
+pub use beat::Whose;
 pub use problem::Problem;
 pub use report::reports;
 pub use serve::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
 
+use crate::model::kinds::Beat;
 use crate::model::{Answer, Change, Command, Event, Exit, Incident, Name, Snapshot, Wall};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -70,6 +73,15 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<bool>,
     },
+    /// A service says something of itself. The reply: whether there is such a heartbeat.
+    Beat {
+        /// Whose it is.
+        whose: Whose,
+        /// What it says, in order.
+        beats: Vec<Beat>,
+        /// What is wrong with it, if anything, for people.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// Read the rules anew.
     Reload(oneshot::Sender<Answer>),
 }
@@ -97,6 +109,8 @@ pub struct Front {
     history: Arc<dyn History>,
     readers: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// Those who have named a secret that is none.
+    guesses: Semaphore,
     strips: Mutex<strip::Cache>,
 }
 
@@ -113,6 +127,7 @@ impl Front {
             history,
             readers: Arc::new(Semaphore::new(READERS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            guesses: Semaphore::new(beat::GUESSES),
             strips: Mutex::default(),
         })
     }
@@ -144,7 +159,7 @@ impl Front {
     }
 }
 
-/// The read-only router for TCP. It answers only to the names under which this machine itself reaches `listen`.
+/// The router for TCP: read-only, but for heartbeats. It answers only to the names under which this machine itself reaches `listen`.
 pub fn page(front: Arc<Front>, listen: SocketAddr) -> Router {
     reads(front)
         .layer(from_fn_with_state(guard::hosts(listen), guard::local_and_read_only))
@@ -156,6 +171,7 @@ pub fn socket(front: Arc<Front>) -> Router {
     let commands = Router::new()
         .route("/api/v1/commands", post(api::command))
         .route("/api/v1/reload", post(api::reload))
+        .route("/api/v1/services/{name}/heartbeat", post(beat::named))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(front.clone());
     reads(front).merge(commands).layer(from_fn(guard::headers))
@@ -174,7 +190,10 @@ fn reads(front: Arc<Front>) -> Router {
         .route("/api/v1/events", get(api::events))
         .route("/api/v1/incidents", get(api::incidents))
         .route("/api/v1/outbox", get(api::outbox))
+        .route("/api/v1/heartbeat/{secret}", get(beat::well).post(beat::well))
+        .route("/api/v1/heartbeat/{secret}/{what}", get(beat::told).post(beat::told))
         .fallback(problem::nothing_here)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CompressionLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
     Router::new().route("/events", get(live::follow)).merge(quick).with_state(front)
