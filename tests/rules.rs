@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn env() -> Env {
-    let text = "CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\nMAIL_PASSWORD=hunter2\n";
+    let text = "CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\nMAIL_PASSWORD=hunter2\nBACKUP_SECRET=0123456789abcdef0123456789abcdef\n";
     Env::from_file_text(text).unwrap()
 }
 

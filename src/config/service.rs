@@ -346,10 +346,11 @@ impl Builder<'_> {
             },
         };
         let every = self.every(item).unwrap_or(self.defaults.every);
-        // A heartbeat is not asked: this is how often it is written down how old it is.
-        let every = if *kind_name == Heartbeat::NAME { self.told(entries).min(every) } else { every };
         let timeout = self.timeout(item).unwrap_or(self.defaults.timeout);
         let mut kind = None;
+        if *kind_name == Heartbeat::NAME {
+            self.is_told(entries);
+        }
         if !keys.is_empty() || self.found.len() == before {
             kind = self.kind(kind_name, *short, word, keys);
         }
@@ -366,6 +367,10 @@ impl Builder<'_> {
             None => Kind::metrics_of(kind_name).unwrap_or_default(),
         };
         let keep = keep.map(|list| self.keep(list, kind_name, metrics)).unwrap_or_default();
+        let every = match &kind {
+            Some(Kind::Heartbeat(keys)) => looked_at(keys, self.defaults.every),
+            _ => every,
+        };
         let asked = Asked { name: name.to_string(), kind: Some((kind_name, metrics)), every };
         let check = kind.map(|kind| Check { name, kind: Arc::new(kind), every, timeout, keep });
         ReadCheck { asked, place, check }
@@ -407,8 +412,8 @@ impl Builder<'_> {
         Some(kind)
     }
 
-    /// How often the age of a heartbeat is written down, at least. What would say how often to ask it is a mistake.
-    fn told(&mut self, entries: &[(Key, Node)]) -> Duration {
+    /// What would say how often to ask a heartbeat is a mistake.
+    fn is_told(&mut self, entries: &[(Key, Node)]) {
         for (key, node) in entries {
             let help = match (key.text.as_str(), node.text()) {
                 ("every", Some(every)) => {
@@ -421,7 +426,6 @@ impl Builder<'_> {
             let what = format!("`{}` belongs to what is asked, and a heartbeat is not asked: it is told", key.text);
             self.found.push(Diagnostic::new(key.place, what).help(help));
         }
-        HEARTBEAT_EVERY
     }
 
     fn check_name(&mut self, node: &Node) -> Option<Name> {
@@ -530,6 +534,12 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// How often the age of a heartbeat is written down.
+fn looked_at(keys: &Heartbeat, default: Duration) -> Duration {
+    let half = keys.every.map_or(HEARTBEAT_EVERY, |every| every.0 / 2);
+    half.min(default).clamp(Duration::from_millis(100), HEARTBEAT_EVERY)
 }
 
 /// A check whose kind is not known.

@@ -18,7 +18,7 @@
 
 use crate::engine::Engine;
 use crate::model::controls::ControlSpec;
-use crate::model::kinds::{Process, Processes};
+use crate::model::kinds::{Beat, Heartbeat, Process, Processes};
 use crate::model::{
     Act, ActId, CheckId, ControlState, Delivery, Each, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
     MetricId, Mono, Now, Occurrence, Phase, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample,
@@ -225,8 +225,30 @@ impl World {
 
     fn sampled(&mut self, service: usize, check: usize, script: &mut dyn Script, see: &mut dyn FnMut(Mono, &Effect)) {
         let Some(id) = self.ids.get(&(service, check)).copied() else { return };
+        if let Kind::Heartbeat(_) = *self.plan.services[service].checks[check].kind {
+            return self.beats(service, check, script, see);
+        }
         let sample = self.sample(service, check, script);
         self.input(Input::Sampled(vec![(id, Arc::new(sample))]), script, see);
+    }
+
+    /// What is not asked is told: it says that it is well, or that it is not, as the script has it.
+    fn beats(&mut self, service: usize, check: usize, script: &mut dyn Script, see: &mut dyn FnMut(Mono, &Effect)) {
+        let plan = Arc::clone(&self.plan);
+        let of = &plan.services[service];
+        let has_process = of.checks.iter().any(|check| matches!(*check.kind, Kind::Process(_) | Kind::Control(_)));
+        if has_process && self.bodies[service].process.is_none() {
+            return;
+        }
+        let readings = script.readings(service, check, self.now).unwrap_or_default();
+        let says = |id: u8| readings.contains(&(MetricId(id), Reading::Flag(true)));
+        let beat = match (says(Heartbeat::MISSING), says(Heartbeat::FAILED)) {
+            (true, _) => Beat::Trigger,
+            (false, true) => Beat::Failed { code: None },
+            (false, false) => Beat::Well,
+        };
+        let check = Arc::clone(&of.checks[check].name);
+        self.input(Input::Beat { service: Arc::clone(&of.name), check, beat }, script, see);
     }
 
     fn later(&mut self, after: Duration, coming: Coming) {

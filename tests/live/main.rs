@@ -9,6 +9,7 @@ mod daemon;
 mod discover;
 mod died;
 mod filesystem;
+mod heartbeat;
 mod limits;
 mod machine;
 mod many;

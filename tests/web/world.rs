@@ -164,6 +164,7 @@ impl World {
                         }
                     }
                     Ask::Ended { reply, .. } => drop(reply.send(false)),
+                    Ask::Beat { reply, .. } => drop(reply.send(Err("minder knows no heartbeat".to_owned()))),
                     Ask::Reload(reply) => {
                         let words = "shop.yaml:3:5: unknown key `chekcs`\nThe old rules stay in effect.";
                         drop(reply.send(Answer { ok: false, words: words.into() }));
