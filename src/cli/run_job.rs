@@ -4,7 +4,8 @@
 
 use super::client::{Client, Reply, encode, exchange};
 use super::{Failure, Outcome, code};
-use crate::model::{Signal, plain};
+use crate::daemon::RealClock;
+use crate::model::{Clock, Signal, plain};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
@@ -13,7 +14,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     let url = std::env::var(URL).ok().filter(|url| !url.is_empty());
     let mut teller = Teller { args, client, url, runtime: &runtime, heard: false, said: false };
     teller.tell("start", None, None, BEGIN_WITHIN, 1);
-    let began = clock();
+    let began = RealClock.now().mono;
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(code::USAGE, "there is no command behind `--`"));
     };
@@ -110,18 +111,10 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
         }
     });
     let status = waiting.join().map_err(|_| Failure::new(code::WRONG, "the job was lost"))?.map_err(system)?;
-    let took = began.elapsed();
+    let took = RealClock.now().mono - began;
     let (code, words) = ending(status);
     teller.tell(&code.to_string(), Some(took), words, END_WITHIN, AGAIN);
     Ok(Outcome { text: String::new(), code })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a job took is measured where it runs, not where minder decides"
-)]
-fn clock() -> Instant {
-    Instant::now()
 }
 
 /// The exit code to end with, as a shell gives it, and more about it.

@@ -27,9 +27,8 @@ use std::time::Duration;
 
 /// Clocks of other machines are not ours: a beat that comes so much before its time is that of this time.
 const EARLY: Duration = Duration::from_secs(10);
-/// Found later than this after it was due to be looked at, minder was held up, and a beat may wait to be read: for so long it
-/// is waited for.
-const HELD_UP: Duration = Duration::from_millis(500);
+/// Looked at later than this after it was to be, minder was held up, and a beat may wait to be read: for so long it is waited for.
+const HELD_UP: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// By more than this, between two looks, the clock was set or the machine slept.
 const JUMP: i64 = 2_000;
@@ -233,13 +232,13 @@ impl Pulse {
         }
     }
 
-    /// What has come due by now.
-    fn look(&mut self, keys: &Heartbeat, now: Now) {
+    /// What has come due by now. `overdue` is how long ago it was to be looked at.
+    fn look(&mut self, keys: &Heartbeat, now: Now, overdue: Duration) {
         self.follow_the_clock(keys, now);
         if self.rests || self.stopping || self.silence == Silence::Long || now.mono < self.deadline {
             return;
         }
-        if now.mono - self.deadline > HELD_UP && !std::mem::replace(&mut self.waited, true) {
+        if overdue.max(now.mono - self.deadline) > HELD_UP && !std::mem::replace(&mut self.waited, true) {
             self.deadline = now.mono + PATIENCE;
         } else {
             self.silence = Silence::Long;
@@ -386,7 +385,7 @@ impl ServiceState {
         let now = cx.now;
         let check = &mut self.checks[c];
         let Some(pulse) = &mut check.pulse else { return };
-        pulse.look(keys, now);
+        pulse.look(keys, now, check.rhythm.overdue(now.mono));
         let before = pulse.flags(now);
         pulse.hear(keys, beat, now);
         let after = pulse.flags(now);
@@ -490,7 +489,7 @@ impl ServiceState {
             let state = &mut self.checks[c];
             let Some(pulse) = &mut state.pulse else { continue };
             let before = pulse.flags(cx.now);
-            pulse.look(keys, cx.now);
+            pulse.look(keys, cx.now, state.rhythm.overdue(cx.now.mono));
             self.dirty |= pulse.flags(cx.now) != before;
             let is_due = state.rhythm.ask(cx.now.mono).is_some();
             if is_due {

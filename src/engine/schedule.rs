@@ -142,6 +142,11 @@ impl Rhythm {
         self.hurry(now.max(self.last + TOUCHED_EACH), true);
     }
 
+    /// How long ago it was to be asked.
+    pub fn overdue(&self, now: Mono) -> Duration {
+        now - self.due
+    }
+
     /// Others wait for its answer: asked at once, but not more often than this because of them.
     pub fn hurry_for_others(&mut self, now: Mono, each: Duration) {
         self.hurry(now.max(self.last + each), false);
