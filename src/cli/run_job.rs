@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,8 +77,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(code::USAGE, "there is no command behind `--`"));
     };
-    let spawned = std::process::Command::new(program).args(arguments).env_remove(URL).spawn();
-    let mut child = match spawned {
+    let mut child = match start(program, arguments) {
         Ok(child) => child,
         Err(e) => {
             let code = if e.kind() == ErrorKind::NotFound { 127 } else { 126 };
@@ -115,6 +114,12 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     let (code, words) = ending(status);
     teller.tell(&code.to_string(), Some(took), words, END_WITHIN, AGAIN);
     Ok(Outcome { text: String::new(), code })
+}
+
+/// Starts the job as a shell would: in our session and group, with our files and environment but the secret.
+#[expect(clippy::disallowed_methods, reason = "what sys::spawn starts has a session and files of its own")]
+fn start(program: &OsString, arguments: &[OsString]) -> std::io::Result<Child> {
+    std::process::Command::new(program).args(arguments).env_remove(URL).spawn()
 }
 
 /// The exit code to end with, as a shell gives it, and more about it.

@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn of_an_output_the_end_is_kept() {
         assert_eq!(last_words(b" \n"), None);
-        assert_eq!(last_words(b"a\x1b[31mb\xff").unwrap().contains('\u{1b}'), false);
+        assert!(!last_words(b"a\x1b[31mb\xff").unwrap().contains('\u{1b}'));
         let long = "ä".repeat(100_000) + "end";
         let kept = last_words(long.as_bytes()).unwrap();
         assert_eq!((kept.chars().count(), kept.ends_with("äend")), (WORDS, true));
