@@ -142,7 +142,9 @@ impl Core {
         for socket in [&self.options.socket, &paths::reports(&self.options.socket)] {
             let _ = std::fs::remove_file(socket);
         }
-        let Core { notifiers, mut engine, clock, store, .. } = self;
+        let Core { notifiers, mut engine, clock, store, listen, .. } = self;
+        // While the state directory is ours still: the next minder may make sockets of the same names.
+        drop(listen);
         let commands = tokio::task::spawn_blocking(|| run::finish(PARTING));
         let _ = tokio::join!(notifiers.shutdown(), commands);
         // What was delivered at the last moment is not delivered again at the next start; what became of commands is on record.

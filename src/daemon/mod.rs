@@ -150,7 +150,8 @@ async fn wire(
     };
 
     let (inputs, from_outside) = mpsc::unbounded_channel::<Input>();
-    let listen = Listen::start(inputs.clone()).map_err(Error::system("watch for process exits"))?;
+    let sockets = paths::notify(&options.socket);
+    let listen = Listen::start(inputs.clone(), sockets).map_err(Error::system("watch for process exits"))?;
     let probes = Probes::new(inputs.clone(), Arc::clone(&clock)).map_err(Error::system("start the probes"))?;
     let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"));
     let notifiers = Notifiers::start(&plan, inputs.clone(), Arc::clone(&clock), opened.outbox);

@@ -53,6 +53,12 @@ pub fn reports(socket: &Path) -> PathBuf {
     socket.with_file_name("report.sock")
 }
 
+/// The directory of the notify sockets, beside the daemon's socket: each has the name of its service. A run script may know it.
+pub fn notify(socket: &Path) -> PathBuf {
+    let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+    socket.with_file_name("notify")
+}
+
 fn given(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

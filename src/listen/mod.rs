@@ -1,9 +1,10 @@
-//! Is told: process exits by pidfd, file changes by inotify. One thread waits for all of them.
+//! Is told: process exits by pidfd, file changes by inotify, heartbeats by notify sockets. One thread waits for all of them.
 
 mod entries;
 mod exits;
 mod files;
 mod memory;
+mod notify;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{CheckId, Hearing, Identity, Input};
@@ -11,34 +12,43 @@ use crate::sys::deadline::Deadline;
 pub use entries::entries;
 use exits::{Exits, Sources};
 use files::Files;
+use notify::Notify;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What a descriptor stands for in the epoll set. Processes have the numbers from [`FIRST_PROCESS`] on.
+/// What a descriptor stands for in the epoll set. Processes have the numbers from [`FIRST_PROCESS`] on, and notify sockets those
+/// from [`FIRST_SPEAKER`] on, which no number of processes reaches.
 const WAKE: u64 = 0;
 const FILES: u64 = 1;
 const BURST: u64 = 2;
 const EXITS: u64 = 3;
-const FIRST_PROCESS: u64 = 4;
+const REST: u64 = 4;
+const FIRST_PROCESS: u64 = 5;
+const FIRST_SPEAKER: u64 = 1 << 63;
 
 /// A request to the thread.
 enum Request {
     Watch(Identity),
     Unwatch(Identity),
     WatchPath(CheckId, PathBuf),
+    Hear(CheckId, Hearing),
+    /// The number of a user who was looked up for a check.
+    Named(CheckId, String, u32),
     Forget(CheckId),
     End,
 }
 
 /// The listener. Where the kernel cannot tell, it says so once, with [`Input::Noted`], and polling must do. Dropping it ends
-/// its thread.
+/// its thread, and takes its sockets away.
 pub struct Listen {
     requests: Arc<Requests>,
+    thread: Option<JoinHandle<()>>,
 }
 
 struct Requests {
@@ -47,27 +57,31 @@ struct Requests {
 }
 
 impl Listen {
-    /// Starts its thread. Fails if there is no thread, or no descriptor, to be had.
-    pub fn start(inputs: UnboundedSender<Input>) -> io::Result<Listen> {
-        Listen::start_with(inputs, Sources::of_this_kernel())
+    /// Starts its thread. Notify sockets are made in this directory, which is made for the first of them. Fails if there is no
+    /// thread, or no descriptor, to be had.
+    pub fn start(inputs: UnboundedSender<Input>, sockets: PathBuf) -> io::Result<Listen> {
+        Listen::start_with(inputs, sockets, Sources::of_this_kernel())
     }
 
-    fn start_with(inputs: UnboundedSender<Input>, sources: Sources) -> io::Result<Listen> {
+    fn start_with(inputs: UnboundedSender<Input>, sockets: PathBuf, sources: Sources) -> io::Result<Listen> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let requests = Arc::new(Requests { queue: Mutex::default(), wake });
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let burst = Deadline::unset()?;
+        let (burst, rest) = (Deadline::unset()?, Deadline::unset()?);
         epoll::add(&epoll, &requests.wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         epoll::add(&epoll, &burst, epoll::EventData::new_u64(BURST), epoll::EventFlags::IN)?;
+        epoll::add(&epoll, &rest, epoll::EventData::new_u64(REST), epoll::EventFlags::IN)?;
         let files = Files::new(inputs.clone(), burst);
         if let Some(inotify) = files.descriptor() {
             epoll::add(&epoll, inotify, epoll::EventData::new_u64(FILES), epoll::EventFlags::IN)?;
         }
         let epoll = Arc::new(epoll);
-        let exits = Exits::new(inputs, epoll.clone(), sources);
+        let exits = Exits::new(inputs.clone(), epoll.clone(), sources);
+        let notify = Notify::new(inputs, epoll.clone(), requests.clone(), sockets, rest);
         let theirs = requests.clone();
-        std::thread::Builder::new().name("listen".to_owned()).spawn(move || run(&epoll, &theirs, exits, files))?;
-        Ok(Listen { requests })
+        let ears = Ears { exits, files, notify };
+        let thread = std::thread::Builder::new().name("listen".to_owned()).spawn(move || run(&epoll, &theirs, ears))?;
+        Ok(Listen { requests, thread: Some(thread) })
     }
 
     /// Tell when this process ends; at once if it has.
@@ -89,9 +103,11 @@ impl Listen {
     pub fn watch_control(&self, _check: CheckId, _control: ControlSpec) {}
 
     /// Listen for what a service says of itself.
-    pub fn hear(&self, _check: CheckId, _hearing: Hearing) {}
+    pub fn hear(&self, check: CheckId, hearing: Hearing) {
+        self.requests.push(Request::Hear(check, hearing));
+    }
 
-    /// Nothing more about this check's file.
+    /// Nothing more about this check's file, and what its service says.
     pub fn forget(&self, check: CheckId) {
         self.requests.push(Request::Forget(check));
     }
@@ -100,6 +116,9 @@ impl Listen {
 impl Drop for Listen {
     fn drop(&mut self) {
         self.requests.push(Request::End);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -119,7 +138,15 @@ impl Requests {
     }
 }
 
-fn run(epoll: &OwnedFd, requests: &Requests, mut exits: Exits, mut files: Files) {
+/// All that is listened to.
+struct Ears {
+    exits: Exits,
+    files: Files,
+    notify: Notify,
+}
+
+fn run(epoll: &OwnedFd, requests: &Requests, ears: Ears) {
+    let Ears { mut exits, mut files, mut notify } = ears;
     let mut events = Vec::with_capacity(256);
     loop {
         events.clear();
@@ -135,7 +162,12 @@ fn run(epoll: &OwnedFd, requests: &Requests, mut exits: Exits, mut files: Files)
                             Request::Watch(identity) => exits.watch(identity),
                             Request::Unwatch(identity) => exits.unwatch(identity),
                             Request::WatchPath(check, path) => files.watch(check, path),
-                            Request::Forget(check) => files.forget(check),
+                            Request::Hear(check, hearing) => notify.hear(check, hearing),
+                            Request::Named(check, user, uid) => notify.named(check, &user, uid),
+                            Request::Forget(check) => {
+                                files.forget(check);
+                                notify.forget(check);
+                            }
                             Request::End => return,
                         }
                     }
@@ -143,6 +175,8 @@ fn run(epoll: &OwnedFd, requests: &Requests, mut exits: Exits, mut files: Files)
                 FILES => files.changed(),
                 BURST => files.burst_is_over(),
                 EXITS => exits.announced(),
+                REST => notify.rested(),
+                speaker if speaker >= FIRST_SPEAKER => notify.readable(speaker),
                 process => exits.ended(process),
             }
         }

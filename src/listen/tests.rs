@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 fn listen() -> (Listen, UnboundedReceiver<Input>) {
     let (tx, rx) = unbounded_channel();
-    (Listen::start(tx).unwrap(), rx)
+    (Listen::start(tx, "/nonexistent/notify".into()).unwrap(), rx)
 }
 
 /// The next input, if one comes in this time.
@@ -73,7 +73,7 @@ fn where_pidfds_do_not_know_how_it_ended_it_is_announced() {
         return eprintln!("not tried: {e}");
     }
     let (tx, mut rx) = unbounded_channel();
-    let listen = Listen::start_with(tx, Sources { pidfds: false, log: false }).unwrap();
+    let listen = Listen::start_with(tx, "/nonexistent".into(), Sources { pidfds: false, log: false }).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let go = dir.path().join("go");
     for status in [0, 7] {
@@ -127,7 +127,7 @@ fn who_was_killed_for_memory_is_known_from_the_log_or_from_the_control_group() {
     let go = dir.path().join("go");
     for log in [true, false] {
         let (tx, mut rx) = unbounded_channel();
-        let listen = Listen::start_with(tx, Sources { pidfds: true, log }).unwrap();
+        let listen = Listen::start_with(tx, "/nonexistent".into(), Sources { pidfds: true, log }).unwrap();
         for eats in [true, false] {
             let _ = fs::remove_file(&go);
             let end = if eats { "exec tail /dev/zero" } else { "kill -KILL $$" };

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod careful;
+pub mod datagram;
 pub mod deadline;
 pub mod exits;
 pub mod icmp;
