@@ -4,6 +4,8 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/env.rs"]
+mod env;
 #[path = "cli/explain.rs"]
 mod explain;
 #[path = "web/fixture.rs"]

@@ -198,6 +198,11 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
             return drop(minder.ok(&["man", pages.to_str().unwrap()]));
         }
         "explain" => words.extend(["--rules", rules]),
+        "env" => {
+            let file = minder.dir().join("heart.yaml");
+            std::fs::write(&file, "version: 1\nservices: { nginx: { checks: [heartbeat: 20s] } }\n").unwrap();
+            return drop(minder.ok(&["env", "nginx", "--rules", file.to_str().unwrap()]));
+        }
         "start" | "stop" | "restart" | "pause" | "resume" if words.len() == 2 => words.push("nginx"),
         _ => {}
     }

@@ -2,6 +2,7 @@
 
 mod backtest;
 mod client;
+mod env;
 mod explain;
 mod history;
 mod import;
@@ -57,6 +58,7 @@ enum Command {
     Run(run::Args),
     Validate(validate::Args),
     Explain(explain::Args),
+    Env(env::Args),
     Test(test::Args),
     Backtest(backtest::Args),
     Import(import::Args),
@@ -130,6 +132,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Run(args) => run::run(args, cli.socket),
         Command::Validate(args) => validate::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Env(args) => env::run(&args, cli.socket),
         Command::Test(args) => test::run(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Import(args) => import::run(&args),

@@ -43,7 +43,11 @@ pub(super) fn load(rules: Option<&Path>, env_file: Option<&Path>) -> Result<(Pla
             .and_then(|text| Env::from_file_text(&text))
             .map_err(|e| Failure::new(code::USAGE, format!("{}: {e}", file.display())))?,
     };
-    let sources = config::read(&rules, &env);
+    judge(config::read(&rules, &env))
+}
+
+/// The plan that these files make; or the report of their mistakes.
+pub(super) fn judge(sources: Sources) -> Result<(Plan, Sources), Failure> {
     match config::parse(&sources) {
         Ok(plan) => Ok((plan, sources)),
         Err(diagnostics) => {

@@ -18,6 +18,7 @@ mod nginx;
 mod plugin;
 mod runaway;
 mod runit;
+mod speak;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,0 +1,114 @@
+//! Daemons that know systemd's watchdog speak to minder: by systemd's own program and library.
+
+use super::SOON;
+use super::support::wait_for;
+use minder::listen::Listen;
+use minder::model::kinds::Beat;
+use minder::model::{CheckId, Hearing, Identity, Input};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
+
+/// The listener, with a socket for `web`.
+struct Post {
+    dir: tempfile::TempDir,
+    _listen: Listen,
+    inputs: UnboundedReceiver<Input>,
+}
+
+impl Post {
+    fn new() -> Post {
+        let dir = tempfile::tempdir().unwrap();
+        let (tx, inputs) = unbounded_channel();
+        let listen = Listen::start(tx, dir.path().join("notify")).unwrap();
+        let (service, check) = ("web".into(), "heartbeat".into());
+        listen.hear(CheckId(1), Hearing { service, check, process: None, user: None });
+        let post = Post { dir, _listen: listen, inputs };
+        wait_for(|| "the socket is there".to_owned(), SOON, || post.socket().exists().then_some(()));
+        post
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("notify/web")
+    }
+
+    /// Runs a program that speaks at the socket; it must succeed, and not wait for anything.
+    #[track_caller]
+    fn says(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.args(arguments).env("NOTIFY_SOCKET", self.socket()).env("WATCHDOG_USEC", "20000000");
+        command.env_remove("WATCHDOG_PID");
+        let start = Instant::now();
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        // systemd's own bound is five seconds.
+        assert!(start.elapsed() < Duration::from_secs(3), "{command:?} has waited for {:?}", start.elapsed());
+        output
+    }
+
+    /// What has been handed over by now: whoever spoke was told that it was.
+    #[track_caller]
+    fn beats(&mut self) -> Vec<Beat> {
+        let mut beats = Vec::new();
+        loop {
+            match self.inputs.try_recv() {
+                Ok(Input::Beat { beat, .. }) => beats.push(beat),
+                Err(TryRecvError::Empty) => return beats,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn systemds_own_program_is_heard_and_not_kept_waiting() {
+    let mut post = Post::new();
+    let status = |text: &str| Beat::Status(text.into());
+    for (arguments, beats) in [
+        (&["--ready"][..], vec![Beat::Ready]),
+        (&["--status=Serving 3 of 4"], vec![status("Serving 3 of 4")]),
+        (&["WATCHDOG=1"], vec![Beat::Well]),
+        (&["WATCHDOG=trigger"], vec![Beat::Trigger]),
+        (
+            &["WATCHDOG_USEC=30000000", "EXTEND_TIMEOUT_USEC=1000000"],
+            vec![Beat::Every(Duration::from_secs(30)), Beat::Extend(Duration::from_secs(1))],
+        ),
+        (&["STOPPING=1", "--status=\u{1b}[31mred"], vec![Beat::Stopping, status("[31mred")]),
+    ] {
+        post.says("systemd-notify", arguments);
+        assert_eq!(post.beats(), beats, "{arguments:?}");
+    }
+    // It names its parent, which the shell is: it has yet to go on.
+    let shell = post.says("sh", &["-c", "echo $$; read line </proc/$$/stat; echo $line; systemd-notify --pid; :"]);
+    let text = String::from_utf8(shell.stdout).unwrap();
+    let (pid, stat) = text.split_once('\n').unwrap();
+    let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    assert_eq!(post.beats(), [Beat::Main(Identity { pid: pid.parse().unwrap(), start })]);
+}
+
+/// `watchdog.c`, made with the machine's compiler.
+fn watchdog(dir: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/watchdog.c");
+    let program = dir.join("watchdog");
+    let made =
+        Command::new("cc").arg("-Wall").arg("-Werror").arg("-o").arg(&program).arg(source).arg("-lsystemd").output();
+    let made = made.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    program
+}
+
+#[test]
+fn a_daemon_made_with_systemds_library_has_its_watchdog() {
+    let mut post = Post::new();
+    let program = watchdog(post.dir.path());
+    let output = post.says(&program, &["once"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "20000000\n");
+    let last = || "all is handed over".to_owned();
+    let mut beats = Vec::new();
+    wait_for(last, SOON, || {
+        beats.extend(post.beats());
+        beats.contains(&Beat::Well).then_some(())
+    });
+    assert_eq!(beats, [Beat::Ready, Beat::Status("Serving everybody".into()), Beat::Stopping, Beat::Well]);
+}
