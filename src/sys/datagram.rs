@@ -36,6 +36,7 @@ struct Control([u8; 64]);
 /// rustix has this too, but reads the sender's pid, which is 0 for one outside of our pid namespace, into a type that holds
 /// no 0.
 #[allow(unsafe_code)]
+#[allow(clippy::unnecessary_cast, reason = "with musl some lengths have another type")]
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
     let mut control = Control([0; 64]);
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };

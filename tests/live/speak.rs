@@ -54,8 +54,11 @@ impl Post {
         loop {
             match self.inputs.try_recv() {
                 Ok(Input::Beat { beat, .. }) => beats.push(beat),
-                Err(TryRecvError::Empty) => return beats,
-                other => panic!("{other:?}"),
+                Ok(other) => assert!(matches!(other, Input::Beat { .. }), "{other:?}"),
+                Err(e) => {
+                    assert_eq!(e, TryRecvError::Empty);
+                    return beats;
+                }
             }
         }
     }

@@ -30,7 +30,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const MOST_AT_ONCE: u32 = 32;
 const REST: Duration = Duration::from_millis(50);
 
-/// How many senders may be kept waiting until a process is known.
+/// Of how many users is kept what they say before a process is known.
 const MOST_EARLY: usize = 4;
 
 /// The sockets of all services.
@@ -63,7 +63,8 @@ struct Speaker {
     read: u32,
     /// The user of the process that was last looked at: it speaks for the service until another is known.
     user: Option<u32>,
-    /// What came while no process was known, of users whose word may turn out to count.
+    /// What came while no living process was known, by user: said by one that nobody has seen yet, it is heard, or heard again, once
+    /// its process is known.
     early: Vec<Early>,
     /// Datagrams of those who may not speak.
     strangers: u64,
@@ -73,9 +74,8 @@ struct Speaker {
 
 struct Early {
     sender: Sender,
-    /// When, since boot.
-    at: Duration,
-    beats: Vec<Beat>,
+    /// The latest of each kind, and when, since boot.
+    said: Vec<(Duration, Beat)>,
 }
 
 impl Notify {
@@ -125,7 +125,7 @@ impl Notify {
             *user = Some(uid);
             if let Some(place) = speaker.early.iter().position(|early| early.sender.uid == uid) {
                 let early = speaker.early.swap_remove(place);
-                speaker.tell(&self.inputs, early.beats);
+                speaker.tell(&self.inputs, early.said.into_iter().map(|(_, beat)| beat).collect());
             }
         }
     }
@@ -195,14 +195,14 @@ impl Notify {
         let Some(speaker) = self.speakers.get_mut(&number) else { return };
         let Some(user) = user_of(identity) else { return };
         speaker.user = Some(user);
-        for early in std::mem::take(&mut speaker.early) {
-            // What was said before it began was said of another.
-            let meant = !proc::running_for(identity.start, early.at).is_zero();
-            if early.sender.uid == user && meant {
-                speaker.tell(&self.inputs, early.beats);
-            } else if early.sender.uid != user {
-                speaker.refuse(&self.inputs, early.sender);
+        for Early { sender, said } in std::mem::take(&mut speaker.early) {
+            if speaker.may_speak(sender) != Some(true) {
+                speaker.refuse(&self.inputs, sender);
+                continue;
             }
+            // What was said before it began was said of another.
+            let meant = said.into_iter().filter(|(at, _)| !proc::running_for(identity.start, *at).is_zero());
+            speaker.tell(&self.inputs, meant.map(|(_, beat)| beat).collect());
         }
     }
 
@@ -282,20 +282,39 @@ impl Speaker {
         }
         let Said::Beats { main, beats } = said else { return };
         let main = main.and_then(|pid| main_process(pid, sender)).map(Beat::Main);
-        let beats = main.into_iter().chain(beats);
+        let beats: Vec<Beat> = main.into_iter().chain(beats).collect();
         match self.may_speak(sender) {
-            Some(true) => beats.for_each(|beat| gather(gathered, beat)),
-            Some(false) => self.refuse(inputs, sender),
-            None => {
-                let place = self.early.iter().position(|early| early.sender.uid == sender.uid);
-                let mut beats_before = place.map_or_else(Vec::new, |place| self.early.swap_remove(place).beats);
-                if self.early.len() == MOST_EARLY {
-                    return self.refuse(inputs, sender);
+            Some(true) => {
+                // A mere beat is soon followed by the next.
+                if beats.iter().any(|beat| *beat != Beat::Well) && self.user_of_process().is_none() {
+                    self.keep(sender, &beats);
                 }
-                beats.for_each(|beat| gather(&mut beats_before, beat));
-                self.early.push(Early { sender, at: proc::booted_ago(), beats: beats_before });
+                beats.into_iter().for_each(|beat| gather(gathered, beat));
             }
+            None if self.keep(sender, &beats) => {}
+            None | Some(false) => self.refuse(inputs, sender),
         }
+    }
+
+    /// Keeps what was said for the process that is not known yet, if there is room.
+    fn keep(&mut self, sender: Sender, beats: &[Beat]) -> bool {
+        let place = self.early.iter().position(|early| early.sender.uid == sender.uid);
+        if place.is_none() && self.early.len() == MOST_EARLY {
+            return false;
+        }
+        let mut said = place.map_or_else(Vec::new, |place| self.early.swap_remove(place).said);
+        let at = proc::booted_ago();
+        for beat in beats {
+            said.retain(|(_, before)| discriminant(before) != discriminant(beat));
+            said.push((at, beat.clone()));
+        }
+        self.early.push(Early { sender, said });
+        true
+    }
+
+    /// The user that its process runs as, if that is known and lives.
+    fn user_of_process(&self) -> Option<u32> {
+        self.hearings.values().filter_map(|(hearing, _)| hearing.process).filter_map(user_of).next_back()
     }
 
     /// Whether the sender may speak for the service: root, minder's own user, whom the rules name, and the user that the service's
@@ -307,12 +326,9 @@ impl Speaker {
             return Some(true);
         }
         // A run script begins as root, and becomes another with the same pid.
-        let processes = self.hearings.values().filter_map(|(hearing, _)| hearing.process);
-        if let Some(user) = processes.filter_map(user_of).next_back() {
-            self.user = Some(user);
-            return Some(user == uid);
-        }
-        None
+        let user = self.user_of_process()?;
+        self.user = Some(user);
+        Some(user == uid)
     }
 
     fn tell(&self, inputs: &UnboundedSender<Input>, beats: Vec<Beat>) {

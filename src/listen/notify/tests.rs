@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "other users' programs are started")]
+
 use super::*;
 use crate::listen::Listen;
 use crate::sys::testing::Script;
@@ -276,6 +278,30 @@ fn what_was_said_too_early_is_heard_once_the_process_is_known() {
     other.is_quiet();
     other.listen.hear(CheckId(1), Hearing { process: Some(identity(second.own_pid())), ..hearing("web") });
     assert_eq!([other.beat("web"), other.beat("web")], [Beat::Ready, Beat::Status("new".into())]);
+}
+
+/// The old process is dead, and nobody has seen the new one when it says that it is ready: for its state that is news only later.
+#[test]
+fn what_a_new_process_says_at_once_is_said_again_when_it_is_known() {
+    let mut post = Post::new();
+    let old = Script::start("exec sleep 4711");
+    let was = Hearing { process: Some(identity(old.own_pid())), ..hearing("web") };
+    post.hear(1, was.clone());
+    post.send("web", "STATUS=old");
+    assert_eq!(post.beat("web"), Beat::Status("old".into()));
+    drop(old);
+    post.send("web", "STOPPING=1");
+    assert_eq!(post.beat("web"), Beat::Stopping);
+    // Times of processes are told in hundredths of a second.
+    std::thread::sleep(Duration::from_millis(30));
+    let new = Script::start("exec sleep 4711");
+    post.send("web", "READY=1\nSTATUS=new");
+    for _ in 0..2 {
+        assert_eq!([post.beat("web"), post.beat("web")], [Beat::Ready, Beat::Status("new".into())]);
+        post.is_quiet();
+        post.listen.hear(CheckId(1), Hearing { process: Some(identity(new.own_pid())), ..hearing("web") });
+    }
+    post.is_quiet();
 }
 
 #[test]
