@@ -1,7 +1,7 @@
 //! Daemons that know systemd's watchdog speak to minder: by systemd's own program and library.
 
-use super::SOON;
-use super::support::wait_for;
+use super::support::{Minder, Runsv, signal, stays, wait_for, wait_until};
+use super::{SOON, is_root};
 use minder::listen::Listen;
 use minder::model::kinds::Beat;
 use minder::model::{CheckId, Hearing, Identity, Input};
@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
+
+/// Debian's own, which every user can run.
+const PYTHON: &str = "/usr/bin/python3";
 
 /// The listener, with a socket for `web`.
 struct Post {
@@ -114,4 +117,105 @@ fn a_daemon_made_with_systemds_library_has_its_watchdog() {
         beats.contains(&Beat::Well).then_some(())
     });
     assert_eq!(beats, [Beat::Ready, Beat::Status("Serving everybody".into()), Beat::Stopping, Beat::Well]);
+}
+
+/// A minder that waits for `web` to speak, and runsv with the daemon of `watchdog.c`, made to speak by `minder env`.
+fn start() -> (Minder, Runsv, u32) {
+    let mut minder = Minder::new();
+    let program = watchdog(minder.dir());
+    minder.write(&format!(
+        r#"
+services:
+  web:
+    # So long, unless it says that it is ready.
+    grace: 1h
+    settle: 1s
+    control:
+      runit: {{ service: web, directory: {dir} }}
+    checks:
+      - process: {{ pidfile: {dir}/web/supervise/pid }}
+        every: 200ms
+      - heartbeat: 2s
+    rules:
+      - heartbeat.missing -> restart
+"#,
+        dir = minder.dir().display()
+    ));
+    minder.start();
+    let socket = minder.dir().join("notify/web");
+    wait_until("the socket is there", SOON, || socket.exists());
+    let env = format!(
+        "{} env web --rules {} --socket {}",
+        env!("CARGO_BIN_EXE_minder"),
+        minder.rules().display(),
+        minder.socket.display()
+    );
+    let runsv = Runsv::start(minder.dir(), "web", &format!("exec env $({env}) {}", program.display()));
+    wait_until("minder watches it", SOON, || minder.watched("web").is_some() && minder.watched("web") == runsv.pid());
+    minder.wait_status("web", "ok", SOON);
+    says(&minder, "Serving everybody");
+    let pid = runsv.pid().unwrap();
+    (minder, runsv, pid)
+}
+
+#[track_caller]
+fn says(minder: &Minder, words: &str) {
+    let shown = || minder.any(&["status", "web"]);
+    wait_for(|| format!("{words:?} in\n{}", shown()), SOON, || shown().contains(words).then_some(()));
+}
+
+#[test]
+fn a_daemon_that_lives_and_does_nothing_is_restarted() {
+    let (minder, runsv, old) = start();
+    stays("it is well while it beats", Duration::from_secs(4), || runsv.pid() == Some(old));
+    signal(old, "STOP");
+    let new = minder.wait_replaced("web", old, SOON);
+    assert_eq!(runsv.pid(), Some(new));
+    minder.wait_status("web", "ok", SOON);
+    assert!(minder.history().contains("heartbeat.missing"), "{}", minder.history());
+    // The new one has said that it is ready, perhaps before minder had seen it: its grace is over, too.
+    signal(new, "STOP");
+    minder.wait_replaced("web", new, SOON);
+}
+
+/// Others on the machine can send what they like.
+#[test]
+fn a_stranger_and_garbage_change_nothing() {
+    if !is_root() {
+        return;
+    }
+    let (minder, runsv, pid) = start();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(minder.dir(), open).unwrap();
+    let socket = minder.dir().join("notify/web");
+    let nobody = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", program]).args(arguments);
+        let output = command.env("NOTIFY_SOCKET", &socket).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    nobody("systemd-notify", &["WATCHDOG=trigger", "STOPPING=1", "--status=a lie"]);
+    let noted = || {
+        minder
+            .status()
+            .is_some_and(|status| status["notes"].to_string().contains("not heard at the notify socket of web"))
+    };
+    wait_until("it is said", SOON, noted);
+    let garbage = "import os, random, socket, sys
+to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+to.connect(sys.argv[1])
+null = os.open('/dev/null', os.O_RDONLY)
+for i in range(500):
+    bytes = os.urandom(random.randrange(9000))
+    socket.send_fds(to, [bytes], [null] * random.randrange(200))
+";
+    let arguments = ["-c", garbage, socket.to_str().unwrap()];
+    // Of one who may speak, and of one who may not.
+    assert!(Command::new(PYTHON).args(arguments).status().unwrap().success());
+    nobody(PYTHON, &arguments);
+    says(&minder, "Serving everybody");
+    assert_eq!((runsv.pid(), minder.watched("web")), (Some(pid), Some(pid)));
+    minder.wait_status("web", "ok", SOON);
+    let open_files = || std::fs::read_dir(format!("/proc/{}/fd", minder.pid())).unwrap().count();
+    assert!(open_files() < 200, "{} files are open", open_files());
 }
