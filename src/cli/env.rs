@@ -6,7 +6,7 @@ use crate::daemon::paths;
 use crate::model::Kind;
 use std::path::PathBuf;
 
-/// Print the environment by which a daemon that knows systemd's watchdog tells minder that it is well
+/// Print what a daemon with systemd's watchdog needs to speak to minder
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
