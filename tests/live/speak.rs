@@ -186,8 +186,6 @@ fn a_stranger_and_garbage_change_nothing() {
     }
     let (minder, runsv, pid) = start();
     let notes = || minder.status().map(|status| status["notes"].to_string()).unwrap_or_default();
-    // A directory of tests is its owner's alone.
-    assert!(notes().contains("only root can reach the notify sockets"), "{}", notes());
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(minder.dir(), open).unwrap();
     let socket = minder.dir().join("notify/web");

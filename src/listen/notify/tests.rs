@@ -188,6 +188,19 @@ fn where_there_can_be_no_socket_it_is_said_once() {
 }
 
 #[test]
+fn root_is_told_once_if_others_cannot_reach_it() {
+    let mut post = Post::new();
+    std::fs::set_permissions(post.dir.path(), Permissions::from_mode(0o700)).unwrap();
+    post.listen.hear(CheckId(1), hearing("web"));
+    if rustix::process::geteuid().is_root() {
+        let words = post.noted();
+        assert!(words.starts_with("only root can reach the notify sockets") && words.contains("chmod o+x"), "{words}");
+    }
+    post.hear(2, hearing("db"));
+    post.is_quiet();
+}
+
+#[test]
 fn a_stranger_is_not_heard() {
     let mut post = Post::new();
     let service = Script::start("exec sleep 4711");
