@@ -71,8 +71,7 @@ pub fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
 
 /// Listens on a unix socket that only its owner and root may connect to. A socket that nobody answers any more is replaced;
 /// a directory that is missing is made: others may only go through it, to the sockets that are theirs to use. Refused: a path where
-/// something else stands, a socket that is
-/// answered, and a directory in which others could put a socket of their own in the place of this one.
+/// something else stands, a socket that is answered, and a directory in which others could put a socket of their own in the place of this one.
 pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     patiently(|| try_unix(path, 0o600))
 }
