@@ -6,6 +6,7 @@ mod pool;
 mod runit;
 mod signal;
 mod supervisor;
+mod systemd;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, ActId, Clock, Found, Identity, Input, Kind, Question, Report, Sample};
@@ -38,6 +39,8 @@ struct Shared {
     us: User,
     acts: Pool,
     questions: Pool,
+    /// Those of systemd, which all wait while it is hung.
+    of_systemd: Pool,
     /// For each service, what its `command` control has launched last, as long as that runs.
     launched: Mutex<HashMap<String, Identity>>,
 }
@@ -53,6 +56,7 @@ impl Controls {
             us: User::current(),
             acts,
             questions,
+            of_systemd: Pool::new("systemd", MOST_QUESTIONS),
             launched: Mutex::default(),
         });
         keep_outputs_short(&shared);
@@ -77,7 +81,11 @@ impl Controls {
     /// state can be asked.
     pub fn ask(&self, question: Question) {
         let shared = self.0.clone();
-        self.0.questions.run(move || {
+        let pool = match &*question.kind {
+            Kind::Control(ControlSpec::Systemd(_)) => &self.0.of_systemd,
+            _ => &self.0.questions,
+        };
+        pool.run(move || {
             let at = shared.clock.now();
             let supervisor = match &*question.kind {
                 Kind::Control(control) => supervisor(control),
@@ -173,6 +181,7 @@ impl Shared {
 fn supervisor(control: &ControlSpec) -> Option<Box<dyn Supervisor>> {
     match control {
         ControlSpec::Runit(control) => Some(Box::new(runit::Runit(control.path()))),
+        ControlSpec::Systemd(control) => Some(Box::new(systemd::Systemd::new(control.name()))),
         _ => None,
     }
 }

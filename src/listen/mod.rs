@@ -1,10 +1,12 @@
-//! Is told: process exits by pidfd, file changes by inotify, heartbeats by notify sockets. One thread waits for all of them.
+//! Is told: process exits by pidfd, file changes by inotify, heartbeats by notify sockets, for which one thread waits; changes of
+//! units by systemd.
 
 mod entries;
 mod exits;
 mod files;
 mod memory;
 mod notify;
+mod systemd;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{CheckId, Hearing, Identity, Input};
@@ -13,6 +15,7 @@ pub use entries::entries;
 use exits::{Exits, Sources};
 use files::Files;
 use notify::Notify;
+use systemd::Units;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 use std::io;
@@ -40,6 +43,7 @@ enum Request {
     Hear(CheckId, Hearing),
     /// The number of a user who was looked up for a check.
     Named(CheckId, String, u32),
+    WatchUnit(CheckId, String),
     Forget(CheckId),
     End,
 }
@@ -72,6 +76,7 @@ impl Listen {
         epoll::add(&epoll, &burst, epoll::EventData::new_u64(BURST), epoll::EventFlags::IN)?;
         epoll::add(&epoll, &rest, epoll::EventData::new_u64(REST), epoll::EventFlags::IN)?;
         let files = Files::new(inputs.clone(), burst);
+        let units = Units::new(inputs.clone());
         if let Some(inotify) = files.descriptor() {
             epoll::add(&epoll, inotify, epoll::EventData::new_u64(FILES), epoll::EventFlags::IN)?;
         }
@@ -79,7 +84,7 @@ impl Listen {
         let exits = Exits::new(inputs.clone(), epoll.clone(), sources);
         let notify = Notify::new(inputs, epoll.clone(), requests.clone(), sockets, rest);
         let theirs = requests.clone();
-        let ears = Ears { exits, files, notify };
+        let ears = Ears { exits, files, notify, units };
         let thread = std::thread::Builder::new().name("listen".to_owned()).spawn(move || run(&epoll, &theirs, ears))?;
         Ok(Listen { requests, thread: Some(thread) })
     }
@@ -100,7 +105,11 @@ impl Listen {
     }
 
     /// Tell when the supervisor's record of a service changes, where it can be told.
-    pub fn watch_control(&self, _check: CheckId, _control: ControlSpec) {}
+    pub fn watch_control(&self, check: CheckId, control: ControlSpec) {
+        if let ControlSpec::Systemd(control) = control {
+            self.requests.push(Request::WatchUnit(check, control.name()));
+        }
+    }
 
     /// Listen for what a service says of itself.
     pub fn hear(&self, check: CheckId, hearing: Hearing) {
@@ -143,10 +152,11 @@ struct Ears {
     exits: Exits,
     files: Files,
     notify: Notify,
+    units: Units,
 }
 
 fn run(epoll: &OwnedFd, requests: &Requests, ears: Ears) {
-    let Ears { mut exits, mut files, mut notify } = ears;
+    let Ears { mut exits, mut files, mut notify, mut units } = ears;
     let mut events = Vec::with_capacity(256);
     loop {
         events.clear();
@@ -164,9 +174,11 @@ fn run(epoll: &OwnedFd, requests: &Requests, ears: Ears) {
                             Request::WatchPath(check, path) => files.watch(check, path),
                             Request::Hear(check, hearing) => notify.hear(check, hearing),
                             Request::Named(check, user, uid) => notify.named(check, &user, uid),
+                            Request::WatchUnit(check, unit) => units.watch(check, unit),
                             Request::Forget(check) => {
                                 files.forget(check);
                                 notify.forget(check);
+                                units.forget(check);
                             }
                             Request::End => return,
                         }

@@ -13,6 +13,7 @@ pub mod proc;
 pub mod reap;
 pub mod run;
 pub mod spawn;
+pub mod systemd;
 pub mod trust;
 pub mod users;
 

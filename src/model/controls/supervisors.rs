@@ -140,10 +140,44 @@ impl DaemontoolsControl {
 }
 
 impl SystemdControl {
+    /// The unit's name, suffix included.
+    pub fn name(&self) -> String {
+        match self.unit.ends_with(".service") {
+            true => self.unit.clone(),
+            false => format!("{}.service", self.unit),
+        }
+    }
+
+    /// By the rules of `systemd.unit(5)`.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
-        Vec::new()
+        let wrong = |message: String| Mistake::new(&["unit"], message);
+        let base = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
+        let mistake = if base.is_empty() {
+            wrong("the name of the unit is missing".to_owned()).help("write it as in `systemctl status web.service`")
+        } else if let Some(file) = self.unit.strip_prefix('/') {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            wrong(format!("`{}` is a path, not the name of a unit", self.unit)).help(format!("write `{name}`"))
+        } else if let Some((_, kind)) = base.rsplit_once('.').filter(|(_, kind)| OTHER_UNITS.contains(kind)) {
+            wrong(format!("`{}` is a {kind} unit; minder controls services", self.unit))
+                .help("name the service that does the work, such as `web.service`")
+        } else if base.ends_with('@') {
+            wrong(format!("`{}` is a template, of which no unit has been made", self.unit))
+                .help(format!("write which one: `{base}1.service`"))
+        } else if let Some(c) = base.chars().find(|c| !c.is_ascii_alphanumeric() && !":-_.\\@".contains(*c)) {
+            wrong(format!("the name of a unit cannot hold {c:?}"))
+                .help("letters, digits and `: - _ . \\ @` can be in it; `systemd-escape` writes others")
+        } else if self.name().len() > 255 {
+            wrong("the name of the unit is longer than the 255 bytes that systemd allows".to_owned())
+        } else {
+            return Vec::new();
+        };
+        vec![mistake]
     }
 }
+
+/// What else systemd has units of.
+const OTHER_UNITS: &[&str] =
+    &["socket", "target", "timer", "mount", "automount", "swap", "path", "slice", "scope", "device", "snapshot"];
 
 impl SupervisordControl {
     pub(super) fn mistakes(&self) -> Vec<Mistake> {

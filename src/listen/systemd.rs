@@ -1,0 +1,200 @@
+//! Changes of units, which systemd tells over D-Bus.
+
+use crate::model::{CheckId, Input};
+use crate::sys::systemd::{Manager, Unasked};
+use futures_util::StreamExt;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{sleep, timeout};
+use zbus::message::Type;
+use zbus::{MatchRule, MessageStream};
+
+/// A check is told of once in this time, however much happens.
+const BURST: Duration = Duration::from_millis(20);
+/// So long systemd may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between attempts to reach systemd: growing from the first to the second. It is out of reach for a moment when an upgrade has it
+/// execute itself anew.
+const DELAYS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// From this delay on it is told that there is only polling.
+const TELL_FROM: Duration = Duration::from_secs(3);
+
+enum Request {
+    Watch(CheckId, String),
+    Forget(CheckId),
+}
+
+/// The units that are watched, by a thread of its own with a connection of its own, from the first on.
+pub(super) struct Units {
+    inputs: UnboundedSender<Input>,
+    requests: Option<UnboundedSender<Request>>,
+}
+
+impl Units {
+    pub(super) fn new(inputs: UnboundedSender<Input>) -> Units {
+        Units { inputs, requests: None }
+    }
+
+    pub(super) fn watch(&mut self, check: CheckId, unit: String) {
+        let requests = self.requests.get_or_insert_with(|| {
+            let (requests, theirs) = unbounded_channel();
+            let watcher = Watcher { inputs: self.inputs.clone(), requests: theirs, units: HashMap::new(), noted: false };
+            let thread = std::thread::Builder::new().name("systemd".to_owned()).stack_size(512 << 10);
+            if let Err(e) = thread.spawn(move || watcher.run()) {
+                note(&self.inputs, &e.to_string());
+            }
+            requests
+        });
+        let _ = requests.send(Request::Watch(check, unit));
+    }
+
+    pub(super) fn forget(&mut self, check: CheckId) {
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(Request::Forget(check));
+        }
+    }
+}
+
+fn note(inputs: &UnboundedSender<Input>, why: &str) {
+    let _ = inputs.send(Input::Noted(format!("changes of systemd's units are noticed by polling: {why}").into()));
+}
+
+struct Watcher {
+    inputs: UnboundedSender<Input>,
+    requests: UnboundedReceiver<Request>,
+    units: HashMap<CheckId, String>,
+    noted: bool,
+}
+
+/// Nobody wants to be told anything any more.
+struct Over;
+
+/// What systemd tells over one connection.
+struct Session {
+    manager: Manager,
+    changes: MessageStream,
+    reloads: MessageStream,
+    /// The checks of each unit, by the path that systemd knows it by.
+    paths: HashMap<String, Vec<CheckId>>,
+}
+
+impl Watcher {
+    fn run(mut self) {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let _: Result<(), Over> = runtime.block_on(self.watch());
+            }
+            Err(e) => note(&self.inputs, &e.to_string()),
+        }
+    }
+
+    async fn watch(&mut self) -> Result<(), Over> {
+        let mut delay = DELAYS.0;
+        loop {
+            let session = timeout(PATIENCE, Session::begin(&self.units)).await;
+            match session.unwrap_or_else(|_| Err(Unasked::Silent("not within 5s".to_owned()))) {
+                Ok(session) => {
+                    delay = DELAYS.0;
+                    // What happened before is not told.
+                    self.touch(self.units.keys().copied());
+                    self.listen(session).await?;
+                    self.touch(self.units.keys().copied());
+                }
+                Err(e) if delay >= TELL_FROM && !std::mem::replace(&mut self.noted, true) => {
+                    note(&self.inputs, &e.to_string());
+                }
+                Err(_) => {}
+            }
+            let mut over = pin!(sleep(delay));
+            loop {
+                tokio::select! {
+                    () = &mut over => break,
+                    request = self.requests.recv() => drop(self.take(request.ok_or(Over)?)),
+                }
+            }
+            delay = (delay * 2).min(DELAYS.1);
+        }
+    }
+
+    /// Until the connection breaks.
+    async fn listen(&mut self, mut session: Session) -> Result<(), Over> {
+        let mut touched = HashSet::new();
+        let mut burst = pin!(sleep(Duration::ZERO));
+        let mut waits = false;
+        loop {
+            tokio::select! {
+                change = session.changes.next() => {
+                    let Some(Ok(change)) = change else { return Ok(()) };
+                    let header = change.header();
+                    let Some(checks) = header.path().and_then(|path| session.paths.get(path.as_str())) else { continue };
+                    touched.extend(checks.iter().copied());
+                }
+                reload = session.reloads.next() => {
+                    let Some(Ok(reload)) = reload else { return Ok(()) };
+                    // When it has read its units anew, a name may stand for another one.
+                    if let Ok(false) = reload.body().deserialize::<bool>() {
+                        touched.extend(self.units.keys().copied());
+                        if session.find(&self.units).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
+                request = self.requests.recv() => {
+                    let units = self.take(request.ok_or(Over)?);
+                    if session.find(units).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                () = &mut burst, if waits => waits = false,
+            }
+            if !waits && !touched.is_empty() {
+                self.touch(touched.drain());
+                burst.as_mut().set(sleep(BURST));
+                waits = true;
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request) -> &HashMap<CheckId, String> {
+        match request {
+            Request::Watch(check, unit) => self.units.insert(check, unit),
+            Request::Forget(check) => self.units.remove(&check),
+        };
+        &self.units
+    }
+
+    fn touch(&self, checks: impl Iterator<Item = CheckId>) {
+        for check in checks {
+            let _ = self.inputs.send(Input::Touched(check));
+        }
+    }
+}
+
+impl Session {
+    async fn begin(units: &HashMap<CheckId, String>) -> Result<Session, Unasked> {
+        let manager = Manager::connect().await?;
+        let signal = || MatchRule::builder().msg_type(Type::Signal);
+        let changes = signal().interface("org.freedesktop.DBus.Properties").member("PropertiesChanged");
+        let changes = manager.signals(changes.path_namespace("/org/freedesktop/systemd1/unit")).await?;
+        let reloads = manager.signals(signal().interface("org.freedesktop.systemd1.Manager").member("Reloading")).await?;
+        let mut session = Session { manager, changes, reloads, paths: HashMap::new() };
+        session.find(units).await?;
+        Ok(session)
+    }
+
+    /// Asks where the units are. One that systemd does not know is for those who ask for its state to tell.
+    async fn find(&mut self, units: &HashMap<CheckId, String>) -> Result<(), Unasked> {
+        self.paths.clear();
+        for (check, unit) in units {
+            match timeout(PATIENCE, self.manager.unit(unit)).await {
+                Ok(Ok(path)) => self.paths.entry(path.as_str().to_owned()).or_default().push(*check),
+                Ok(Err(Unasked::Refused { .. })) => {}
+                Ok(Err(e)) => return Err(e),
+                Err(_) => return Err(Unasked::Silent("not within 5s".to_owned())),
+            }
+        }
+        Ok(())
+    }
+}
