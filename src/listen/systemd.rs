@@ -40,7 +40,8 @@ impl Units {
     pub(super) fn watch(&mut self, check: CheckId, unit: String) {
         let requests = self.requests.get_or_insert_with(|| {
             let (requests, theirs) = unbounded_channel();
-            let watcher = Watcher { inputs: self.inputs.clone(), requests: theirs, units: HashMap::new(), noted: false };
+            let watcher =
+                Watcher { inputs: self.inputs.clone(), requests: theirs, units: HashMap::new(), noted: false };
             let thread = std::thread::Builder::new().name("systemd".to_owned()).stack_size(512 << 10);
             if let Err(e) = thread.spawn(move || watcher.run()) {
                 note(&self.inputs, &e.to_string());
@@ -178,7 +179,8 @@ impl Session {
         let signal = || MatchRule::builder().msg_type(Type::Signal);
         let changes = signal().interface("org.freedesktop.DBus.Properties").member("PropertiesChanged");
         let changes = manager.signals(changes.path_namespace("/org/freedesktop/systemd1/unit")).await?;
-        let reloads = manager.signals(signal().interface("org.freedesktop.systemd1.Manager").member("Reloading")).await?;
+        let reloads =
+            manager.signals(signal().interface("org.freedesktop.systemd1.Manager").member("Reloading")).await?;
         let mut session = Session { manager, changes, reloads, paths: HashMap::new() };
         session.find(units).await?;
         Ok(session)
@@ -196,5 +198,75 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::testing::systemd::{boot, is_inside};
+    use std::process::Command;
+
+    const UNITS: &[(&str, &str)] =
+        &[("app", "[Service]\nExecStart=/bin/sleep 100000\n"), ("other", "[Service]\nExecStart=/bin/sleep 100000\n")];
+
+    fn systemctl(arguments: &[&str]) {
+        assert!(Command::new("systemctl").args(arguments).status().unwrap().success(), "systemctl {arguments:?}");
+    }
+
+    /// What is told within this time; the checks, one by one.
+    fn told(inputs: &mut UnboundedReceiver<Input>, time: Duration) -> Vec<u32> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut told = Vec::new();
+        let listen = async {
+            while let Some(input) = inputs.recv().await {
+                match input {
+                    Input::Touched(check) => told.push(check.0),
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        let _ = runtime.block_on(async { timeout(time, listen).await });
+        told
+    }
+
+    fn told_of(inputs: &mut UnboundedReceiver<Input>, check: u32) {
+        let found = (0..100).any(|_| told(inputs, Duration::from_millis(100)).contains(&check));
+        assert!(found, "nothing was told of {check}");
+    }
+
+    #[test]
+    fn a_change_is_told_at_once_also_after_systemd_has_started_anew() {
+        if !is_inside() {
+            let Some((systemd, _dir)) = boot(UNITS) else { return };
+            let here = "listen::systemd::tests::a_change_is_told_at_once_also_after_systemd_has_started_anew";
+            return systemd.run_test(here);
+        }
+        let (tx, mut rx) = unbounded_channel();
+        let mut units = Units::new(tx);
+        units.watch(CheckId(7), "app.service".to_owned());
+        // It is listening.
+        told_of(&mut rx, 7);
+        told(&mut rx, Duration::from_millis(200));
+        systemctl(&["start", "other"]);
+        assert_eq!(told(&mut rx, Duration::from_millis(300)), [0; 0], "of another unit");
+        systemctl(&["start", "app"]);
+        told_of(&mut rx, 7);
+        told(&mut rx, Duration::from_millis(200));
+        systemctl(&["kill", "-s", "KILL", "app"]);
+        told_of(&mut rx, 7);
+        systemctl(&["daemon-reexec"]);
+        told(&mut rx, Duration::from_secs(2));
+        systemctl(&["start", "app"]);
+        told_of(&mut rx, 7);
+        // Reading the units anew changes nothing.
+        systemctl(&["daemon-reload"]);
+        told(&mut rx, Duration::from_millis(500));
+        systemctl(&["stop", "app"]);
+        told_of(&mut rx, 7);
+        units.forget(CheckId(7));
+        told(&mut rx, Duration::from_millis(300));
+        systemctl(&["start", "app"]);
+        assert_eq!(told(&mut rx, Duration::from_millis(300)), [0; 0], "of what is forgotten");
     }
 }

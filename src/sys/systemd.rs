@@ -1,13 +1,12 @@
-//! The way to systemd's manager: D-Bus, as `org.freedesktop.systemd1(5)` describes it.
+//! The way to systemd's manager: the system bus, and on it what `org.freedesktop.systemd1(5)` describes.
 //!
-//! root speaks to systemd itself, over the socket that systemctl uses: it is there where no message bus runs, and when the bus is
-//! in trouble. Others ask over the bus. Whoever sets `DBUS_SYSTEM_BUS_ADDRESS` knows better than both.
+//! systemd also has a socket of its own for root, without a bus between. It signs with its well-known name there, which is no
+//! sender's name by the specification of D-Bus, and which zbus refuses.
 
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::os::unix::net::UnixStream as Socket;
 use tokio::net::UnixStream;
 use zbus::connection::Builder;
 use zbus::match_rule;
@@ -15,7 +14,6 @@ use zbus::{Connection, DynamicType, Message, MessageStream, ObjectPath, OwnedObj
 
 /// It exists if systemd runs this machine: `sd_booted(3)`.
 const BOOTED: &str = "/run/systemd/system";
-const PRIVATE: &str = "/run/systemd/private";
 const BUS: &str = "/run/dbus/system_bus_socket";
 const NAME: &str = "org.freedesktop.systemd1";
 /// Signals that wait to be read.
@@ -94,19 +92,12 @@ impl Manager {
         if !Path::new(BOOTED).exists() {
             return Err(Unasked::NotHere);
         }
-        let direct = if rustix::process::geteuid().is_root() { direct().await } else { None };
-        if let Some(Ok(connection)) = direct {
-            return Ok(Manager(connection));
-        }
-        let bus = async { Builder::unix_stream(socket(BUS).await?).build().await }.await;
-        match (bus, direct) {
-            (Ok(connection), _) => Ok(Manager(connection)),
-            (Err(_), Some(Err(e))) => Err(e.into()),
-            (Err(zbus::Error::InputOutput(e)), _) if e.kind() == io::ErrorKind::PermissionDenied => {
-                Err(Unasked::Denied(format!("{BUS}: {e}")))
-            }
-            (Err(e), _) => Err(Unasked::Silent(format!("{BUS}: {e}"))),
-        }
+        let socket = async { UnixStream::connect(BUS).await?.into_std() };
+        let socket = socket.await.map_err(|e| match e.kind() {
+            io::ErrorKind::PermissionDenied => Unasked::Denied(format!("{BUS}: {e}")),
+            _ => Unasked::Silent(format!("the message bus at {BUS}: {e}")),
+        })?;
+        Ok(Manager(Builder::unix_stream(socket).build().await?))
     }
 
     /// Calls a method of the manager.
@@ -122,19 +113,18 @@ impl Manager {
     where
         B: serde::Serialize + DynamicType,
     {
-        // systemd's own socket knows no names.
-        let to = self.0.is_bus().then_some(NAME);
-        Ok(self.0.call_method(to, path, Some(interface), method, body).await?)
+        Ok(self.0.call_method(Some(NAME), path, Some(interface), method, body).await?)
     }
 
     /// The signals like this, from now on. They must be read as they come: those that wait keep answers from coming through.
-    pub async fn signals(&self, mut rule: match_rule::Builder<'_>) -> Result<MessageStream, Unasked> {
-        if self.0.is_bus() {
-            rule = rule.sender(NAME);
+    pub async fn signals(&self, rule: match_rule::Builder<'_>) -> Result<MessageStream, Unasked> {
+        let stream =
+            MessageStream::for_match_rule(rule.sender(NAME).build()?, &self.0, NonZeroUsize::new(MOST_SIGNALS)).await?;
+        // systemd tells nothing unless somebody has asked it to.
+        match self.manager("Subscribe", &()).await {
+            Err(Unasked::Refused { name, .. }) if name == "org.freedesktop.systemd1.AlreadySubscribed" => {}
+            other => drop(other?),
         }
-        let stream = MessageStream::for_match_rule(rule.build()?, &self.0, NonZeroUsize::new(MOST_SIGNALS)).await?;
-        // Over the bus, systemd tells nothing unless somebody has asked it to.
-        self.manager("Subscribe", &()).await?;
         Ok(stream)
     }
 
@@ -144,14 +134,4 @@ impl Manager {
         let path: OwnedObjectPath = reply.body().deserialize()?;
         Ok(path.into_inner())
     }
-}
-
-/// To systemd itself, which takes nobody whose pid it cannot see: a container of its own, for one.
-async fn direct() -> Option<zbus::Result<Connection>> {
-    let socket = socket(PRIVATE).await.ok()?;
-    Some(Builder::unix_stream(socket).p2p().build().await)
-}
-
-async fn socket(path: &str) -> io::Result<Socket> {
-    UnixStream::connect(path).await?.into_std()
 }

@@ -1,5 +1,8 @@
 //! For tests of this layer and those above: real processes that end with their test.
 
+#[path = "../../tests/support/systemd.rs"]
+pub mod systemd;
+
 use super::run::{end, kill_all, open_null};
 use super::spawn::{Child, Program};
 use super::users::User;

@@ -19,6 +19,7 @@ mod plugin;
 mod runaway;
 mod runit;
 mod speak;
+mod systemd;
 
 use std::path::Path;
 use std::time::Duration;

@@ -12,6 +12,7 @@ mod minder;
 mod programs;
 pub mod readme;
 mod receiver;
+mod systemd;
 
 pub use fuse::Fuse;
 pub use init::Init;
@@ -19,6 +20,7 @@ pub use mailbox::Mailbox;
 pub use minder::Minder;
 pub use programs::{Nginx, Runsv, process_exists, signal, sweep};
 pub use receiver::{NEVER, Receiver, Request};
+pub use systemd::Systemd;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

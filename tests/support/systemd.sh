@@ -1,6 +1,7 @@
 #!/bin/sh
 # Becomes a systemd with namespaces of its own: `systemd.sh DIR GROUP`. It sees the machine read only, but for DIR, and knows the
 # units of DIR/units and no others: those of the machine would do their work on the machine, and empty its /tmp for a start.
+# What is enabled and masked there is so there alone.
 # GROUP is the name of the control group that it takes for the root of all; whoever started us removes it.
 set -eu
 if [ "${3-}" != inside ]; then
@@ -36,11 +37,11 @@ mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount --rbind /run/dev /dev
-for place in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$place"; done
+for place in /tmp /var/tmp /etc/systemd/system; do mount -t tmpfs -o mode=1777 tmpfs "$place"; done
 mkdir -p "$dir"
 mount --bind /run/dir "$dir"
 
-exec env -i container=minder PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root SYSTEMD_UNIT_PATH="$dir/units" \
+exec env -i container=minder PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root SYSTEMD_UNIT_PATH="/etc/systemd/system:/run/systemd/system:$dir/units" \
     SYSTEMD_GENERATOR_PATH=/nowhere SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/nowhere SYSTEMD_PRESET_PATH=/nowhere \
     /lib/systemd/systemd --system --unit=test.target --log-target=null --show-status=no --dump-core=no
 ' sh "$dir"

@@ -4,16 +4,13 @@ use super::*;
 use crate::control::supervisor::{restart, start, stop};
 use crate::daemon::RealClock;
 use crate::model::{Exit, Phase};
+use crate::sys::testing::systemd::{boot, is_inside};
 use crate::sys::testing::{kill, until};
 use rustix::process::Signal;
 use std::process::Command;
 use std::time::Instant;
 
-#[path = "../../../tests/support/systemd.rs"]
-mod machine;
-
-/// Where the units are, for a test that runs beside systemd.
-const INSIDE: &str = "MINDER_TEST_INSIDE";
+const HERE: &str = "control::systemd::tests::";
 
 /// A machine that systemd runs, seen from within.
 struct Bench;
@@ -22,11 +19,11 @@ impl Bench {
     /// The test with this name runs anew on a machine with these units, and is all right if it is so there. Nothing but there; and
     /// without root nowhere.
     fn new(test: &str, units: &[(&str, &str)]) -> Option<Bench> {
-        if std::env::var_os(INSIDE).is_some() {
+        if is_inside() {
             return Some(Bench);
         }
         let (systemd, _dir) = boot(units)?;
-        run_inside(&systemd, test);
+        systemd.run_test(&format!("{HERE}{test}"));
         None
     }
 
@@ -54,36 +51,15 @@ impl Bench {
     }
 }
 
-fn boot(units: &[(&str, &str)]) -> Option<(machine::Systemd, tempfile::TempDir)> {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("not tried: it needs root");
-        return None;
-    }
-    let dir = tempfile::Builder::new().prefix("minder-test-").tempdir().unwrap();
-    let path = dir.path().join("units");
-    std::fs::create_dir(&path).unwrap();
-    for (name, text) in units {
-        std::fs::write(path.join(format!("{name}.service")), text).unwrap();
-    }
-    Some((machine::Systemd::start(dir.path()), dir))
-}
-
-/// Runs one of these tests beside systemd: it does not take orders from those whose pids it cannot see.
-#[track_caller]
-fn run_inside(systemd: &machine::Systemd, test: &str) {
-    let program = std::env::current_exe().unwrap();
-    let test = format!("control::systemd::tests::{test}");
-    let set = format!("{INSIDE}=1");
-    let output = systemd.run(&["env", &set, program.to_str().unwrap(), "--exact", &test, "--nocapture"]);
-    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && words.contains("1 passed"), "beside systemd: {words}");
-}
-
 const PLAIN: &str = "[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=multi-user.target\n";
 
 #[track_caller]
 fn assert_stopped(state: &ControlState) {
-    assert_eq!((state.alive, state.wanted, state.phase, state.failed), (true, Some(false), Phase::Down, false), "{state:?}");
+    assert_eq!(
+        (state.alive, state.wanted, state.phase, state.failed),
+        (true, Some(false), Phase::Down, false),
+        "{state:?}"
+    );
 }
 
 /// Down by itself, and not on purpose.
@@ -95,23 +71,35 @@ fn assert_ended(state: &ControlState, failed: bool, exit: Exit) {
 
 #[test]
 fn tells_what_was_stopped_from_what_ended() {
-    let Some(bench) = Bench::new("tells_what_was_stopped_from_what_ended", &[
-        ("plain", PLAIN),
-        ("idle", PLAIN),
-        ("clean", "[Service]\nExecStart=/bin/sh -c 'exit 0'\n"),
-        ("crash", "[Service]\nExecStart=/bin/sh -c 'exit 7'\n"),
-        ("core", "[Service]\nLimitCORE=infinity\nExecStart=/bin/sh -c 'kill -SEGV $$$$'\n"),
-        ("stubborn", "[Service]\nTimeoutStopSec=1s\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n"),
-        ("wrong-code", "[Service]\nExecStart=/bin/sh -c 'trap \"exit 3\" TERM; while :; do sleep 0.1; done'\n"),
-        ("slow", "[Service]\nRestart=always\nRestartSec=1000\nExecStart=/bin/sh -c 'exit 0'\n"),
-        ("loop", "[Unit]\nStartLimitIntervalSec=100\nStartLimitBurst=3\n[Service]\nRestart=on-failure\nRestartSec=50ms\nExecStart=/bin/sh -c 'exit 9'\n"),
-        ("watched", "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=300ms\nExecStart=/bin/sh -c 'systemd-notify --ready; exec sleep 100000'\n"),
-        ("once", "[Service]\nType=oneshot\nExecStart=/bin/true\n"),
-        ("stays", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"),
-        ("getting-up", "[Service]\nType=notify\nExecStart=/bin/sleep 100000\n"),
-        ("unmet", "[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep 100000\n"),
-        ("broken", "[Service]\nType=simple\n"),
-    ]) else {
+    let Some(bench) = Bench::new(
+        "tells_what_was_stopped_from_what_ended",
+        &[
+            ("plain", PLAIN),
+            ("idle", PLAIN),
+            ("clean", "[Service]\nExecStart=/bin/sh -c 'exit 0'\n"),
+            ("crash", "[Service]\nExecStart=/bin/sh -c 'exit 7'\n"),
+            ("core", "[Service]\nLimitCORE=infinity\nExecStart=/bin/sh -c 'kill -SEGV $$$$'\n"),
+            (
+                "stubborn",
+                "[Service]\nTimeoutStopSec=1s\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n",
+            ),
+            ("wrong-code", "[Service]\nExecStart=/bin/sh -c 'trap \"exit 3\" TERM; while :; do sleep 0.1; done'\n"),
+            ("slow", "[Service]\nRestart=always\nRestartSec=1000\nExecStart=/bin/sh -c 'exit 0'\n"),
+            (
+                "loop",
+                "[Unit]\nStartLimitIntervalSec=100\nStartLimitBurst=3\n[Service]\nRestart=on-failure\nRestartSec=50ms\nExecStart=/bin/sh -c 'exit 9'\n",
+            ),
+            (
+                "watched",
+                "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=300ms\nExecStart=/bin/sh -c 'systemd-notify --ready; exec sleep 100000'\n",
+            ),
+            ("once", "[Service]\nType=oneshot\nExecStart=/bin/true\n"),
+            ("stays", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"),
+            ("getting-up", "[Service]\nType=notify\nExecStart=/bin/sleep 100000\n"),
+            ("unmet", "[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep 100000\n"),
+            ("broken", "[Service]\nType=simple\n"),
+        ],
+    ) else {
         return;
     };
 
@@ -191,15 +179,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[test]
 fn does_as_it_is_told_and_starts_nothing_that_was_stopped() {
     let name = "does_as_it_is_told_and_starts_nothing_that_was_stopped";
-    let Some(bench) = Bench::new(name, &[
-        ("plain", PLAIN),
-        ("hung", "[Service]\nTimeoutStopSec=1000\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n"),
-        ("crash", "[Service]\nExecStart=/bin/sh -c 'exit 7'\n"),
-        ("needy", "[Unit]\nRequires=never.service\nAfter=never.service\n[Service]\nExecStart=/bin/sleep 100000\n"),
-        ("never", "[Service]\nType=oneshot\nExecStart=/bin/false\n"),
-        ("rare", "[Unit]\nStartLimitIntervalSec=1000\nStartLimitBurst=2\n[Service]\nExecStart=/bin/sleep 100000\n"),
-        ("masked", PLAIN),
-    ]) else {
+    let Some(bench) = Bench::new(
+        name,
+        &[
+            ("plain", PLAIN),
+            (
+                "hung",
+                "[Service]\nTimeoutStopSec=1000\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n",
+            ),
+            ("crash", "[Service]\nExecStart=/bin/sh -c 'exit 7'\n"),
+            ("needy", "[Unit]\nRequires=never.service\nAfter=never.service\n[Service]\nExecStart=/bin/sleep 100000\n"),
+            ("never", "[Service]\nType=oneshot\nExecStart=/bin/false\n"),
+            ("rare", "[Unit]\nStartLimitIntervalSec=1000\nStartLimitBurst=2\n[Service]\nExecStart=/bin/sleep 100000\n"),
+            ("masked", PLAIN),
+        ],
+    ) else {
         return;
     };
     let of = |name: &str| Systemd::new(format!("{name}.service"));
@@ -256,7 +250,7 @@ fn does_as_it_is_told_and_starts_nothing_that_was_stopped() {
 
 #[test]
 fn a_systemd_that_hangs_is_not_waited_for() {
-    if std::env::var_os(INSIDE).is_some() {
+    if is_inside() {
         let began = Instant::now();
         let state = Systemd::new("plain.service".to_owned()).state().unwrap();
         assert!(!state.alive && state.word.contains("systemd does not answer"), "{state:?}");
@@ -267,7 +261,7 @@ fn a_systemd_that_hangs_is_not_waited_for() {
     }
     let Some((systemd, _dir)) = boot(&[("plain", PLAIN)]) else { return };
     kill(systemd.pid, Signal::STOP);
-    run_inside(&systemd, "a_systemd_that_hangs_is_not_waited_for");
+    systemd.run_test(&format!("{HERE}a_systemd_that_hangs_is_not_waited_for"));
     kill(systemd.pid, Signal::CONT);
 }
 
