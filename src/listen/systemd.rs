@@ -1,6 +1,6 @@
 //! Changes of units, which systemd tells over D-Bus.
 
-use crate::model::{CheckId, Input};
+use crate::model::{CheckId, Input, show_duration};
 use crate::sys::systemd::{Manager, Unasked};
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
@@ -95,7 +95,7 @@ impl Watcher {
         let mut delay = DELAYS.0;
         loop {
             let session = timeout(PATIENCE, Session::begin(&self.units)).await;
-            match session.unwrap_or_else(|_| Err(Unasked::Silent("not within 5s".to_owned()))) {
+            match session.unwrap_or_else(|_| Err(late())) {
                 Ok(session) => {
                     delay = DELAYS.0;
                     // What happened before is not told.
@@ -112,7 +112,7 @@ impl Watcher {
             loop {
                 tokio::select! {
                     () = &mut over => break,
-                    request = self.requests.recv() => drop(self.take(request.ok_or(Over)?)),
+                    request = self.requests.recv() => self.take(request.ok_or(Over)?),
                 }
             }
             delay = (delay * 2).min(DELAYS.1);
@@ -143,10 +143,19 @@ impl Watcher {
                     }
                 }
                 request = self.requests.recv() => {
-                    let units = self.take(request.ok_or(Over)?);
-                    if session.find(units).await.is_err() {
-                        return Ok(());
+                    let request = request.ok_or(Over)?;
+                    let (Request::Watch(check, _) | Request::Forget(check)) = &request;
+                    session.forget(*check);
+                    if let Request::Watch(check, unit) = &request {
+                        let found = session.add(*check, unit).await;
+                        // What happened before is not told.
+                        touched.insert(*check);
+                        if found.is_err() {
+                            self.take(request);
+                            return Ok(());
+                        }
                     }
+                    self.take(request);
                 }
                 () = &mut burst, if waits => waits = false,
             }
@@ -158,12 +167,11 @@ impl Watcher {
         }
     }
 
-    fn take(&mut self, request: Request) -> &HashMap<CheckId, String> {
+    fn take(&mut self, request: Request) {
         match request {
             Request::Watch(check, unit) => self.units.insert(check, unit),
             Request::Forget(check) => self.units.remove(&check),
         };
-        &self.units
     }
 
     fn touch(&self, checks: impl Iterator<Item = CheckId>) {
@@ -186,19 +194,36 @@ impl Session {
         Ok(session)
     }
 
-    /// Asks where the units are. One that systemd does not know is for those who ask for its state to tell.
+    /// Asks where all units are.
     async fn find(&mut self, units: &HashMap<CheckId, String>) -> Result<(), Unasked> {
         self.paths.clear();
         for (check, unit) in units {
-            match timeout(PATIENCE, self.manager.unit(unit)).await {
-                Ok(Ok(path)) => self.paths.entry(path.as_str().to_owned()).or_default().push(*check),
-                Ok(Err(Unasked::Refused { .. })) => {}
-                Ok(Err(e)) => return Err(e),
-                Err(_) => return Err(Unasked::Silent("not within 5s".to_owned())),
-            }
+            self.add(*check, unit).await?;
         }
         Ok(())
     }
+
+    /// Asks where this unit is. One that systemd does not know is for those to tell who ask for its state.
+    async fn add(&mut self, check: CheckId, unit: &str) -> Result<(), Unasked> {
+        match timeout(PATIENCE, self.manager.unit(unit)).await {
+            Ok(Ok(path)) => self.paths.entry(path.as_str().to_owned()).or_default().push(check),
+            Ok(Err(Unasked::Refused { .. })) => {}
+            Ok(Err(e)) => return Err(e),
+            Err(_) => return Err(late()),
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, check: CheckId) {
+        self.paths.retain(|_, checks| {
+            checks.retain(|c| *c != check);
+            !checks.is_empty()
+        });
+    }
+}
+
+fn late() -> Unasked {
+    Unasked::Silent(format!("not within {}", show_duration(PATIENCE)))
 }
 
 #[cfg(test)]

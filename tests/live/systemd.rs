@@ -32,6 +32,7 @@ notifiers:
 services:
   app:
     notify: [chat]
+    every: 500ms
     grace: 1s
     settle: 1s
     control: {{ systemd: app }}
@@ -66,7 +67,6 @@ services:
 /// Writes its pid, and sleeps.
 const SLEEPER: &str = "[Service]\nExecStart=/bin/sh -c 'echo $$$$ >DIR/pid; exec sleep 100000'\n";
 
-/// Told by the kernel and by systemd: the hour that it is asked in besides never comes.
 const BY_PIDFILE: &str = "    checks:
       - process: { pidfile: DIR/pid }
         every: 500ms

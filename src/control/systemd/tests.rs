@@ -78,7 +78,7 @@ fn tells_what_was_stopped_from_what_ended() {
             ("idle", PLAIN),
             ("clean", "[Service]\nExecStart=/bin/sh -c 'exit 0'\n"),
             ("crash", "[Service]\nExecStart=/bin/sh -c 'exit 7'\n"),
-            ("core", "[Service]\nLimitCORE=infinity\nExecStart=/bin/sh -c 'kill -SEGV $$$$'\n"),
+            ("core", "[Service]\nWorkingDirectory=/tmp\nExecStart=/bin/sh -c 'ulimit -c unlimited; kill -SEGV $$$$'\n"),
             (
                 "stubborn",
                 "[Service]\nTimeoutStopSec=1s\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n",
