@@ -96,7 +96,10 @@ fn tells_what_was_stopped_from_what_ended() {
             ("once", "[Service]\nType=oneshot\nExecStart=/bin/true\n"),
             ("stays", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"),
             ("getting-up", "[Service]\nType=notify\nExecStart=/bin/sleep 100000\n"),
-            ("unmet", "[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep 100000\n"),
+            (
+                "unmet",
+                "[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep 100000\n[Install]\nWantedBy=multi-user.target\n",
+            ),
             ("broken", "[Service]\nType=simple\n"),
         ],
     ) else {
@@ -113,7 +116,9 @@ fn tells_what_was_stopped_from_what_ended() {
     bench.systemctl(&["disable", "idle"]);
     bench.systemctl(&["mask", "--runtime", "idle"]);
     assert_stopped(&bench.until("idle", "masked"));
-    bench.systemctl(&["start", "unmet"]);
+    // Only what a unit that is up refers to is remembered.
+    bench.systemctl(&["enable", "unmet"]);
+    bench.systemctl(&["start", "multi-user.target"]);
     assert_stopped(&bench.until("unmet", "inactive, its conditions are not met"));
 
     // Up.
