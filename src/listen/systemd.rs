@@ -206,7 +206,11 @@ impl Session {
     /// Asks where this unit is. One that systemd does not know is for those to tell who ask for its state.
     async fn add(&mut self, check: CheckId, unit: &str) -> Result<(), Unasked> {
         match timeout(PATIENCE, self.manager.unit(unit)).await {
-            Ok(Ok(path)) => self.paths.entry(path.as_str().to_owned()).or_default().push(check),
+            Ok(Ok(path)) => {
+                self.paths.entry(path.as_str().to_owned()).or_default().push(check);
+                // What nobody refers to, systemd forgets as soon as it is inactive: how and when it ended, too. Only root may.
+                let _ = timeout(PATIENCE, self.manager.manager("RefUnit", &(unit,))).await;
+            }
             Ok(Err(Unasked::Refused { .. })) => {}
             Ok(Err(e)) => return Err(e),
             Err(_) => return Err(late()),

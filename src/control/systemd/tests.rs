@@ -76,7 +76,7 @@ fn tells_what_was_stopped_from_what_ended() {
         &[
             ("plain", PLAIN),
             ("idle", PLAIN),
-            ("clean", "[Service]\nExecStart=/bin/sh -c 'exit 0'\n"),
+            ("clean", "[Service]\nExecStart=/bin/sh -c 'exit 0'\n[Install]\nWantedBy=multi-user.target\n"),
             ("crash", "[Service]\nExecStart=/bin/sh -c 'exit 7'\n"),
             ("core", "[Service]\nWorkingDirectory=/tmp\nExecStart=/bin/sh -c 'ulimit -c unlimited; kill -SEGV $$$$'\n"),
             (
@@ -117,7 +117,7 @@ fn tells_what_was_stopped_from_what_ended() {
     bench.systemctl(&["mask", "--runtime", "idle"]);
     assert_stopped(&bench.until("idle", "masked"));
     // Only what a unit that is up refers to is remembered.
-    bench.systemctl(&["enable", "unmet"]);
+    bench.systemctl(&["enable", "unmet", "clean"]);
     bench.systemctl(&["start", "multi-user.target"]);
     assert_stopped(&bench.until("unmet", "inactive, its conditions are not met"));
 
