@@ -7,6 +7,9 @@ mod runit;
 mod signal;
 mod supervisor;
 mod systemd;
+mod supervisord;
+mod sysv;
+mod upstart;
 
 use crate::model::controls::ControlSpec;
 use crate::model::{Act, ActId, Clock, Found, Identity, Input, Kind, Question, Report, Sample};
@@ -22,8 +25,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Actions under way at the same time; more wait in line.
 const MOST_ACTS: usize = 64;
-/// Controls that are asked at the same time. Apart from the actions, which may all be waiting for something slow.
-const MOST_QUESTIONS: usize = 4;
+/// Controls that are asked at the same time. Apart from the actions, which may all be waiting for something slow. Many, since a
+/// supervisor that hangs must not keep others from being asked; threads are made only when they are needed.
+const MOST_QUESTIONS: usize = 64;
 
 /// How often the outputs of daemons are looked at.
 const OUTPUTS_EVERY: Duration = Duration::from_secs(1);
@@ -136,7 +140,13 @@ impl Shared {
             Act::Restart { service, control: ControlSpec::Command(control), .. } => {
                 return self.restart(id, &service, &control);
             }
+            Act::Start { service, control: ControlSpec::Sysv(control), after } => {
+                return self.start_script(id, &service, &control, after);
+            }
             Act::Stop { control: ControlSpec::Command(control), process, .. } => self.stop(&control, process.as_ref()),
+            Act::Stop { control: ControlSpec::Sysv(control), process, .. } => {
+                self.stop_script(&control, process.as_ref())
+            }
             Act::Start { control, .. } => {
                 self.by_supervisor(&control, |at, timeout, clock| supervisor::start(at, timeout, clock))
             }
@@ -182,6 +192,8 @@ fn supervisor(control: &ControlSpec) -> Option<Box<dyn Supervisor>> {
     match control {
         ControlSpec::Runit(control) => Some(Box::new(runit::Runit(control.path()))),
         ControlSpec::Systemd(control) => Some(Box::new(systemd::Systemd::new(control.name()))),
+        ControlSpec::Supervisord(control) => Some(Box::new(supervisord::Supervisord(control.clone()))),
+        ControlSpec::Upstart(control) => Some(Box::new(upstart::Upstart::new(control))),
         _ => None,
     }
 }

@@ -11,6 +11,7 @@
 //! a rule's own go to the process itself, by its pidfd, not through the supervisor: there they could meet its successor.
 
 use crate::model::{Clock, ControlState, Mono, Phase, show_duration};
+use crate::sys::run;
 use std::time::Duration;
 
 /// A start is believed when the process has lived for so long: one that exits at once is seen running for a moment, too.
@@ -23,7 +24,7 @@ pub(super) enum Order {
     Up,
     /// Have it down from now on.
     Down,
-    /// End its process and start it again. Unless a person asks for it, never a start of what is wanted down, even if that
+    /// End its process and start it again; see [`Supervisor::restarts_in_one`]. Unless a person asks for it, never a start of what is wanted down, even if that
     /// comes to be so this very moment.
     Restart { by_hand: bool },
     /// Kill its process, which was told to end before.
@@ -38,6 +39,12 @@ pub(super) trait Supervisor {
 
     /// Passes an order on, without waiting for what comes of it.
     fn tell(&self, order: Order) -> Result<(), String>;
+
+    /// Whether a restart is one order. Otherwise [`Order::Restart`] ends the process only, or fails if somebody wants it down,
+    /// and [`Order::Up`] follows when it has ended.
+    fn restarts_in_one(&self) -> bool {
+        true
+    }
 
     /// How often it may be asked while something is expected to happen.
     fn pace(&self) -> Duration {
@@ -67,13 +74,26 @@ pub(super) fn restart(
         return Err("not restarted: its operator has taken it down, or has it run only once".to_owned());
     }
     let old = at.state.clone();
-    service.tell(Order::Restart { by_hand })?;
+    if service.restarts_in_one() {
+        service.tell(Order::Restart { by_hand })?;
+    } else {
+        // Without it the end of minder, between the two orders, would be the end of the service.
+        let _until_told = run::until_told();
+        at.hurried = true;
+        service.tell(Order::Restart { by_hand })?;
+        let has_ended =
+            |state: &ControlState| state.phase == Phase::Down || state.process.is_some() && is_another(&old, state);
+        at.until("down", |state, _| has_ended(state), |_| true)?;
+        at.hurried = false;
+        service.tell(Order::Up)?;
+    }
     at.until_up(Some(old).filter(|old| is_up(old) || old.phase == Phase::Paused || old.phase == Phase::Stopping))
 }
 
 /// Has it stopped, and wanted down from now on.
 pub(super) fn stop(service: &dyn Supervisor, timeout: Duration, clock: &dyn Clock) -> Result<String, String> {
-    let is_down = |state: &ControlState| state.phase == Phase::Down && state.wanted != Some(true);
+    // One that its supervisor has given up is wanted up for ever, and does not come up.
+    let is_down = |state: &ControlState| state.phase == Phase::Down && (state.wanted != Some(true) || state.failed);
     let mut at = Watch::begin(service, timeout, clock)?;
     if is_down(&at.state) {
         return Ok("already down".to_owned());
@@ -104,13 +124,15 @@ struct Watch<'a> {
     timeout: Duration,
     state: ControlState,
     killed: bool,
+    /// What it does not do before minder ends is never done.
+    hurried: bool,
 }
 
 impl<'a> Watch<'a> {
     fn begin(service: &'a dyn Supervisor, timeout: Duration, clock: &'a dyn Clock) -> Result<Watch<'a>, String> {
         let began = clock.now().mono;
         let state = alive(service.state()?)?;
-        Ok(Watch { service, clock, began, timeout, state, killed: false })
+        Ok(Watch { service, clock, began, timeout, state, killed: false, hurried: false })
     }
 
     fn took(&self) -> String {
@@ -158,7 +180,8 @@ impl<'a> Watch<'a> {
             }
             let waited = now - self.began;
             let runs = matches!(self.state.phase, Phase::Running | Phase::Paused | Phase::Stopping);
-            if waited >= patience && runs && must_end(&self.state) && !std::mem::replace(&mut self.killed, true) {
+            let late = waited >= patience || self.hurried && run::is_finishing();
+            if late && runs && must_end(&self.state) && !std::mem::replace(&mut self.killed, true) {
                 self.service.tell(Order::Kill)?;
             }
             if waited >= self.timeout {

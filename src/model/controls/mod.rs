@@ -5,7 +5,8 @@ mod supervisors;
 
 pub use command::{Argv, CommandControl, ControlRun, DEADLINE, StopBy};
 pub use supervisors::{
-    DaemontoolsControl, RunitControl, S6Control, SupervisordControl, SystemdControl, SysvControl, UpstartControl,
+    DaemontoolsControl, RunitControl, S6Control, SupervisordAddress, SupervisordControl, SystemdControl, SysvControl,
+    UpstartControl,
 };
 
 use super::{Given, Mistake};
@@ -74,6 +75,8 @@ impl ControlSpec {
             ControlSpec::Command(c) => c.mistakes(),
             ControlSpec::Systemd(c) => c.mistakes(),
             ControlSpec::Supervisord(c) => c.mistakes(),
+            ControlSpec::Upstart(c) => c.mistakes(),
+            ControlSpec::Sysv(c) => c.mistakes(),
             _ => Vec::new(),
         }
     }

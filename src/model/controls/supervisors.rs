@@ -178,9 +178,130 @@ impl SystemdControl {
 /// What else systemd has units of.
 const OTHER_UNITS: &[&str] =
     &["socket", "target", "timer", "mount", "automount", "swap", "path", "slice", "scope", "device", "snapshot"];
+/// Where a supervisord listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SupervisordAddress {
+    /// The path of a unix socket.
+    Unix(PathBuf),
+    /// A name or an address, in brackets if it is one of IPv6.
+    Tcp {
+        /// Which.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+}
 
 impl SupervisordControl {
-    pub(super) fn mistakes(&self) -> Vec<Mistake> {
-        Vec::new()
+    /// Where it listens; or what is wrong with `server`, and what to write.
+    pub fn address(&self) -> Result<SupervisordAddress, (String, &'static str)> {
+        let unix = "write the path of its socket, as `file` in its `[unix_http_server]`: `unix:///run/supervisor.sock`";
+        let http = "write its address and port, as `port` in its `[inet_http_server]`: `http://127.0.0.1:9001`";
+        let server = self.server.as_str();
+        if let Some(path) = server.strip_prefix("unix://") {
+            return match path.parse::<AbsPath>() {
+                Ok(path) => Ok(SupervisordAddress::Unix(path.as_path().to_owned())),
+                Err(_) => Err((format!("`{server}` does not name an absolute path"), unix)),
+            };
+        }
+        if server.starts_with('/') {
+            return Err((format!("`{server}` lacks its `unix://`"), unix));
+        }
+        let Ok(url) = url::Url::parse(server) else {
+            return Err((format!("`{server}` is no address of a supervisord"), http));
+        };
+        if url.scheme() != "http" {
+            return Err((format!("supervisord is spoken to by `unix://` or `http://`, not `{}:`", url.scheme()), http));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(("the address holds a login".to_owned(), "write it as `user` and `password`"));
+        }
+        // To a URL, 80 is as good as none; supervisord has no usual port.
+        let port = url.port().or_else(|| server.trim_end_matches('/').ends_with(":80").then_some(80));
+        match (url.host_str(), port, url.path()) {
+            (Some(host), Some(port), "/" | "/RPC2") if url.query().is_none() && url.fragment().is_none() => {
+                Ok(SupervisordAddress::Tcp { host: host.to_owned(), port })
+            }
+            (Some(_), None, _) => Err((format!("`{server}` lacks its port"), http)),
+            _ => Err((format!("`{server}` has more than an address and a port"), http)),
+        }
     }
+
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        if let Err((what, help)) = self.address() {
+            mistakes.push(Mistake::new(&["server"], what).help(help));
+        }
+        let program = self.program.as_str();
+        if program.ends_with(":*") || program.ends_with(':') {
+            mistakes.push(
+                Mistake::new(&["program"], format!("`{program}` is a whole group, and a service is one program"))
+                    .help("write one of its programs, such as `group:program`"),
+            );
+        } else if program.is_empty() || program.starts_with(':') || program.contains(|c: char| c.is_control()) {
+            mistakes.push(
+                Mistake::new(&["program"], "expected the name of a program")
+                    .help("write it as `supervisorctl status` shows it: `web`, or `group:web`"),
+            );
+        }
+        let half = match (&self.user, &self.password) {
+            (Some(_), None) => Some(("user", "password")),
+            (None, Some(_)) => Some(("password", "user")),
+            _ => None,
+        };
+        if let Some((one, other)) = half {
+            mistakes.push(
+                Mistake::new(&[one], format!("`{one}` without `{other}`"))
+                    .help("supervisord asks for both: `username` and `password` of the section it listens by"),
+            );
+        }
+        if self.user.as_deref().is_some_and(|user| user.contains(|c: char| c == ':' || c.is_control())) {
+            mistakes.push(Mistake::new(&["user"], "a user name that holds `:` or control characters cannot be sent"));
+        }
+        mistakes
+    }
+}
+
+impl UpstartControl {
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        if !is_a_name(&self.job) {
+            mistakes
+                .push(Mistake::new(&["job"], "expected the name of a job").help(
+                    "write it as `initctl list` shows it, such as `web`; an instance of it goes into `instance`",
+                ));
+        }
+        if let Some(instance) = &self.instance
+            && !instance.split_once('=').is_some_and(|(name, _)| is_a_name(name))
+        {
+            mistakes.push(
+                Mistake::new(&["instance"], format!("`{instance}` is not a variable with its value"))
+                    .help("write what `initctl start` wants behind the job, such as `tty=1`"),
+            );
+        }
+        mistakes
+    }
+}
+
+impl SysvControl {
+    /// The script.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from("/etc/init.d").join(&self.script)
+    }
+
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        if self.script.starts_with('/') || is_a_name(&self.script) && !self.script.contains('/') {
+            return Vec::new();
+        }
+        let help =
+            "write `web` for /etc/init.d/web, or the absolute path of the script; what it is told is minder's affair";
+        vec![Mistake::new(&["script"], format!("`{}` is not the name of a script", self.script)).help(help)]
+    }
+}
+
+/// Of a program, without anything that could be an option or a second argument.
+fn is_a_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '=')
 }
