@@ -17,6 +17,7 @@ mod schema;
 mod screen;
 mod status;
 mod steer;
+mod supervisord_events;
 mod test;
 mod top;
 mod validate;
@@ -80,6 +81,7 @@ enum Command {
     Install(install::Args),
     Man(pages::Man),
     Completions(pages::Completions),
+    SupervisordEvents(supervisord_events::Args),
 }
 
 /// Why a command could not do its work.
@@ -154,6 +156,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Install(args) => install::run(&args),
         Command::Man(args) => pages::man(&args),
         Command::Completions(args) => Ok(pages::completions(&args)),
+        Command::SupervisordEvents(args) => supervisord_events::run(&args, &client()?),
     }
 }
 

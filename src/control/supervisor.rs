@@ -99,7 +99,15 @@ pub(super) fn stop(service: &dyn Supervisor, timeout: Duration, clock: &dyn Cloc
         return Ok("already down".to_owned());
     }
     service.tell(Order::Down)?;
-    at.until("down", |state, _| is_down(state), |_| true)?;
+    let told = at.state.clone();
+    let is_down_now = |state: &ControlState, _| {
+        // A supervisor that was about to start it again may have had nothing to stop.
+        if is_up(state) && state.wanted == Some(true) && is_another(&told, state) {
+            let _ = service.tell(Order::Down);
+        }
+        is_down(state)
+    };
+    at.until("down", is_down_now, |_| true)?;
     Ok(format!("down after {}", at.took()))
 }
 

@@ -201,8 +201,9 @@ impl Supervisor for Supervisord {
         match order {
             Order::Up => {
                 let told = self.call("startProcess", &[Param::Flag(false)]);
-                let told = told.or_else(|trouble| except(trouble, &[fault::ALREADY_STARTED]));
-                told.map_err(|trouble| self.not_started(trouble))?;
+                // A first try that fails is not the last; what comes of it is seen.
+                let told = told.or_else(|trouble| except(trouble, &[fault::ALREADY_STARTED, fault::SPAWN_ERROR]));
+                told.map_err(Supervisord::not_started)?;
                 ended().remove(&self.key());
             }
             Order::Down => {
@@ -282,15 +283,11 @@ impl Supervisord {
         }
     }
 
-    fn not_started(&self, trouble: Trouble) -> String {
+    fn not_started(trouble: Trouble) -> String {
         match trouble {
             Trouble::Fault(fault::NO_FILE, words) => format!("supervisord cannot start it: no such file ({words})"),
             Trouble::Fault(fault::NOT_EXECUTABLE, words) => {
                 format!("supervisord cannot start it: not executable ({words})")
-            }
-            Trouble::Fault(fault::SPAWN_ERROR, _) => {
-                let why = self.info().map(|(info, _)| info.trouble).unwrap_or_default();
-                format!("supervisord could not start it: {why}")
             }
             trouble => trouble.words(),
         }

@@ -320,6 +320,7 @@ impl Core {
                 let _ = reply.send(found.map(|_| ()));
             }
             Ask::Reload(reply) => self.reload(Some(reply), reloaded),
+            Ask::Nudge { control, name } => self.step(Input::Nudged { control, name }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The same as the pages, as JSON under `/api/v1`; and the commands.
 
 use super::{Ask, Bar, EventFilter, Front, Problem, Samples, Unsent, serve::Who};
+use crate::model::controls::ControlSpec;
 use crate::model::{Answer, Command, Event, Incident, ServiceView, Snapshot, Wall};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -169,6 +170,33 @@ pub(super) async fn incidents(
 
 pub(super) async fn outbox(State(front): State<Arc<Front>>) -> Result<Json<Vec<Unsent>>, Problem> {
     front.look(|history| history.outbox(1000)).await.map(Json)
+}
+
+/// The longest name of a service that is handed on.
+const NAME: usize = 512;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nudge {
+    control: String,
+    name: String,
+}
+
+/// A supervisor, or what it has told, says that a service of its has changed. 202: the control is asked, or nobody cares.
+pub(super) async fn nudge(
+    State(front): State<Arc<Front>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
+    let nudge: Nudge = serde_json::from_slice(&body).map_err(|e| bad(format!("not a nudge: {e}")))?;
+    let known = ControlSpec::NAMES.iter().find(|(name, _)| *name == nudge.control);
+    let (control, _) = known.ok_or_else(|| bad("`control` is none that there is"))?;
+    if nudge.name.len() > NAME {
+        return Err(bad(format!("`name` is longer than {NAME} bytes")));
+    }
+    let ask = Ask::Nudge { control, name: nudge.name.into() };
+    front.asks.send(ask).await.map_err(|_| Problem::ending())?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 #[derive(Deserialize)]

@@ -84,6 +84,13 @@ pub enum Ask {
     },
     /// Read the rules anew.
     Reload(oneshot::Sender<Answer>),
+    /// A supervisor tells of a change: its control is asked at once.
+    Nudge {
+        /// The control's word.
+        control: &'static str,
+        /// The service by its supervisor's name.
+        name: Arc<str>,
+    },
 }
 
 /// What the dashboard asks of the store, or, in a test, of an invented past. All of it may block; errors are words for people.
@@ -172,6 +179,7 @@ pub fn socket(front: Arc<Front>) -> Router {
         .route("/api/v1/commands", post(api::command))
         .route("/api/v1/reload", post(api::reload))
         .route("/api/v1/services/{name}/heartbeat", post(beat::named))
+        .route("/api/v1/nudges", post(api::nudge))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(front.clone());
     reads(front).merge(commands).layer(from_fn(guard::headers))

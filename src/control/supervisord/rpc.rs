@@ -94,7 +94,9 @@ pub(super) fn call(control: &SupervisordControl, method: &str, params: &[Param<'
     let words = fault.and_then(|fault| fault.get("faultString"));
     let (Some(code), Some(words)) = (code, words) else { return Err(strange("a fault without its number")) };
     // Whoever it is has been told the password, and may say it.
-    Err(Trouble::Fault(code, shown(&hide(words, control.password.iter().map(|given| given.expose())))))
+    let password = control.password.as_ref().map(|given| given.expose().to_owned());
+    let secrets: Vec<String> = login(control).into_iter().chain(password).collect();
+    Err(Trouble::Fault(code, shown(&hide(words, secrets.iter().map(String::as_str)))))
 }
 
 /// A text of supervisord's, fit to be shown.
@@ -162,9 +164,8 @@ async fn post(
         http1::Builder::new().max_buf_size(MOST_HEAD).handshake(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(connection);
     let mut post = Request::post("/RPC2").header(HOST, host).header(CONTENT_TYPE, "text/xml");
-    if let (Some(user), Some(password)) = (&control.user, &control.password) {
-        let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
-        post = post.header(AUTHORIZATION, format!("Basic {pair}"));
+    if let Some(login) = login(control) {
+        post = post.header(AUTHORIZATION, format!("Basic {login}"));
     }
     let post = post.body(Full::new(Bytes::from(request)));
     let post = post.map_err(|_| Trouble::Other(format!("{at} cannot be asked: the user or host cannot be sent")))?;
@@ -187,6 +188,12 @@ async fn post(
     let body = Limited::new(answer.into_body(), MOST).collect().await;
     let body = body.map_err(|e| Trouble::Other(format!("the answer of supervisord at {at} cannot be read: {e}")))?;
     Ok(body.to_bytes())
+}
+
+/// User and password, as they are sent.
+fn login(control: &SupervisordControl) -> Option<String> {
+    let (user, password) = (control.user.as_ref()?, control.password.as_ref()?);
+    Some(BASE64_STANDARD.encode(format!("{user}:{}", password.expose())))
 }
 
 #[derive(Debug, Default)]
