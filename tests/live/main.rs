@@ -20,6 +20,9 @@ mod runaway;
 mod runit;
 mod speak;
 mod systemd;
+mod supervisord;
+mod sysv;
+mod upstart;
 
 use std::path::Path;
 use std::time::Duration;

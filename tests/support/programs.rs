@@ -154,3 +154,62 @@ impl Drop for Runsv {
         sweep(&self.dir);
     }
 }
+
+/// A supervisord of one's own, on a unix socket.
+pub struct Supervisord {
+    process: Child,
+    dir: PathBuf,
+}
+
+impl Supervisord {
+    /// Starts it in `dir/supervisor`, with these sections beside its own.
+    pub fn start(dir: &Path, sections: &str) -> Supervisord {
+        let dir = dir.join("supervisor");
+        std::fs::create_dir_all(&dir).unwrap();
+        let at = dir.display();
+        let conf = format!(
+            "[supervisord]\nlogfile={at}/log\npidfile={at}/pid\nchildlogdir={at}\n[unix_http_server]\nfile={at}/sock\n\
+             [supervisorctl]\nserverurl=unix://{at}/sock\n[rpcinterface:supervisor]\n\
+             supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n{sections}\n"
+        );
+        std::fs::write(dir.join("conf"), conf).unwrap();
+        let mut command = Command::new("supervisord");
+        command.arg("-n").arg("-c").arg(dir.join("conf")).stdin(Stdio::null());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let supervisord = Supervisord { process, dir };
+        wait_until("supervisord answers", Duration::from_secs(15), || !supervisord.ctl("status").is_empty());
+        supervisord
+    }
+
+    /// Where it listens, as `server` of a control.
+    pub fn server(&self) -> String {
+        format!("unix://{}/sock", self.dir.display())
+    }
+
+    /// What its operator does: `stop web`. Returns what it prints.
+    pub fn ctl(&self, words: &str) -> String {
+        let mut command = Command::new("supervisorctl");
+        command.arg("-c").arg(self.dir.join("conf")).args(words.split(' '));
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The pid of a program while it runs.
+    pub fn pid(&self, program: &str) -> Option<u32> {
+        self.ctl(&format!("pid {program}")).trim().parse().ok().filter(|pid| process_exists(*pid))
+    }
+
+    /// Kills it as nothing else can; its programs live on.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Supervisord {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        sweep(&self.dir);
+    }
+}
