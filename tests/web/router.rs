@@ -108,7 +108,7 @@ async fn every_answer_has_strict_headers() {
 async fn the_page_takes_no_commands() {
     let world = world();
     let body = r#"{"command":"stop","service":"web"}"#;
-    for path in ["/api/v1/commands", "/api/v1/reload", "/"] {
+    for path in ["/api/v1/commands", "/api/v1/reload", "/api/v1/nudges", "/"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost:8900");
             let got = send(page(world.front.clone(), listen()), request.body(Body::from(body)).unwrap()).await;

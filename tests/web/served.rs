@@ -64,6 +64,30 @@ async fn commands_are_taken_on_the_socket_and_put_down_to_their_asker() {
 }
 
 #[tokio::test]
+async fn news_of_a_supervisor_is_handed_on() {
+    let long = format!(r#"{{"control":"supervisord","name":"{}"}}"#, "x".repeat(600));
+    let (world, answers) = on_socket(&[
+        &post("/api/v1/nudges", r#"{"control":"supervisord","name":"shop:web"}"#),
+        &post("/api/v1/nudges", r#"{"control":"init","name":"web"}"#),
+        &post("/api/v1/nudges", &long),
+        &post("/api/v1/nudges", "web"),
+    ])
+    .await;
+    for (answer, status) in answers.iter().zip([202, 400, 400, 400]) {
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    // It was taken before the answer, and is read in its turn.
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while world.nudged.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(*world.nudged.lock().unwrap(), ["supervisord shop:web"]);
+}
+
+#[tokio::test]
 async fn bodies_and_heads_are_bounded() {
     let large = post("/api/v1/commands", &"x".repeat(65 << 10));
     let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(200 << 10));

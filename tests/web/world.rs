@@ -132,6 +132,8 @@ pub struct World {
     pub changes: broadcast::Sender<Arc<Change>>,
     /// Who asked for what.
     pub asked: Arc<Mutex<Vec<(String, Command)>>>,
+    /// Which control was said to have news of which service.
+    pub nudged: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
@@ -142,7 +144,8 @@ impl World {
         let past = Arc::new(Past::default());
         let now = Arc::new(Mutex::new(snapshot));
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (its_now, its_asked) = (now.clone(), asked.clone());
+        let nudged = Arc::new(Mutex::new(Vec::new()));
+        let (its_now, its_asked, its_nudged) = (now.clone(), asked.clone(), nudged.clone());
         tokio::spawn(async move {
             let mut kept = Vec::new();
             while let Some(ask) = inbox.recv().await {
@@ -165,6 +168,7 @@ impl World {
                     }
                     Ask::Ended { reply, .. } => drop(reply.send(false)),
                     Ask::Beat { reply, .. } => drop(reply.send(Err("minder knows no heartbeat".to_owned()))),
+                    Ask::Nudge { control, name } => its_nudged.lock().unwrap().push(format!("{control} {name}")),
                     Ask::Reload(reply) => {
                         let words = "shop.yaml:3:5: unknown key `chekcs`\nThe old rules stay in effect.";
                         drop(reply.send(Answer { ok: false, words: words.into() }));
@@ -173,7 +177,7 @@ impl World {
             }
         });
         let front = Front::new(asks, changes.clone(), past.clone());
-        World { front, now, past, changes, asked }
+        World { front, now, past, changes, asked, nudged }
     }
 
     /// Something happens: the snapshot changes, and those who follow along are told.
