@@ -6,8 +6,8 @@ mod pool;
 mod runit;
 mod signal;
 mod supervisor;
-mod systemd;
 mod supervisord;
+mod systemd;
 mod sysv;
 mod upstart;
 

@@ -15,8 +15,8 @@ use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
     ActId, CheckId, ControlState, Effect, EventKind, Exit, Identity, Incident, Kind, Metric, MetricId, MetricRef,
-    MetricSet, Mono, Now, Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction, StoryRule,
-    Wall, show_duration,
+    MetricSet, Mono, Now, Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction,
+    StoryRule, Wall, show_duration,
 };
 use std::sync::Arc;
 use std::time::Duration;

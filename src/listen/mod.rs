@@ -15,7 +15,6 @@ pub use entries::entries;
 use exits::{Exits, Sources};
 use files::Files;
 use notify::Notify;
-use systemd::Units;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 use std::io;
@@ -23,6 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use systemd::Units;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What a descriptor stands for in the epoll set. Processes have the numbers from [`FIRST_PROCESS`] on, and notify sockets those

@@ -6,8 +6,8 @@
 mod support;
 
 mod daemon;
-mod discover;
 mod died;
+mod discover;
 mod filesystem;
 mod heartbeat;
 mod limits;
@@ -19,8 +19,8 @@ mod plugin;
 mod runaway;
 mod runit;
 mod speak;
-mod systemd;
 mod supervisord;
+mod systemd;
 mod sysv;
 mod upstart;
 
