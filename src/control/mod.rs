@@ -1,9 +1,12 @@
 //! Starts and stops: one file per supervisor. What is reported is what was seen to happen.
 
 mod command;
+mod daemontools;
 mod exec;
 mod pool;
 mod runit;
+mod s6;
+mod service_dir;
 mod signal;
 mod supervisor;
 mod supervisord;
@@ -12,10 +15,13 @@ mod sysv;
 mod upstart;
 
 use crate::model::controls::ControlSpec;
-use crate::model::{Act, ActId, Clock, Found, Identity, Input, Kind, Question, Report, Sample};
+use crate::model::{Act, ActId, Clock, Found, GivenUp, Identity, Input, Kind, Question, Report, Sample};
 use crate::sys::run;
 use crate::sys::users::User;
+use daemontools::Daemontools;
 use pool::Pool;
+use runit::Runit;
+use s6::S6;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -45,13 +51,20 @@ struct Shared {
     questions: Pool,
     /// Those of systemd, which all wait while it is hung.
     of_systemd: Pool,
+    given_up: GivenUp,
     /// For each service, what its `command` control has launched last, as long as that runs.
     launched: Mutex<HashMap<String, Identity>>,
 }
 
 impl Controls {
-    /// `output_dir` is where daemons started by `command` controls write what they have to say: `SERVICE.log`.
-    pub fn new(inputs: UnboundedSender<Input>, clock: Arc<dyn Clock>, output_dir: PathBuf) -> Controls {
+    /// `output_dir` is where daemons started by `command` controls write what they have to say: `SERVICE.log`. `given_up` knows
+    /// what supervisors were heard to say.
+    pub fn new(
+        inputs: UnboundedSender<Input>,
+        clock: Arc<dyn Clock>,
+        output_dir: PathBuf,
+        given_up: GivenUp,
+    ) -> Controls {
         let (acts, questions) = (Pool::new("act", MOST_ACTS), Pool::new("control", MOST_QUESTIONS));
         let shared = Arc::new(Shared {
             inputs,
@@ -61,6 +74,7 @@ impl Controls {
             acts,
             questions,
             of_systemd: Pool::new("systemd", MOST_QUESTIONS),
+            given_up,
             launched: Mutex::default(),
         });
         keep_outputs_short(&shared);
@@ -92,7 +106,7 @@ impl Controls {
         pool.run(move || {
             let at = shared.clock.now();
             let supervisor = match &*question.kind {
-                Kind::Control(control) => supervisor(control),
+                Kind::Control(control) => shared.supervisor(control),
                 _ => None,
             };
             let state = match supervisor {
@@ -176,9 +190,22 @@ impl Shared {
         control: &ControlSpec,
         act: impl FnOnce(&dyn Supervisor, Duration, &dyn Clock) -> Result<String, String>,
     ) -> Result<String, String> {
-        match supervisor(control) {
+        match self.supervisor(control) {
             Some(at) => act(&*at, control.timeout(), &*self.clock),
             None => Err(format!("minder cannot speak to {} yet", control.name())),
+        }
+    }
+
+    /// Who is asked and told; nobody for a control that is commands.
+    fn supervisor(&self, control: &ControlSpec) -> Option<Box<dyn Supervisor>> {
+        match control {
+            ControlSpec::Runit(control) => Some(Box::new(Runit::new(control.path()))),
+            ControlSpec::S6(control) => Some(Box::new(S6::new(control.path(), self.given_up.clone()))),
+            ControlSpec::Daemontools(control) => Some(Box::new(Daemontools::new(control.path()))),
+            ControlSpec::Systemd(control) => Some(Box::new(systemd::Systemd::new(control.name()))),
+            ControlSpec::Supervisord(control) => Some(Box::new(supervisord::Supervisord(control.clone()))),
+            ControlSpec::Upstart(control) => Some(Box::new(upstart::Upstart::new(control))),
+            _ => None,
         }
     }
 
@@ -187,16 +214,7 @@ impl Shared {
     }
 }
 
-/// Who is asked and told; nobody for a control that is commands.
-fn supervisor(control: &ControlSpec) -> Option<Box<dyn Supervisor>> {
-    match control {
-        ControlSpec::Runit(control) => Some(Box::new(runit::Runit(control.path()))),
-        ControlSpec::Systemd(control) => Some(Box::new(systemd::Systemd::new(control.name()))),
-        ControlSpec::Supervisord(control) => Some(Box::new(supervisord::Supervisord(control.clone()))),
-        ControlSpec::Upstart(control) => Some(Box::new(upstart::Upstart::new(control))),
-        _ => None,
-    }
-}
-
+#[cfg(test)]
+pub(crate) use service_dir::testing;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,11 @@ impl Bench {
     pub fn new() -> Bench {
         let (tx, rx) = unbounded_channel();
         let dir = tempfile::tempdir().unwrap();
-        Bench { controls: Controls::new(tx, Arc::new(RealClock), dir.path().join("output")), rx, dir }
+        Bench {
+            controls: Controls::new(tx, Arc::new(RealClock), dir.path().join("output"), GivenUp::default()),
+            rx,
+            dir,
+        }
     }
 
     pub fn input(&mut self, time: Duration) -> Option<Input> {
@@ -385,7 +389,7 @@ fn many_slow_actions_keep_no_other_waiting() {
 fn starter() {
     let Some(dir) = std::env::var_os("MINDER_TEST_STARTER") else { return };
     let (tx, _rx) = unbounded_channel();
-    let controls = Controls::new(tx, Arc::new(RealClock), Path::new(&dir).join("output"));
+    let controls = Controls::new(tx, Arc::new(RealClock), Path::new(&dir).join("output"), GivenUp::default());
     let script = format!(
         "echo $$ >{0}/pid.new; mv {0}/pid.new {0}/pid; while :; do echo tick; sleep 0.01; done",
         Path::new(&dir).display()

@@ -13,7 +13,7 @@ use crate::control::Controls;
 use crate::dashboard::{self, Front};
 use crate::engine::Engine;
 use crate::listen::{self, Listen};
-use crate::model::{Clock, Input, Plan, Setting, services_words};
+use crate::model::{Clock, GivenUp, Input, Plan, Setting, services_words};
 use crate::notify::Notifiers;
 use crate::probe::Probes;
 use crate::store::{self, Store};
@@ -151,9 +151,11 @@ async fn wire(
 
     let (inputs, from_outside) = mpsc::unbounded_channel::<Input>();
     let sockets = paths::notify(&options.socket);
-    let listen = Listen::start(inputs.clone(), sockets).map_err(Error::system("watch for process exits"))?;
+    let given_up = GivenUp::default();
+    let listen =
+        Listen::start(inputs.clone(), sockets, given_up.clone()).map_err(Error::system("watch for process exits"))?;
     let probes = Probes::new(inputs.clone(), Arc::clone(&clock)).map_err(Error::system("start the probes"))?;
-    let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"));
+    let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"), given_up);
     let notifiers = Notifiers::start(&plan, inputs.clone(), Arc::clone(&clock), opened.outbox);
 
     let (asks, from_people) = mpsc::channel(64);

@@ -35,6 +35,8 @@ pub(super) struct Files {
 struct Watched {
     directory: PathBuf,
     name: OsString,
+    /// Its writer keeps it open and writes over it. Not for every file: of a log beside it each line would be told.
+    in_place: bool,
     /// The watch, unless there is none to be had.
     watch: Option<i32>,
     /// The directory does not exist, and the watch is on one above it: what must come there first.
@@ -56,10 +58,11 @@ impl Files {
         self.inotify.as_ref()
     }
 
-    pub(super) fn watch(&mut self, check: CheckId, path: PathBuf) {
+    pub(super) fn watch(&mut self, check: CheckId, path: &Path, in_place: bool) {
         self.forget(check);
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return };
-        let watched = Watched { directory: directory.to_owned(), name: name.to_owned(), watch: None, awaits: None };
+        let (directory, name) = (directory.to_owned(), name.to_owned());
+        let watched = Watched { directory, name, in_place, watch: None, awaits: None };
         self.checks.insert(check, watched);
         self.arm(check);
     }
@@ -87,7 +90,7 @@ impl Files {
     fn arm(&mut self, check: CheckId) {
         self.disarm(check);
         let (Some(watched), Some(inotify)) = (self.checks.get_mut(&check), &self.inotify) else { return };
-        match nearest(inotify, &watched.directory) {
+        match nearest(inotify, &watched.directory, watched.in_place) {
             Ok((watch, awaits)) => {
                 (watched.watch, watched.awaits) = (Some(watch), awaits);
                 self.watches.entry(watch).or_default().push(check);
@@ -96,10 +99,10 @@ impl Files {
         }
     }
 
-    /// Reads what inotify has to tell.
-    pub(super) fn changed(&mut self) {
-        let Some(inotify) = self.inotify.take() else { return };
+    /// Reads what inotify has to tell, and says whose files have changed.
+    pub(super) fn changed(&mut self) -> HashSet<CheckId> {
         let mut touched = HashSet::new();
+        let Some(inotify) = self.inotify.take() else { return touched };
         let mut moved = HashSet::new();
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = inotify::Reader::new(&inotify, &mut buffer);
@@ -141,12 +144,14 @@ impl Files {
                 touched.insert(check);
             }
         }
-        for check in touched {
-            self.touch(check);
+        for check in &touched {
+            self.touch(*check);
         }
+        touched
     }
 
-    fn touch(&mut self, check: CheckId) {
+    /// Tells that there is news for this check, at once or at the end of the burst.
+    pub(super) fn touch(&mut self, check: CheckId) {
         if let Some(more) = self.told.get_mut(&check) {
             *more = true;
             return;
@@ -181,7 +186,7 @@ impl Files {
 }
 
 /// A watch on this directory, or on the nearest one above that can be watched, and then what must come there first.
-fn nearest(inotify: &OwnedFd, directory: &Path) -> Result<(i32, Option<OsString>), Errno> {
+fn nearest(inotify: &OwnedFd, directory: &Path, in_place: bool) -> Result<(i32, Option<OsString>), Errno> {
     let interest = WatchFlags::CREATE
         | WatchFlags::MOVED_TO
         | WatchFlags::MOVED_FROM
@@ -190,13 +195,16 @@ fn nearest(inotify: &OwnedFd, directory: &Path) -> Result<(i32, Option<OsString>
         | WatchFlags::ATTRIB
         | WatchFlags::DELETE_SELF
         | WatchFlags::MOVE_SELF
-        | WatchFlags::ONLYDIR;
+        | WatchFlags::ONLYDIR
+        // Others may watch the same directory with another interest.
+        | WatchFlags::MASK_ADD;
     let mut last = Errno::NOENT;
     // Directories may come while we climb; whoever makes one at each of our steps is left to polling.
     for _ in 0..8 {
         let mut below: Option<&Path> = None;
         for candidate in directory.ancestors() {
-            match inotify::add_watch(inotify, candidate, interest) {
+            let also = if in_place && below.is_none() { WatchFlags::MODIFY } else { WatchFlags::empty() };
+            match inotify::add_watch(inotify, candidate, interest | also) {
                 Ok(watch) => match below {
                     // It came between the two looks, and that was not told: look again.
                     Some(below) if last == Errno::NOENT && below.is_dir() => break,

@@ -1,15 +1,16 @@
-//! Is told: process exits by pidfd, file changes by inotify, heartbeats by notify sockets, for which one thread waits; changes of
-//! units by systemd.
+//! Is told: process exits by pidfd, file changes by inotify, heartbeats by notify sockets, what supervisors do by their status files
+//! and events, for which one thread waits; changes of units by systemd.
 
 mod entries;
 mod exits;
 mod files;
 mod memory;
 mod notify;
+mod services;
 mod systemd;
 
 use crate::model::controls::ControlSpec;
-use crate::model::{CheckId, Hearing, Identity, Input};
+use crate::model::{CheckId, GivenUp, Hearing, Identity, Input};
 use crate::sys::deadline::Deadline;
 pub use entries::entries;
 use exits::{Exits, Sources};
@@ -17,6 +18,7 @@ use files::Files;
 use notify::Notify;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
+use services::Services;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use systemd::Units;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What a descriptor stands for in the epoll set. Processes have the numbers from [`FIRST_PROCESS`] on, and notify sockets those
-/// from [`FIRST_SPEAKER`] on, which no number of processes reaches.
+/// from [`FIRST_SPEAKER`] on, and what belongs to supervisors those from [`FIRST_SERVICE`] on: none of them reaches the next.
 const WAKE: u64 = 0;
 const FILES: u64 = 1;
 const BURST: u64 = 2;
@@ -34,12 +36,14 @@ const EXITS: u64 = 3;
 const REST: u64 = 4;
 const FIRST_PROCESS: u64 = 5;
 const FIRST_SPEAKER: u64 = 1 << 63;
+const FIRST_SERVICE: u64 = 3 << 62;
 
 /// A request to the thread.
 enum Request {
     Watch(Identity),
     Unwatch(Identity),
     WatchPath(CheckId, PathBuf),
+    WatchControl(CheckId, ControlSpec),
     Hear(CheckId, Hearing),
     /// The number of a user who was looked up for a check.
     Named(CheckId, String, u32),
@@ -61,13 +65,18 @@ struct Requests {
 }
 
 impl Listen {
-    /// Starts its thread. Notify sockets are made in this directory, which is made for the first of them. Fails if there is no
-    /// thread, or no descriptor, to be had.
-    pub fn start(inputs: UnboundedSender<Input>, sockets: PathBuf) -> io::Result<Listen> {
-        Listen::start_with(inputs, sockets, Sources::of_this_kernel())
+    /// Starts its thread. Notify sockets are made in this directory, which is made for the first of them. What only an event
+    /// tells goes into `given_up`. Fails if there is no thread, or no descriptor, to be had.
+    pub fn start(inputs: UnboundedSender<Input>, sockets: PathBuf, given_up: GivenUp) -> io::Result<Listen> {
+        Listen::start_with(inputs, sockets, given_up, Sources::of_this_kernel())
     }
 
-    fn start_with(inputs: UnboundedSender<Input>, sockets: PathBuf, sources: Sources) -> io::Result<Listen> {
+    fn start_with(
+        inputs: UnboundedSender<Input>,
+        sockets: PathBuf,
+        given_up: GivenUp,
+        sources: Sources,
+    ) -> io::Result<Listen> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let requests = Arc::new(Requests { queue: Mutex::default(), wake });
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -82,9 +91,10 @@ impl Listen {
         }
         let epoll = Arc::new(epoll);
         let exits = Exits::new(inputs.clone(), epoll.clone(), sources);
+        let services = Services::new(inputs.clone(), epoll.clone(), given_up);
         let notify = Notify::new(inputs, epoll.clone(), requests.clone(), sockets, rest);
         let theirs = requests.clone();
-        let ears = Ears { exits, files, notify, units };
+        let ears = Ears { exits, files, notify, services, units };
         let thread = std::thread::Builder::new().name("listen".to_owned()).spawn(move || run(&epoll, &theirs, ears))?;
         Ok(Listen { requests, thread: Some(thread) })
     }
@@ -106,8 +116,12 @@ impl Listen {
 
     /// Tell when the supervisor's record of a service changes, where it can be told.
     pub fn watch_control(&self, check: CheckId, control: ControlSpec) {
-        if let ControlSpec::Systemd(control) = control {
-            self.requests.push(Request::WatchUnit(check, control.name()));
+        match control {
+            ControlSpec::Runit(_) | ControlSpec::S6(_) | ControlSpec::Daemontools(_) => {
+                self.requests.push(Request::WatchControl(check, control));
+            }
+            ControlSpec::Systemd(control) => self.requests.push(Request::WatchUnit(check, control.name())),
+            _ => {}
         }
     }
 
@@ -116,7 +130,7 @@ impl Listen {
         self.requests.push(Request::Hear(check, hearing));
     }
 
-    /// Nothing more about this check's file, and what its service says.
+    /// Nothing more about this check's file, its supervisor, and what its service says.
     pub fn forget(&self, check: CheckId) {
         self.requests.push(Request::Forget(check));
     }
@@ -152,11 +166,12 @@ struct Ears {
     exits: Exits,
     files: Files,
     notify: Notify,
+    services: Services,
     units: Units,
 }
 
 fn run(epoll: &OwnedFd, requests: &Requests, ears: Ears) {
-    let Ears { mut exits, mut files, mut notify, mut units } = ears;
+    let Ears { mut exits, mut files, mut notify, mut services, mut units } = ears;
     let mut events = Vec::with_capacity(256);
     loop {
         events.clear();
@@ -171,7 +186,8 @@ fn run(epoll: &OwnedFd, requests: &Requests, ears: Ears) {
                         match request {
                             Request::Watch(identity) => exits.watch(identity),
                             Request::Unwatch(identity) => exits.unwatch(identity),
-                            Request::WatchPath(check, path) => files.watch(check, path),
+                            Request::WatchPath(check, path) => files.watch(check, &path, false),
+                            Request::WatchControl(check, control) => services.watch(check, &control, &mut files),
                             Request::Hear(check, hearing) => notify.hear(check, hearing),
                             Request::Named(check, user, uid) => notify.named(check, &user, uid),
                             Request::WatchUnit(check, unit) => units.watch(check, unit),
@@ -179,15 +195,25 @@ fn run(epoll: &OwnedFd, requests: &Requests, ears: Ears) {
                                 files.forget(check);
                                 notify.forget(check);
                                 units.forget(check);
+                                services.forget(check);
                             }
                             Request::End => return,
                         }
                     }
                 }
-                FILES => files.changed(),
+                FILES => {
+                    for check in files.changed() {
+                        services.look_again(check);
+                    }
+                }
                 BURST => files.burst_is_over(),
                 EXITS => exits.announced(),
                 REST => notify.rested(),
+                service if service >= FIRST_SERVICE => {
+                    if let Some(check) = services.heard(service) {
+                        files.touch(check);
+                    }
+                }
                 speaker if speaker >= FIRST_SPEAKER => notify.readable(speaker),
                 process => exits.ended(process),
             }

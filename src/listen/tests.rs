@@ -1,15 +1,17 @@
 use super::*;
-use crate::model::Exit;
+use crate::control::testing::Service;
+use crate::model::{Exit, Phase};
 use crate::sys::proc;
-use crate::sys::testing::{Script, kill};
+use crate::sys::testing::{Script, kill, until};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 fn listen() -> (Listen, UnboundedReceiver<Input>) {
     let (tx, rx) = unbounded_channel();
-    (Listen::start(tx, "/nonexistent/notify".into()).unwrap(), rx)
+    (Listen::start(tx, "/nonexistent/notify".into(), GivenUp::default()).unwrap(), rx)
 }
 
 /// The next input, if one comes in this time.
@@ -73,7 +75,9 @@ fn where_pidfds_do_not_know_how_it_ended_it_is_announced() {
         return eprintln!("not tried: {e}");
     }
     let (tx, mut rx) = unbounded_channel();
-    let listen = Listen::start_with(tx, "/nonexistent".into(), Sources { pidfds: false, log: false }).unwrap();
+    let listen =
+        Listen::start_with(tx, "/nonexistent".into(), GivenUp::default(), Sources { pidfds: false, log: false })
+            .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let go = dir.path().join("go");
     for status in [0, 7] {
@@ -127,7 +131,8 @@ fn who_was_killed_for_memory_is_known_from_the_log_or_from_the_control_group() {
     let go = dir.path().join("go");
     for log in [true, false] {
         let (tx, mut rx) = unbounded_channel();
-        let listen = Listen::start_with(tx, "/nonexistent".into(), Sources { pidfds: true, log }).unwrap();
+        let listen =
+            Listen::start_with(tx, "/nonexistent".into(), GivenUp::default(), Sources { pidfds: true, log }).unwrap();
         for eats in [true, false] {
             let _ = fs::remove_file(&go);
             let end = if eats { "exec tail /dev/zero" } else { "kill -KILL $$" };
@@ -332,4 +337,156 @@ fn at_the_limit_of_open_files_it_says_so_once_and_leaves_room() {
     let lines: Vec<String> =
         std::iter::from_fn(|| Some(child.line())).take_while(|l| l != "status 0").take(200).collect();
     assert!(lines.len() < 100, "{}", lines.join("\n"));
+}
+
+/// The events of this check, as long as they come soon after one another.
+fn news(rx: &mut UnboundedReceiver<Input>) -> Vec<CheckId> {
+    let mut told = vec![touched(rx)];
+    while let Some(input) = within(rx, QUIET) {
+        match input {
+            Input::Touched(check) => told.push(check),
+            other => panic!("{other:?}"),
+        }
+    }
+    told
+}
+
+fn control(program: &str, service: &std::path::Path) -> ControlSpec {
+    let name = match program {
+        "runsv" => "runit",
+        "s6-supervise" => "s6",
+        _ => "daemontools",
+    };
+    let keys = serde_json::json!({ "service": service });
+    ControlSpec::read(name, keys).unwrap().unwrap()
+}
+
+/// A change of state is told at once, and so is the end of the supervisor itself, of which no file says anything.
+#[test]
+fn supervisors_are_heard() {
+    for program in ["runsv", "s6-supervise", "supervise"] {
+        let (listen, mut rx) = listen();
+        let mut service = Service::unsupervised(program, &[("run", "exec sleep 4711")]);
+        let check = CheckId(5);
+        // Before there is anything of a supervisor.
+        listen.watch_control(check, control(program, service.path()));
+        settled(&listen, &mut rx);
+        service.supervise();
+        let up = service.until(Phase::Running);
+        assert!(news(&mut rx).iter().all(|told| *told == check));
+        kill(up.process.unwrap().pid, Signal::KILL);
+        assert_eq!(touched(&mut rx), check, "{program}");
+        until("it is another one", || service.state().process.is_some_and(|p| Some(p) != up.process));
+        calm(&mut rx);
+        for _ in 0..2 {
+            let left = service.state().process.unwrap();
+            kill(service.supervisor.as_ref().unwrap().own_pid(), Signal::KILL);
+            assert_eq!(touched(&mut rx), check, "the end of {program}");
+            calm(&mut rx);
+            kill(left.pid, Signal::KILL);
+            service.supervise();
+            assert_eq!(touched(&mut rx), check, "another {program}");
+            service.until(Phase::Running);
+            calm(&mut rx);
+        }
+        listen.forget(check);
+        settled(&listen, &mut rx);
+        service.order(b'd');
+        service.until(Phase::Down);
+        assert!(within(&mut rx, QUIET).is_none(), "{program}");
+    }
+}
+
+/// The files in a directory of events.
+fn fifos(service: &Service) -> Vec<String> {
+    let entries = fs::read_dir(service.path().join("event")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn what_s6_gives_up_is_heard_though_its_status_does_not_say_it() {
+    let (tx, mut rx) = unbounded_channel();
+    let files = [("run", "test -e good && exec sleep 4711; exit 3"), ("finish", "sleep 0.2; exit 125"), ("down", "")];
+    let service = Service::new("s6-supervise", &files);
+    let listen = Listen::start(tx, "/nonexistent/notify".into(), service.given_up.clone()).unwrap();
+    listen.watch_control(CheckId(5), control("s6-supervise", service.path()));
+    settled(&listen, &mut rx);
+    let [fifo] = &fifos(&service)[..] else { panic!("{:?}", fifos(&service)) };
+    assert!(fifo.len() == 39 && fifo.starts_with("ftrig1:@") && fifo.ends_with(":minder"), "{fifo}");
+    service.order(b'u');
+    until("it is given up", || service.state().failed);
+    assert_eq!((service.state().wanted, service.state().phase), (Some(true), Phase::Down));
+    fs::write(service.path().join("good"), "").unwrap();
+    service.order(b'u');
+    service.until(Phase::Running);
+    service.order(b'd');
+    service.until(Phase::Down);
+    // Its finish script says so now as well, but it was an operator who took it down.
+    calm(&mut rx);
+    assert_eq!((service.state().failed, service.state().wanted), (false, Some(false)));
+    drop(listen);
+    assert_eq!(fifos(&service), [""; 0], "nothing is left");
+}
+
+#[test]
+fn fifos_of_a_minder_that_was_killed_are_removed_and_no_others() {
+    let (listen, mut rx) = listen();
+    let service = Service::new("s6-supervise", &[("run", "exec sleep 4711")]);
+    let event = service.path().join("event");
+    let make = |name: &str| {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, event.join(name), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    let (left, hidden) = (format!("ftrig1:@{:024x}:minder", 1), format!(".ftrig1:@{:024x}:minder", 2));
+    let (others, alive) = (format!(".ftrig1:@{:024x}:aBcDeF", 3), format!("ftrig1:@{:024x}:minder", 4));
+    for name in [&left, &hidden, &others, &alive] {
+        make(name);
+    }
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
+    let _reader = rustix::fs::open(event.join(&alive), flags, rustix::fs::Mode::empty()).unwrap();
+    listen.watch_control(CheckId(1), control("s6-supervise", service.path()));
+    settled(&listen, &mut rx);
+    let now = fifos(&service);
+    assert!(now.contains(&others) && now.contains(&alive), "{now:?}");
+    assert!(!now.contains(&left) && !now.contains(&hidden) && now.len() == 3, "{now:?}");
+    // Nobody but the user of the supervisor may write into ours.
+    let ours = now.iter().find(|name| **name != others && **name != alive).unwrap();
+    assert_eq!(fs::metadata(event.join(ours)).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// Where no FIFO can be made the status file still tells.
+#[test]
+fn a_directory_of_events_that_is_in_trouble_is_said_once() {
+    let (listen, mut rx) = listen();
+    let services = [0, 1].map(|_| Service::new("s6-supervise", &[("run", "exec sleep 4711")]));
+    for (number, service) in services.iter().enumerate() {
+        service.until(Phase::Running);
+        let event = service.path().join("event");
+        fs::remove_dir_all(&event).unwrap();
+        // Root may do anything, but not make a file in a directory of the kernel's.
+        std::os::unix::fs::symlink("/sys", &event).unwrap();
+        listen.watch_control(CheckId(number as u32), control("s6-supervise", service.path()));
+    }
+    match within(&mut rx, PATIENCE) {
+        Some(Input::Noted(words)) => assert!(words.starts_with("not all that supervisors tell is heard"), "{words}"),
+        other => panic!("{other:?}"),
+    }
+    settled(&listen, &mut rx);
+    services[1].order(b'd');
+    assert_eq!(news(&mut rx)[0], CheckId(1));
+}
+
+/// daemontools-encore does so.
+#[test]
+fn a_status_that_is_written_over_is_told() {
+    let (listen, mut rx) = listen();
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("supervise")).unwrap();
+    let status = fs::File::create(dir.path().join("supervise/status")).unwrap();
+    // Another interest in the same directory must not take it away.
+    listen.watch_control(CheckId(1), control("supervise", dir.path()));
+    listen.watch_path(CheckId(2), dir.path().join("supervise/other"));
+    settled(&listen, &mut rx);
+    std::os::unix::fs::FileExt::write_all_at(&status, &[0; 20], 0).unwrap();
+    assert_eq!(news(&mut rx)[0], CheckId(1));
 }

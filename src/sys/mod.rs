@@ -5,6 +5,7 @@ pub mod careful;
 pub mod datagram;
 pub mod deadline;
 pub mod exits;
+pub mod fifo;
 pub mod icmp;
 pub mod limits;
 pub mod memory;

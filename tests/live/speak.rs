@@ -24,7 +24,7 @@ impl Post {
     fn new() -> Post {
         let dir = tempfile::tempdir().unwrap();
         let (tx, inputs) = unbounded_channel();
-        let listen = Listen::start(tx, dir.path().join("notify")).unwrap();
+        let listen = Listen::start(tx, dir.path().join("notify"), minder::model::GivenUp::default()).unwrap();
         let (service, check) = ("web".into(), "heartbeat".into());
         listen.hear(CheckId(1), Hearing { service, check, process: None, user: None });
         let post = Post { dir, _listen: listen, inputs };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::listen::Listen;
+use crate::model::GivenUp;
 use crate::sys::testing::Script;
 use proptest::prelude::*;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -32,7 +33,7 @@ impl Post {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let (tx, inputs) = unbounded_channel();
-        let listen = Listen::start(tx, dir.path().join("notify")).unwrap();
+        let listen = Listen::start(tx, dir.path().join("notify"), GivenUp::default()).unwrap();
         Post { dir, listen, inputs }
     }
 
