@@ -6,6 +6,7 @@
 mod support;
 
 mod daemon;
+mod daemontools;
 mod died;
 mod discover;
 mod filesystem;
@@ -18,7 +19,9 @@ mod nginx;
 mod plugin;
 mod runaway;
 mod runit;
+mod s6;
 mod speak;
+mod supervised;
 mod supervisord;
 mod systemd;
 mod sysv;

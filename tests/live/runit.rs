@@ -1,6 +1,7 @@
 //! minder beside runit: it asks runsv, and respects what runsv's operator wants.
 
 use super::SOON;
+use super::supervised::Scene;
 use super::support::{Minder, Receiver, Runsv, process_exists, signal, stays, wait_until};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -133,4 +134,18 @@ services:
     stays("a loop is told once", Duration::from_secs(3), || {
         receiver.requests().iter().filter(|request| request.json()["data"]["service"] == "loops").count() == 1
     });
+
+#[test]
+fn a_service_is_restarted_when_its_probe_fails() {
+    Scene::new("runsv").is_restarted_when_its_probe_fails();
+}
+
+#[test]
+fn what_its_operator_does_is_noticed_at_once() {
+    Scene::new("runsv").stays_down_when_its_operator_took_it_down();
+}
+
+#[test]
+fn a_supervisor_that_is_gone_is_told() {
+    Scene::new("runsv").says_that_its_supervisor_is_gone();
 }

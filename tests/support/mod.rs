@@ -18,7 +18,7 @@ pub use fuse::Fuse;
 pub use init::Init;
 pub use mailbox::Mailbox;
 pub use minder::Minder;
-pub use programs::{Nginx, Runsv, Supervisord, process_exists, signal, sweep};
+pub use programs::{Nginx, Runsv, Supervised, Supervisord, process_exists, signal, sweep};
 pub use receiver::{NEVER, Receiver, Request};
 pub use systemd::Systemd;
 

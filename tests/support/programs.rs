@@ -213,3 +213,77 @@ impl Drop for Supervisord {
         sweep(&self.dir);
     }
 }
+
+/// A service under s6-supervise or supervise, in a directory like runsv's.
+pub struct Supervised {
+    program: &'static str,
+    supervisor: Child,
+    dir: PathBuf,
+}
+
+impl Supervised {
+    /// Supervises the script `run` of these files, in `dir/NAME`, by this program.
+    pub fn start(program: &'static str, dir: &Path, name: &str, files: &[(&str, &str)]) -> Supervised {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = dir.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        for (file, text) in files {
+            let path = dir.join(file);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let supervisor = Command::new(program).arg(&dir).stderr(Stdio::null()).spawn().unwrap();
+        let supervised = Supervised { program, supervisor, dir };
+        let status = supervised.dir.join("supervise/status");
+        wait_until("its supervisor keeps a status", Duration::from_secs(5), || {
+            std::fs::metadata(&status).is_ok_and(|status| status.len() > 0)
+        });
+        supervised
+    }
+
+    /// What control minder knows it by.
+    pub fn control(&self) -> String {
+        let name = match self.program {
+            "runsv" => "runit",
+            "s6-supervise" => "s6",
+            _ => "daemontools",
+        };
+        format!("{{ {name}: {} }}", self.dir.display())
+    }
+
+    /// The pid of the service while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        let status = std::fs::read(self.dir.join("supervise/status")).ok()?;
+        let pid = match status.len() {
+            18 | 20 => u32::from_le_bytes(status[12..16].try_into().ok()?),
+            _ => u32::from_be_bytes(status[28..32].try_into().ok()?),
+        };
+        (pid != 0 && process_exists(pid)).then_some(pid)
+    }
+
+    /// What its operator does: takes it `up` or `down`.
+    pub fn order(&self, what: &str) {
+        let option = format!("-{}", &what[..1]);
+        let (tool, argument) = match self.program {
+            "runsv" => ("sv", what),
+            "s6-supervise" => ("s6-svc", &*option),
+            _ => ("svc", &*option),
+        };
+        let status = Command::new(tool).arg(argument).arg(&self.dir).stdout(Stdio::null()).status();
+        assert!(status.unwrap().success(), "{tool} {argument}");
+    }
+
+    /// Kills the supervisor; its service lives on.
+    pub fn kill_supervisor(&mut self) {
+        self.supervisor.kill().unwrap();
+        self.supervisor.wait().unwrap();
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        let _ = self.supervisor.kill();
+        let _ = self.supervisor.wait();
+        sweep(&self.dir);
+    }
+}
