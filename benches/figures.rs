@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -24,8 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|a| a != "--bench").unwrap_or_default();
-    let all: &[(&str, fn())] =
-        &[("restart", restart), ("hung", hung), ("cost-1000", || cost(1000)), ("cost-5000", || cost(5000))];
+    let all: &[(&str, fn())] = &[
+        ("restart", restart),
+        ("hung", hung),
+        ("supervised", supervised),
+        ("cost-1000", || cost(1000)),
+        ("cost-5000", || cost(5000)),
+    ];
     println!("{:60} {:>12} {:>12} {:>6}", "figure", "minder", "floor", "ratio");
     all.iter().filter(|(name, _)| name.contains(&wanted)).for_each(|(_, run)| run());
 }
@@ -170,6 +175,14 @@ impl Minder {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// The lines of its stream of changes.
+    fn changes(&self) -> impl Iterator<Item = std::io::Result<String>> + Send + use<> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /events HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port).unwrap();
+        BufReader::new(stream).lines()
+    }
+
     /// It is well, and nothing is under way.
     fn is_settled(&self, name: &str) -> bool {
         self.service(name).is_some_and(|s| s["status"] == "ok" && s["summary"] == "" && s["next"].is_null())
@@ -244,6 +257,67 @@ fn hung() {
     let service = |i| format!("  hung-{i}:\n    checks: [{{ http: \"http://127.0.0.1:{port}/\", timeout: 15s }}]\n");
     let beside: String = (0..500).map(service).collect();
     row("the same beside 500 hung HTTP probes; floor: without them", restart_beside(&beside), Some(alone), "ms");
+}
+
+/// A service of runit's is killed: when minder says so, to whoever listens to its stream of events, beside when runsv has it
+/// replaced. The new process says when its first line runs, as others' do.
+fn supervised() {
+    let place = Place::new();
+    let service = place.path.join("service");
+    fs::create_dir(&service).unwrap();
+    let run = format!("#!/bin/sh\necho > {:?}\nexec sleep 600\n", place.path.join("began"));
+    fs::write(service.join("run"), run).unwrap();
+    fs::set_permissions(service.join("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    let _runsv = Runsv(Command::new("runsv").arg(&service).stdin(Stdio::null()).spawn().unwrap(), service.clone());
+    let pid = || fs::read_to_string(service.join("supervise/pid")).ok()?.trim().parse::<i32>().ok();
+    place.has_begun();
+    let rules = format!(
+        "version: 1\nservices:\n  web:\n    control: {{ runit: {service:?} }}\n    checks: [{{ process: supervised, every: 1s }}]\n",
+    );
+    let minder = Minder::start(&place, &rules);
+    wait_until("it is well", || minder.is_settled("web"));
+    let mut changes = minder.changes();
+    let (mut told, mut replaced) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        // Well it is not, after some: it looks like a crash loop.
+        let watched = || minder.service("web").and_then(|service| service["pid"].as_i64());
+        wait_until("minder watches it", || pid().is_some() && watched() == pid().map(i64::from));
+        // runsv starts nothing twice within a second.
+        std::thread::sleep(Duration::from_millis(1200));
+        let old = pid().unwrap();
+        let killed = Instant::now();
+        kill_process(Pid::from_raw(old).unwrap(), Signal::KILL).unwrap();
+        std::thread::scope(|scope| {
+            let news = scope.spawn(|| {
+                let died = format!("pid {old} ");
+                assert!(changes.by_ref().any(|line| line.unwrap().contains(&died)), "minder has ended");
+                killed.elapsed()
+            });
+            place.has_begun();
+            replaced.push(killed.elapsed().as_secs_f64() * 1e3);
+            told.push(news.join().unwrap().as_secs_f64() * 1e3);
+        });
+    }
+    row(
+        "runit service killed until minder says so; floor: runsv's own restart",
+        median(told),
+        Some(median(replaced)),
+        "ms",
+    );
+}
+
+/// Ends with its service.
+struct Runsv(Child, PathBuf);
+
+impl Drop for Runsv {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        let pid = fs::read_to_string(self.1.join("supervise/pid")).ok().and_then(|text| text.trim().parse().ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
 }
 
 /// The median of minder's restarts, beside other services.
