@@ -3,8 +3,8 @@
 use super::supervised::Scene;
 
 #[test]
-fn a_service_is_restarted_when_its_probe_fails() {
-    Scene::new("supervise").is_restarted_when_its_probe_fails();
+fn a_service_gets_restarted_when_its_probe_fails() {
+    Scene::new("supervise").gets_restarted_when_its_probe_fails();
 }
 
 #[test]

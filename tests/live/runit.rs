@@ -2,7 +2,7 @@
 
 use super::SOON;
 use super::supervised::Scene;
-use super::support::{Minder, Receiver, Runsv, process_exists, signal, stays, wait_until};
+use super::support::{Minder, Receiver, Runsv, Supervised, process_exists, signal, stays, wait_until};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn its_own_check_is_asked_and_a_crash_loop_is_told_once() {
     let check = dir.join("app/check");
     std::fs::write(&check, "#!/bin/sh\n[ -e ill ] && echo too hot && exit 1\nexit 0\n").unwrap();
     std::fs::set_permissions(&check, PermissionsExt::from_mode(0o755)).unwrap();
-    let _loops = Runsv::start(&dir, "loops", "exit 1");
+    let _loops = Supervised::start("runsv", &dir, "loops", &[("run", "exit 1")]);
     minder.write(&format!(
         r#"
 defaults: {{ every: 500ms, notify: [chat] }}
@@ -134,10 +134,11 @@ services:
     stays("a loop is told once", Duration::from_secs(3), || {
         receiver.requests().iter().filter(|request| request.json()["data"]["service"] == "loops").count() == 1
     });
+}
 
 #[test]
-fn a_service_is_restarted_when_its_probe_fails() {
-    Scene::new("runsv").is_restarted_when_its_probe_fails();
+fn a_service_gets_restarted_when_its_probe_fails() {
+    Scene::new("runsv").gets_restarted_when_its_probe_fails();
 }
 
 #[test]

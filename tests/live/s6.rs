@@ -5,8 +5,8 @@ use super::supervised::Scene;
 use super::support::{Minder, Receiver, Supervised, wait_until};
 
 #[test]
-fn a_service_is_restarted_when_its_probe_fails() {
-    Scene::new("s6-supervise").is_restarted_when_its_probe_fails();
+fn a_service_gets_restarted_when_its_probe_fails() {
+    Scene::new("s6-supervise").gets_restarted_when_its_probe_fails();
 }
 
 #[test]

@@ -66,7 +66,7 @@ services:
         Scene { receiver, minder, service }
     }
 
-    pub fn is_restarted_when_its_probe_fails(self) {
+    pub fn gets_restarted_when_its_probe_fails(self) {
         let old = self.service.pid().unwrap();
         std::fs::write(self.minder.dir().join("sick"), "").unwrap();
         let new = self.minder.wait_replaced("app", old, SOON);
