@@ -269,8 +269,9 @@ fn a_supervisord_that_is_gone_is_no_error() {
 
 #[test]
 fn one_that_shuts_down_does_not_do_as_it_is_told() {
+    // It counts as running when it has ignored TERM for a second.
     let program = shell("trap '' TERM; while :; do sleep 0.05; done");
-    let server = Server::start(&[("web", &program, "startsecs=0; stopwaitsecs=60")]);
+    let server = Server::start(&[("web", &program, "startsecs=1; stopwaitsecs=60")]);
     server.until("web", "RUNNING");
     kill(server.own_pid(), Signal::TERM);
     until("it says so", || &*server.unix("web").state().unwrap().word == "supervisord is shutting down");
