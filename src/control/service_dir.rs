@@ -3,14 +3,15 @@
 //!
 //! What their commands print and return is misleading in places; the bytes are not.
 
+use super::signal::real_uid;
 use crate::model::{ControlState, Exit, Identity, Phase, Wall};
-use crate::sys::{fifo, proc};
-use rustix::fs::{Mode, OFlags, open};
+use crate::sys::{careful, fifo, proc, trust};
 use rustix::io::Errno;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The longest status there is: daemontools-encore's for a service and its log.
-const MOST: usize = 64;
+const MOST: u64 = 64;
 
 /// The supervisors of this family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Stamp {
     }
 
     /// To be compared with others of its kind.
-    fn number(self) -> u64 {
+    pub fn number(self) -> u64 {
         self.seconds.wrapping_mul(1_000_000_000).wrapping_add(self.nanoseconds.into())
     }
 }
@@ -129,8 +130,11 @@ impl ServiceDir {
         }
         let state =
             ControlState { alive: true, phase: status.phase, since: status.since, word: status.word.into(), ..of_both };
-        Ok(match status.pid.map(process) {
+        Ok(match status.pid.map(|pid| self.process(pid)) {
             None | Some(Process::Unseen) => state,
+            Some(Process::Doubtful(why)) => {
+                ControlState { word: format!("{}; its pid is not believed: {why}", status.word).into(), ..state }
+            }
             Some(Process::Alive(process)) => ControlState { process: Some(process), ..state },
             // supervise sleeps for a second after each start, and calls it up meanwhile.
             Some(Process::Ended) => ControlState {
@@ -145,18 +149,17 @@ impl ServiceDir {
     /// What its status says; nothing where there never was a supervisor.
     pub fn status(&self, parse: impl Fn(&[u8]) -> Option<Status>) -> Result<Option<Status>, String> {
         let path = self.path.join("supervise/status");
-        let mut bytes = [0; MOST];
-        let bytes = match read(&path, &mut bytes) {
-            Ok(length) => &bytes[..length],
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        let bytes = match read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(e) => return Err(unreadable(&path, e)),
         };
-        match Family::of(bytes, &self.path) {
+        match Family::of(&bytes, &self.path) {
             Some(other) if other != self.family => {
                 let (service, other) = (self.path.display(), other.name());
                 Err(format!("{service} is a service of {other}; write `control: {{ {other}: {service} }}`"))
             }
-            _ => parse(bytes).map(Some).ok_or_else(|| {
+            _ => parse(&bytes).map(Some).ok_or_else(|| {
                 let (supervisor, length) = (self.family.supervisor(), bytes.len());
                 format!("{} is not what {supervisor} writes, with its {length} bytes", path.display())
             }),
@@ -168,7 +171,23 @@ impl ServiceDir {
         match fifo::open_to_write(&path) {
             Ok(_) => Ok(true),
             Err(Errno::NXIO | Errno::NOENT | Errno::NOTDIR) => Ok(false),
-            Err(e) => Err(unreadable(&path, e)),
+            Err(e) => Err(unreadable(&path, e.into())),
+        }
+    }
+
+    /// What has become of a pid that the status names. It is taken for the service's only if nobody but root and the user that
+    /// it runs as could have written that: whoever else may change the directory could have any process watched, and signalled.
+    fn process(&self, pid: u32) -> Process {
+        let stat = match proc::stat(pid) {
+            Ok(stat) if stat.is_alive() => stat,
+            Ok(_) => return Process::Ended,
+            Err(e) if proc::is_gone(&e) => return Process::Ended,
+            Err(_) => return Process::Unseen,
+        };
+        let Ok(user) = real_uid(pid) else { return Process::Unseen };
+        match trust::only_root_or(user, &self.path.join("supervise/status")) {
+            Ok(()) => Process::Alive(Identity { pid, start: stat.start }),
+            Err(why) => Process::Doubtful(why.to_string()),
         }
     }
 
@@ -184,7 +203,7 @@ impl ServiceDir {
             Err(Errno::AGAIN) => {
                 Err(format!("{}: its {supervisor} does not read what it is told", self.path.display()))
             }
-            Err(e) => Err(unreadable(&path, e)),
+            Err(e) => Err(unreadable(&path, e.into())),
         }
     }
 }
@@ -195,26 +214,24 @@ enum Process {
     Ended,
     /// We may not look at it.
     Unseen,
+    /// Others could have put it there.
+    Doubtful(String),
 }
 
-fn process(pid: u32) -> Process {
-    match proc::stat(pid) {
-        Ok(stat) if stat.is_alive() => Process::Alive(Identity { pid, start: stat.start }),
-        Ok(_) => Process::Ended,
-        Err(e) if proc::is_gone(&e) => Process::Ended,
-        Err(_) => Process::Unseen,
-    }
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    careful::open_regular(path)?.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-fn read(path: &Path, bytes: &mut [u8; MOST]) -> Result<usize, Errno> {
-    let file = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::read(&file, bytes)
-}
-
-fn unreadable(path: &Path, e: Errno) -> String {
-    match e {
-        Errno::ACCESS => format!("{}: minder's user may not use it; run minder as root", path.display()),
-        e => format!("{}: {e}", path.display()),
+fn unreadable(path: &Path, e: io::Error) -> String {
+    let path = path.display();
+    match Errno::from_io_error(&e) {
+        Some(Errno::ACCESS) => format!("{path}: minder's user may not use it; run minder as root"),
+        Some(Errno::XDEV) => {
+            format!("{path}: a symbolic link leads to what is not its owner's; only root may make such links")
+        }
+        _ => format!("{path}: {e}"),
     }
 }
 

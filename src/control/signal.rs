@@ -145,7 +145,7 @@ fn same_program(is: &Path, wanted: &Path) -> bool {
 }
 
 /// The real uid, by which the kernel lets others signal it.
-fn real_uid(pid: u32) -> Result<u32, Refusal> {
+pub(super) fn real_uid(pid: u32) -> Result<u32, Refusal> {
     let mut text = String::new();
     File::open(format!("/proc/{pid}/status"))?.take(8192).read_to_string(&mut text)?;
     text.lines()

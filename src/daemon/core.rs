@@ -2,7 +2,7 @@
 
 use super::owners::Owners;
 use super::pulse::{Pulse, TURN};
-use super::{Error, Options, paths, read_plan};
+use super::{Error, Made, Options, read_plan};
 use crate::control::Controls;
 use crate::dashboard::{Ask, Whose};
 use crate::engine::Engine;
@@ -18,7 +18,7 @@ use crate::sys::run;
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,6 +61,7 @@ pub(super) struct Core {
     pub pulse: Pulse,
     /// The directories of the plan whose entries are services.
     pub directories: watch::Sender<Vec<PathBuf>>,
+    pub sockets: Made,
 }
 
 /// The people who wait for something.
@@ -139,7 +140,7 @@ impl Core {
         tracing::info!("ending; the daemons live on");
         self.pulse.ending();
         self.step(Input::Ending);
-        for socket in [&self.options.socket, &paths::reports(&self.options.socket)] {
+        for socket in self.sockets.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = std::fs::remove_file(socket);
         }
         let Core { notifiers, mut engine, clock, store, listen, .. } = self;

@@ -21,8 +21,8 @@ use crate::sys;
 use core::Core;
 use pulse::Pulse;
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -110,8 +110,12 @@ fn has_no_room(e: &io::Error) -> bool {
     matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }
 
-/// Serves the command line, as soon as there is room for its socket.
-async fn serve_unix(unix: Option<UnixListener>, path: PathBuf, front: Arc<Front>) {
+/// The sockets that this minder has made, and takes away in the end: another one may have its own beside them.
+type Made = Arc<Mutex<Vec<PathBuf>>>;
+
+/// Serves the command line, as soon as there is room for its socket, and takes reports.
+async fn serve_unix(unix: Option<UnixListener>, path: PathBuf, front: Arc<Front>, made: Made) {
+    let is_made = |path: &Path| made.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
     let mut unix = unix;
     while unix.is_none() {
         tokio::time::sleep(SOCKET_RETRY).await;
@@ -121,9 +125,13 @@ async fn serve_unix(unix: Option<UnixListener>, path: PathBuf, front: Arc<Front>
         }
     }
     let Some(unix) = unix else { return };
+    is_made(&path);
     let reports = paths::reports(&path);
     match dashboard::bind_public(&reports) {
-        Ok(reports) => drop(tokio::spawn(dashboard::serve_public(reports, dashboard::reports(Arc::clone(&front))))),
+        Ok(listener) => {
+            is_made(&reports);
+            tokio::spawn(dashboard::serve_public(listener, dashboard::reports(Arc::clone(&front))));
+        }
         Err(e) => tracing::warn!("`minder report` finds nobody to listen: cannot listen on {}: {e}", reports.display()),
     }
     dashboard::serve_unix(unix, dashboard::socket(front)).await;
@@ -150,10 +158,10 @@ async fn wire(
     };
 
     let (inputs, from_outside) = mpsc::unbounded_channel::<Input>();
-    let sockets = paths::notify(&options.socket);
+    let notify = paths::notify(&options.socket);
     let given_up = GivenUp::default();
     let listen =
-        Listen::start(inputs.clone(), sockets, given_up.clone()).map_err(Error::system("watch for process exits"))?;
+        Listen::start(inputs.clone(), notify, given_up.clone()).map_err(Error::system("watch for process exits"))?;
     let probes = Probes::new(inputs.clone(), Arc::clone(&clock)).map_err(Error::system("start the probes"))?;
     let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"), given_up);
     let notifiers = Notifiers::start(&plan, inputs.clone(), Arc::clone(&clock), opened.outbox);
@@ -162,7 +170,8 @@ async fn wire(
     let changes = broadcast::channel(1024).0;
     let front = Front::new(asks, changes.clone(), Arc::new(store.reader()));
     tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
-    tokio::spawn(serve_unix(unix, options.socket.clone(), front));
+    let sockets = Made::default();
+    tokio::spawn(serve_unix(unix, options.socket.clone(), front, Arc::clone(&sockets)));
 
     let (directories, of_plan) = watch::channel(plan.directories.clone());
     let (tell, entries) = mpsc::channel(1);
@@ -204,6 +213,7 @@ async fn wire(
         notes: opened.notes,
         pulse,
         directories,
+        sockets,
     };
     core.perform(effects);
     core.run(from_outside, from_people, entries).await

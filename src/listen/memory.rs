@@ -143,6 +143,7 @@ fn count(file: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn only_the_kernels_own_words_are_believed() {
@@ -184,6 +185,19 @@ mod tests {
         assert_eq!(memory.explain(1, None, &mark(3)), None);
         for how in [Exit::Code(137), Exit::Signal { number: 15, core: false }] {
             assert_eq!(memory.explain(1, Some(how), &mark(3)), Some(how));
+        }
+    }
+
+    proptest! {
+        /// What another program than the kernel writes has never a facility of 0, whatever it says.
+        #[test]
+        fn only_the_kernel_says_who_was_killed(
+            priority in 8u32..200,
+            record in "(Out of memory: |Memory cgroup out of memory: )?(Killed process )?[0-9]{0,12}( \\()?\\PC{0,20}",
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = (killed(&bytes), killed(format!("3,1,1,-;{record}").as_bytes()));
+            prop_assert_eq!(killed(format!("{priority},1,1,-;{record}").as_bytes()), None);
         }
     }
 }

@@ -5,13 +5,14 @@ use super::FIRST_SERVICE;
 use super::files::Files;
 use crate::model::controls::ControlSpec;
 use crate::model::{CheckId, GivenUp, Input};
-use crate::sys::{fifo, limits};
+use crate::sys::{careful, fifo, limits};
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fchown, fstat, mknodat, open, rename, unlink};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchown, fstat, mknodat, openat, renameat, unlink, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getpid};
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,12 +54,11 @@ impl Watched {
         if !self.is_s6 {
             return;
         }
-        let mut bytes = [0; 64];
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let status = open(self.service.join("supervise/status"), flags, Mode::empty());
-        let Ok(length) = status.and_then(|status| rustix::io::read(&status, &mut bytes)) else { return };
+        let mut bytes = Vec::new();
+        let status = careful::open_regular(&self.service.join("supervise/status"));
+        let Ok(length) = status.and_then(|status| status.take(64).read_to_end(&mut bytes)) else { return };
         // See `control/s6.rs`.
-        if let (35 | 43, Some(flags)) = (length, bytes[..length].last()) {
+        if let (35 | 43, Some(flags)) = (length, bytes.last()) {
             let (has_process, wanted) = (bytes[24..32] != [0; 8], flags & 4 != 0);
             if has_process || wanted {
                 self.was_wanted = wanted;
@@ -205,31 +205,39 @@ struct Events {
 
 impl Events {
     /// Makes it under a name that is passed over, and renames it when it can be written into. The directory may belong to
-    /// many, and what is heard is believed, so only the user of the supervisor may write.
+    /// many, and what is heard is believed, so only the user of the supervisor may write. No link of another's leads there, and
+    /// all is done in the directory that was found, whatever comes into its place.
     fn make(directory: &Path, check: CheckId, supervisor: u32) -> Result<Events, Errno> {
+        let found = careful::find(directory).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+        if !found.way.is_of(supervisor) {
+            return Err(Errno::XDEV);
+        }
         remove_left(directory);
         let name = format!("{EVENTS}{:08x}{:016x}{OURS}", getpid().as_raw_nonzero(), check.0);
-        let (hidden, path) = (directory.join(format!(".{name}")), directory.join(name));
-        mknodat(CWD, &hidden, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let (hidden, path) = (format!(".{name}"), directory.join(&name));
+        let at = &found.entry;
+        mknodat(at, &hidden, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         let ready = || {
             // Both ends are ours, so that it has a reader as long as we live, and is never at its end.
             let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let fifo = open(&hidden, flags, Mode::empty())?;
+            let fifo = openat(at, &hidden, flags, Mode::empty())?;
             let found = fstat(&fifo)?;
             let us = geteuid();
-            if FileType::from_raw_mode(found.st_mode) != FileType::Fifo || found.st_uid != us.as_raw() {
+            let is_fifo = FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
+            // With a second name it may be one of ours elsewhere, that is not to be given away.
+            if !is_fifo || found.st_uid != us.as_raw() || found.st_nlink != 1 {
                 return Err(Errno::PERM);
             }
             if supervisor != us.as_raw() {
                 fchown(&fifo, Some(rustix::fs::Uid::from_raw(supervisor)), None)?;
             }
-            rename(&hidden, &path)?;
+            renameat(at, &hidden, at, &name)?;
             Ok(fifo)
         };
         match ready() {
             Ok(fifo) => Ok(Events { fifo, path }),
             Err(e) => {
-                let _ = unlink(&hidden);
+                let _ = unlinkat(at, &hidden, AtFlags::empty());
                 Err(e)
             }
         }

@@ -1,5 +1,5 @@
-//! Opens files that others may have prepared for us: pidfiles, logs. Never blocks, opens nothing but regular files, and tells
-//! whose symbolic links it followed.
+//! Finds and opens files that others may have prepared for us: pidfiles, logs, what supervisors keep. Never blocks, opens nothing
+//! but regular files, and tells whose symbolic links it followed.
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
@@ -18,19 +18,42 @@ const MOST_LINKS: usize = 40;
 pub struct Opened {
     /// The file.
     pub file: File,
-    /// Who owns the symbolic links on the way.
-    pub link_owners: Vec<u32>,
+    way: Way,
 }
 
 impl Opened {
-    /// Whether every link on the way belongs to root or to this user. Someone else's link says nothing of this user's files.
+    /// See [`Way::is_of`].
     pub fn is_the_way_of(&self, user: u32) -> bool {
-        self.link_owners.iter().all(|owner| *owner == 0 || *owner == user)
+        self.way.is_of(user)
     }
 }
 
-/// Opens a file by an absolute path, one step after the other.
+/// What a path leads to: found, and not opened.
+pub struct Found {
+    /// It, as `O_PATH` has it.
+    pub entry: OwnedFd,
+    /// The way there.
+    pub way: Way,
+}
+
+/// Who owns the symbolic links on the way.
+pub struct Way(Vec<u32>);
+
+impl Way {
+    /// Whether every link on the way belongs to root or to this user. Someone else's link says nothing of this user's files.
+    pub fn is_of(&self, user: u32) -> bool {
+        self.0.iter().all(|owner| *owner == 0 || *owner == user)
+    }
+}
+
+/// Opens a file, one step along its path after the other.
 pub fn open(path: &Path) -> io::Result<Opened> {
+    let found = find(path)?;
+    Ok(Opened { file: reopen(&found.entry)?, way: found.way })
+}
+
+/// Finds what a path leads to, one step after the other, and opens nothing: that can do something by itself.
+pub fn find(path: &Path) -> io::Result<Found> {
     let mut link_owners = Vec::new();
     let found = walk(path, |step| {
         if step.is_link() {
@@ -38,7 +61,7 @@ pub fn open(path: &Path) -> io::Result<Opened> {
         }
         Ok(())
     });
-    Ok(Opened { file: reopen(&found.map_err(|lost: Lost| lost.error)?)?, link_owners })
+    Ok(Found { entry: found.map_err(|lost: Lost| lost.error)?, way: Way(link_owners) })
 }
 
 /// One step on the way along a path.
@@ -75,7 +98,7 @@ pub(super) fn walk<E: From<Lost>>(path: &Path, mut show: impl FnMut(&Step<'_>) -
         let next = if step == ".." { at.parent().unwrap_or(&at).to_owned() } else { at.join(&step) };
         let lost = |error: Errno| E::from(Lost { path: next.clone(), error: error.into() });
         let from = here.as_ref().map_or(rustix::fs::CWD, |here| here.as_fd());
-        let entry = find(from, &step, !steps.is_empty()).map_err(lost)?;
+        let entry = entry(from, &step, !steps.is_empty()).map_err(lost)?;
         let stat = fstat(&entry).map_err(lost)?;
         let shown = Step { path: &next, stat: &stat, last: steps.is_empty() };
         show(&shown)?;
@@ -98,7 +121,7 @@ pub(super) fn walk<E: From<Lost>>(path: &Path, mut show: impl FnMut(&Step<'_>) -
 
 /// Finds an entry of a directory without opening it. One in which the way goes on is first taken for a directory: only then
 /// does the kernel mount there what it mounts on demand.
-fn find(from: BorrowedFd<'_>, name: &OsStr, goes_on: bool) -> rustix::io::Result<OwnedFd> {
+fn entry(from: BorrowedFd<'_>, name: &OsStr, goes_on: bool) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     if goes_on {
         match openat(from, name, flags | OFlags::DIRECTORY, Mode::empty()) {
@@ -124,9 +147,13 @@ fn reopen(found: &OwnedFd) -> io::Result<File> {
     if FileType::from_raw_mode(fstat(found)?.st_mode) != FileType::RegularFile {
         return Err(io::Error::other("not a regular file"));
     }
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let path = format!("/proc/self/fd/{}", found.as_fd().as_raw_fd());
-    Ok(File::from(openat(rustix::fs::CWD, path, flags, Mode::empty())?))
+    Ok(File::from(open_found(found, OFlags::RDONLY | OFlags::NOCTTY)?))
+}
+
+/// Opens what has been found, and nothing that has come into its place since; never blocks.
+pub(super) fn open_found(found: &OwnedFd, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    openat(rustix::fs::CWD, path, flags | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
 }
 
 #[cfg(test)]
@@ -139,7 +166,7 @@ mod tests {
         let mut opened = open(path)?;
         let mut text = String::new();
         opened.file.read_to_string(&mut text)?;
-        Ok((text, opened.link_owners))
+        Ok((text, opened.way.0))
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use super::accounts;
 use super::careful::{Lost, Step, walk};
 use rustix::fs::FileType;
+use std::cell::LazyCell;
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 /// Why a file is not to be believed.
@@ -58,11 +60,12 @@ impl Distrust {
 /// Whoever may add to a directory could have written it, also if it is sticky. Once all of this has been found good, nobody
 /// else can change any of it before the file is opened.
 pub fn only_root_or(uid: u32, path: &Path) -> Result<(), Distrust> {
-    let groups = accounts::private_groups(uid);
+    // The machine's accounts are read only where a group may write.
+    let groups = LazyCell::new(|| accounts::private_groups(uid));
     walk(path, |step| look(step, uid, &groups)).map(drop)
 }
 
-fn look(step: &Step<'_>, uid: u32, private_groups: &[u32]) -> Result<(), Distrust> {
+fn look(step: &Step<'_>, uid: u32, private_groups: &impl Deref<Target = Vec<u32>>) -> Result<(), Distrust> {
     let (path, stat, mode) = (step.path, step.stat, step.stat.st_mode & 0o7777);
     if stat.st_uid != 0 && stat.st_uid != uid {
         return Err(Distrust::Owner { path: path.to_owned(), owner: stat.st_uid });

@@ -11,6 +11,7 @@ mod died;
 mod discover;
 mod filesystem;
 mod heartbeat;
+mod hostile;
 mod limits;
 mod machine;
 mod many;

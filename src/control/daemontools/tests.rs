@@ -166,3 +166,13 @@ fn a_service_of_another_supervisor_is_named() {
     let never = Service::unsupervised("supervise", &[]);
     assert!(never.state().word.ends_with("is not supervised by supervise"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_status_is_survived(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 16usize..42)) {
+        if let Some(status) = parse(&bytes) {
+            let _ = (status.stamp.wall(AHEAD), status.stamp.number());
+            assert_ne!(status.pid, Some(0));
+        }
+    }
+}

@@ -195,3 +195,51 @@ fn acts_go_through_the_controls() {
         assert!(matches!(bench.act(act), Report::Done { .. }));
     }
 }
+
+/// Who may write the record of a supervisor could name anybody in it, to be watched and signalled.
+#[test]
+fn a_pid_is_believed_only_if_nobody_else_could_have_written_it() {
+    use std::os::unix::fs::chown;
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("not tried: only root can give files away");
+    }
+    let roots = service(SLEEP);
+    let pid = roots.until(Phase::Running).process;
+    chown(roots.path(), Some(NOBODY), None).unwrap();
+    let doubted = roots.state();
+    assert_eq!((doubted.phase, doubted.process), (Phase::Running, None));
+    let why = format!("run; its pid is not believed: {} belongs to user {NOBODY}", roots.path().display());
+    assert!(doubted.word.starts_with(&why), "{}", doubted.word);
+    // It is told to restart all the same: that goes through its supervisor.
+    roots.restart().unwrap();
+    chown(roots.path(), Some(0), None).unwrap();
+    assert!(roots.state().process.is_some_and(|new| Some(new) != pid));
+
+    let theirs = service("exec chpst -u nobody sleep 4711");
+    chown(theirs.path(), Some(NOBODY), None).unwrap();
+    // For a moment the script is root's still.
+    until("the user of its process may name it", || theirs.state().process.is_some());
+}
+
+#[test]
+fn what_is_no_file_is_no_status() {
+    let service = Service::unsupervised("runsv", &[]);
+    let supervise = service.path().join("supervise");
+    fs::create_dir(&supervise).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, supervise.join("status"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    assert!(service.control.state().unwrap_err().ends_with("/supervise/status: not a regular file"));
+    fs::remove_file(supervise.join("status")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", supervise.join("status")).unwrap();
+    assert!(service.control.state().unwrap_err().ends_with("/supervise/status: not a regular file"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_status_is_survived(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 18usize..22)) {
+        if let Some(status) = parse(&bytes) {
+            let _ = (status.stamp.wall(AHEAD), status.stamp.number());
+            assert_ne!(status.pid, Some(0));
+        }
+    }
+}

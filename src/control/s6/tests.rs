@@ -247,3 +247,13 @@ fn a_service_that_exits_at_once_is_not_up() {
     let why = service.start().unwrap_err();
     assert!(why.starts_with(&format!("not up after {} s: its supervisor says ", PATIENCE.as_secs())), "{why}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_status_is_survived(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 33usize..45)) {
+        if let Some(status) = parse(&bytes) {
+            let _ = (status.stamp.wall(AHEAD), status.stamp.number());
+            assert_ne!(status.pid, Some(0));
+        }
+    }
+}

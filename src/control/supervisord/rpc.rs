@@ -252,6 +252,7 @@ fn read(answer: &str) -> Result<Read, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn answers_are_read() {
@@ -286,5 +287,15 @@ mod tests {
         let bomb = "<!DOCTYPE m [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;\">]><methodResponse><fault>\
             <value><struct><member><name>faultString</name><value>&b;</value></member></struct></value></fault></methodResponse>";
         assert_eq!(read(bomb).unwrap().structs[0]["faultString"], "\u{fffd}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_survived(
+            text in "(<methodResponse>|</methodResponse>|</?value>|</?struct>|</?name>|<fault/?>|<!\\[CDATA\\[|\\]\\]>|&(amp|#x?[0-9a-f]{0,8});?|<!--|-->|<\\?|\\PC){0,40}"
+        ) {
+            let _ = read(&text);
+            let _ = read(&format!("<methodResponse>{text}</methodResponse>"));
+        }
     }
 }

@@ -145,3 +145,15 @@ fn what_cannot_be_told_says_so() {
     let why = init.job("web", None).state().unwrap_err();
     assert_eq!(why, "what `initctl status` says is not understood: what [31m");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_output_is_survived(
+        output in "(web|start|stop|running|waiting|pre-start|/|, process |[0-9]{0,12}|\\(| |\\n|\\PC){0,30}"
+    ) {
+        if let Some(status) = Status::parse(&output, "web") {
+            let _ = (status.phase(), status.word());
+            assert!(status.pid.is_none_or(|pid| pid > 1));
+        }
+    }
+}
