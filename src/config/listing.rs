@@ -80,6 +80,7 @@ pub(super) fn add(sources: &mut Sources) {
                 continue;
             }
         };
+        sources.listing.directories.push(path.as_path().to_owned());
         // Rules that are only tried may be those of another machine.
         if !sources.made_up {
             list(sources, &mut services, key, &path, node.place);
@@ -107,7 +108,6 @@ fn unknown(key: &Key) -> Diagnostic {
 
 /// Adds the services of one directory.
 fn list(sources: &mut Sources, services: &mut BTreeMap<String, Found>, key: &Key, path: &AbsPath, place: Place) {
-    sources.listing.directories.push(path.as_path().to_owned());
     let names = match service_directories(path.as_path()) {
         Ok(names) => names,
         Err(diagnostic) => return sources.found.push(Diagnostic { at: Some(place), ..*diagnostic }),
@@ -293,6 +293,9 @@ mod tests {
         std::fs::write(&file, rules).unwrap();
         let plan = crate::config::parse(&crate::config::read_to_try(&file)).unwrap();
         assert_eq!(plan.services[0].control.as_ref().unwrap().name(), "runit");
+        // Its services are those of that machine.
+        std::fs::write(&file, "version: 1\nservices_from: { runit: /nowhere }\n").unwrap();
+        assert!(crate::config::parse(&crate::config::read_to_try(&file)).unwrap().services.is_empty());
     }
 
     #[test]

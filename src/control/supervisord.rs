@@ -315,6 +315,7 @@ impl Supervisord {
         let user = proc::user(stat.pid).ok();
         let ours = rustix::process::geteuid().as_raw();
         match uid {
+            None => Ok(None),
             // Nobody's supervisord names root's processes, and has them watched or signalled.
             Some(uid) if uid != 0 && uid != ours && user.is_some_and(|user| user != uid) => Err(format!(
                 "supervisord at {} runs as user {uid}, and names a process of another user's: pid {}",

@@ -302,7 +302,8 @@ impl Core {
                 self.step(Input::Asked { request, who, command });
             }
             Ask::Ended { uid, service, how, reply } => {
-                let may = self.owners.may_report(uid, self.engine.latest_process(&service));
+                let is_known = self.plan.services.iter().any(|known| known.name == service);
+                let may = is_known && self.owners.may_report(uid, self.engine.latest_process(&service));
                 if may {
                     self.step(Input::Reported { service, how });
                 }

@@ -1,9 +1,9 @@
 //! Which of what runs is a service, and how each is watched. Pure.
 
-use super::sockets::reached_at;
 use super::supervisors::{self, Kind, Supervised};
 use super::{Machine, Pidfile, Process};
 use crate::model::AbsPath;
+use crate::sys::sockets::reached_at;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

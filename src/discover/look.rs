@@ -1,6 +1,7 @@
 //! Looks at a machine. Everything is read within bounds; nothing is written, started or connected to.
 
-use super::{Listening, Machine, Pidfile, Process, Program, sockets, supervisors};
+use super::{Listening, Machine, Pidfile, Process, Program, supervisors};
+use crate::sys::sockets::{Listener, listening};
 use crate::sys::{accounts, careful, proc, trust};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -57,7 +58,7 @@ impl Machine {
         let mut seen = HashSet::new();
         for table in ["net/tcp", "net/tcp6"] {
             let text = text(&proc.join(table), TABLE);
-            for (address, inode) in sockets::listening(&text) {
+            for Listener { address, inode, .. } in listening(&text) {
                 if seen.insert(inode) {
                     machine.listening.push(Listening { address, pids: holders.remove(&inode).unwrap_or_default() });
                 }

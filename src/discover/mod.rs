@@ -9,7 +9,7 @@
 
 mod choose;
 mod look;
-mod sockets;
+
 mod supervisors;
 mod text;
 

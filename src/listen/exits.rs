@@ -12,6 +12,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// Announcements that are looked at before the thread turns to other news: a machine may have thousands of ends a second.
+const MOST_AT_ONCE: usize = 1024;
 /// So many that are gone may still be explained.
 const MOST_UNEXPLAINED: usize = 64;
 
@@ -41,6 +43,8 @@ pub(super) struct Exits {
     epoll: Arc<OwnedFd>,
     watched: HashMap<u64, Watched>,
     numbers: HashMap<Identity, u64>,
+    /// The number of the latest with this pid.
+    latest: HashMap<u32, u64>,
     next: u64,
     noted: bool,
     sources: Sources,
@@ -68,6 +72,7 @@ impl Exits {
             epoll,
             watched: HashMap::new(),
             numbers: HashMap::new(),
+            latest: HashMap::new(),
             next: FIRST_PROCESS,
             noted: false,
             sources,
@@ -109,13 +114,18 @@ impl Exits {
             return self.note(&why(&e.into()));
         }
         self.numbers.insert(identity, self.next);
+        self.latest.insert(identity.pid, self.next);
         let memory = self.memory.mark(identity.pid);
         self.watched.insert(self.next, Watched { identity, pidfd, told: false, announced: None, memory });
         self.next += 1;
     }
 
     pub(super) fn unwatch(&mut self, identity: Identity) {
-        if let Some(watched) = self.numbers.remove(&identity).and_then(|number| self.watched.remove(&number)) {
+        let Some(number) = self.numbers.remove(&identity) else { return };
+        if self.latest.get(&identity.pid) == Some(&number) {
+            self.latest.remove(&identity.pid);
+        }
+        if let Some(watched) = self.watched.remove(&number) {
             self.let_go(&watched);
         }
     }
@@ -150,18 +160,18 @@ impl Exits {
 
     /// The kernel has announced ends. Each comes about when the process becomes a zombie, a little before or after.
     pub(super) fn announced(&mut self) {
-        while let Some((pid, status)) = self.announced.as_ref().and_then(ProcessExits::next) {
+        for _ in 0..MOST_AT_ONCE {
+            let Some((pid, status)) = self.announced.as_ref().and_then(ProcessExits::next) else { break };
             let how = Exit::from_wait_status(status);
             if let Some(gone) = self.unexplained.iter().position(|identity| identity.pid == pid) {
                 if let Some(identity) = self.unexplained.remove(gone) {
                     self.tell(identity, Some(how));
                 }
-            } else if let Some((number, watched)) =
-                self.watched.iter_mut().find(|(_, watched)| watched.identity.pid == pid)
+            } else if let Some(&number) = self.latest.get(&pid)
+                && let Some(watched) = self.watched.get_mut(&number)
             {
                 watched.announced = Some(how);
                 if watched.told {
-                    let number = *number;
                     self.ended(number);
                 }
             }

@@ -152,7 +152,8 @@ impl Services {
         watched.note_wanted();
         match &watched.events {
             Some((events, Events { fifo, .. })) if *events == number => {
-                let mut letters = [0; 64];
+                // Whoever floods it is soon read up to here.
+                let mut letters = [0; 4096];
                 let length = rustix::io::read(fifo, &mut letters).unwrap_or(0);
                 for letter in &letters[..length] {
                     match letter {

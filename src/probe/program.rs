@@ -7,6 +7,7 @@ use crate::model::kinds::{CheckKind, Program};
 use crate::model::{CheckId, Clock, Exit, Found, MetricId, MetricSet, Mono, Reading, Sample, clip, show_duration};
 use crate::sys::run::{OUTPUT_KEPT, Ran, run};
 use crate::sys::spawn::{self, SpawnError, Step};
+use crate::sys::trust::{self, Distrust};
 use crate::sys::users::User;
 use std::io;
 use std::path::Path;
@@ -100,6 +101,14 @@ fn run_once(us: &User, spec: &Program, deadline: Mono, clock: &dyn Clock) -> End
         Ok(user) => user.flatten(),
         Err(e) => return undone(Trouble::ours(format!("its user cannot be looked up: {e}"))),
     };
+    if spec.guarded
+        && let Some(program) = spec.argv().first()
+        && let Err(why @ (Distrust::Owner { .. } | Distrust::Writable { .. })) =
+            trust::only_root_or(us.uid, Path::new(program))
+    {
+        let instead = "a `program` check with a `user` may run it";
+        return undone(Trouble::failed(format!("it is not run as {}: {why}; {instead}", us.name)));
+    }
     let own = spec.environment.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     let environment = user.as_ref().unwrap_or(us).environment(own);
     let argv = spec.argv();

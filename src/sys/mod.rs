@@ -13,6 +13,7 @@ pub mod pidfd;
 pub mod proc;
 pub mod reap;
 pub mod run;
+pub mod sockets;
 pub mod spawn;
 pub mod systemd;
 pub mod trust;

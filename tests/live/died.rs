@@ -224,6 +224,8 @@ fn everybody_may_report_the_end_of_what_is_theirs_and_of_nothing_else() {
         assert!(refused.contains("has a process of yours"), "{refused}");
     }
     assert_eq!(report(&minder, None, "ours"), "", "root may speak of all");
+    let unknown = report(&minder, None, "none");
+    assert!(unknown.contains("No service “none”"), "{unknown}");
     // That socket takes nothing else, and the other one nothing of others.
     let mut curl = Command::new("curl");
     let reports = minder.socket.with_file_name("report.sock");

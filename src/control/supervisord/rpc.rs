@@ -4,6 +4,7 @@
 
 use crate::model::controls::{SupervisordAddress, SupervisordControl};
 use crate::model::{clip, hide, plain, show_duration};
+use crate::sys::sockets;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -43,7 +44,7 @@ pub(super) struct Answer {
     pub value: String,
     /// The names and values of each struct, in order.
     pub structs: Vec<BTreeMap<String, String>>,
-    /// As whom supervisord listens, where that can be seen.
+    /// As whom it listens, if that is on this machine.
     pub uid: Option<u32>,
 }
 
@@ -133,9 +134,16 @@ async fn exchange(
             // In brackets it is an address of IPv6.
             let name = host.trim_start_matches('[').trim_end_matches(']');
             let stream = TcpStream::connect((name, *port)).await.map_err(|e| unreached(control, &e))?;
-            Ok((post(control, &format!("{host}:{port}"), stream, request).await?, None))
+            let uid = user_of(&stream);
+            Ok((post(control, &format!("{host}:{port}"), stream, request).await?, uid))
         }
     }
+}
+
+/// Whoever may listen at a port that is free may pose as supervisord: it counts whose socket it is.
+fn user_of(stream: &TcpStream) -> Option<u32> {
+    let (here, there) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+    (there.ip().is_loopback() || there.ip() == here.ip()).then(|| sockets::user_at(there))?
 }
 
 fn unreached(control: &SupervisordControl, e: &io::Error) -> Trouble {

@@ -395,3 +395,55 @@ fn an_answer_without_end_or_none_is_given_up() {
     assert!(why.ends_with("did not answer within 5 s"), "{why}");
     assert!(began.elapsed() < Duration::from_secs(8));
 }
+
+/// Any user may listen where no supervisord does, and say of a process of root's that it is the program.
+#[test]
+fn whoever_poses_as_supervisord_names_no_process_of_others() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("not tried: only root can become another");
+    }
+    let script = r#"
+import http.server, os, sys
+class Posing(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["content-length"])).decode()
+        member = "<member><name>%s</name><value><int>%s</int></value></member>"
+        info = dict(state=20, start=1, stop=0, now=9, pid=sys.argv[1], exitstatus=0)
+        value = "<struct>" + "".join(member % one for one in info.items()) + "</struct>"
+        if "getPID" in asked:
+            value = sys.argv[2]
+        answer = "<methodResponse><params><param><value>%s</value></param></params></methodResponse>" % value
+        self.send_response(200)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Posing)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("posing.py");
+    fs::write(&file, script).unwrap();
+    let (own, parent) = (std::process::id(), rustix::process::getppid().unwrap().as_raw_nonzero());
+    let state = |user: u32| {
+        let run = format!(
+            "exec 3<{}; exec setpriv --reuid {user} --clear-groups /usr/bin/python3 -B /dev/fd/3 {own} {parent}",
+            file.display()
+        );
+        let mut posing = Script::start(&run);
+        let server = format!("http://127.0.0.1:{}", posing.line());
+        let control = SupervisordControl {
+            program: "web".to_owned(),
+            server,
+            user: None,
+            password: None,
+            timeout: Span(PATIENCE),
+        };
+        Supervisord(control).state()
+    };
+    let why = state(65534).unwrap_err();
+    assert!(why.contains("runs as user 65534, and names a process of another user's"), "{why}");
+    assert_eq!(state(0).unwrap().process.unwrap().pid, own, "root may");
+}

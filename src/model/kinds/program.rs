@@ -31,6 +31,10 @@ pub struct Program {
     /// follow a `|`.
     #[serde(default)]
     pub nagios: bool,
+    /// A person has not named it, but only where it stands: it is run only if nobody but root and minder's own user could have
+    /// put it there.
+    #[serde(skip)]
+    pub guarded: bool,
     /// Its metrics, if rules name performance values: see [`Program::declare`].
     #[serde(skip)]
     table: &'static [Metric],
@@ -58,6 +62,7 @@ impl Program {
             directory: Some(directory),
             environment: BTreeMap::new(),
             nagios: false,
+            guarded: true,
             table: &[],
             any_unit: MetricSet::default(),
         }

@@ -1,5 +1,6 @@
 use super::super::testing::{World, question};
 use super::*;
+use crate::model::controls::Argv;
 use crate::model::{Dimension, Kind, Question};
 use crate::sys::testing::{kill, lives, until};
 use rustix::process::Signal;
@@ -52,6 +53,25 @@ fn what_can_never_be_run_has_failed() {
     let lacking = |step, errno| SpawnError { step, about: "x".into(), error: io::Error::from_raw_os_error(errno) };
     assert!(matches!(not_started(&lacking(Step::Clone, libc::EAGAIN)), Trouble::Ours(_)));
     assert!(matches!(not_started(&lacking(Step::Exec, libc::ENOMEM)), Trouble::Ours(_)));
+}
+
+/// The `./check` of a service whose directory is a user's: root does not run it.
+#[test]
+fn what_others_could_have_put_there_is_not_run_unseen() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("check");
+    std::fs::write(&file, "#!/bin/sh\necho run\n").unwrap();
+    let look = |mode: u32, note: &str| {
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let argv = Argv(vec![file.to_str().unwrap().to_owned()]);
+        let program = Program::in_directory(argv, dir.path().to_str().unwrap().parse().unwrap());
+        let mut asked = asked("shell: ':'");
+        asked.kind = Arc::new(Kind::Program(program));
+        seen(asked, &[("failed", Reading::Flag(!note.is_empty()))], note);
+    };
+    look(0o755, "");
+    look(0o757, &format!("it is not run as {}: {} may be written by everybody", User::current().name, file.display()));
 }
 
 #[test]
