@@ -1,6 +1,7 @@
 //! `minder install`: minder under a supervisor of its own.
 
 use super::{Failure, Outcome, code};
+use crate::sys::trust;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -93,13 +94,20 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     };
     let program = std::env::current_exe()
         .map_err(|e| Failure::new(code::WRONG, format!("it cannot be said where this program is: {e}")))?;
+    // It goes into scripts and a unit as it is.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    let program = program.to_str().filter(|path| path.chars().all(is_plain)).ok_or_else(|| {
+        let words = format!(
+            "{} cannot stand in a script; put the program elsewhere",
+            program.display().to_string().escape_debug()
+        );
+        Failure::new(code::USAGE, words)
+    })?;
     let directory = args.to.as_deref().unwrap_or(Path::new(kit.directory));
     let files: Vec<(PathBuf, String, u32)> = kit
         .files
         .iter()
-        .map(|(name, content, mode)| {
-            (directory.join(name), content.replace(SHIPPED, &program.display().to_string()), *mode)
-        })
+        .map(|(name, content, mode)| (directory.join(name), content.replace(SHIPPED, program), *mode))
         .collect();
     if args.print {
         let text: Vec<String> = files.iter().map(|(path, text, _)| format!("# {}\n{text}", path.display())).collect();
@@ -129,6 +137,12 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     }
     text.push_str(&kit.then.replace("DIR", &directory.display().to_string()));
     text.push('\n');
+    // Such as one that was built in somebody's clone.
+    if let Err(why) = trust::only_root_or(0, Path::new(program)) {
+        text.push_str(&format!(
+            "But root would run what others can replace: {why}. Put it elsewhere first, and call it there: install {program} /usr/local/bin/\n"
+        ));
+    }
     Ok(Outcome { text, code: code::WELL })
 }
 

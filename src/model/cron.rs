@@ -275,6 +275,7 @@ written_as_text! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn wall(text: &str) -> Wall {
         Wall(text.parse::<Timestamp>().unwrap().as_millisecond())
@@ -399,5 +400,21 @@ mod tests {
         }
         assert!("Middle/Earth".parse::<Zone>().unwrap_err().contains("such as"));
         assert_eq!("europe/berlin".parse::<Zone>().unwrap().to_string(), "Europe/Berlin");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        /// Whatever it says, and whenever: no panic, and never back.
+        #[test]
+        fn any_expression_is_survived(
+            text in "(\\*|[0-9]{1,3}|mon|@daily|\\PC)([,/-](\\*|[0-9]{1,2})){0,2}( (\\*|[0-9]{1,2}|feb|sun)(/[0-9])?){0,5}",
+            at in prop_oneof![any::<i64>(), 0..4_000_000_000_000i64],
+            zone in prop_oneof![Just("UTC"), Just("Europe/Berlin"), Just("Australia/Lord_Howe")],
+        ) {
+            let (cron, zone) = (text.parse::<Cron>(), zone.parse::<Zone>().unwrap());
+            if let Some(next) = cron.ok().and_then(|cron| cron.next(Wall(at), &zone.rules)) {
+                prop_assert!(next > Wall(at));
+            }
+        }
     }
 }

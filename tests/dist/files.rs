@@ -118,6 +118,15 @@ $ROOM/minder install --systemd --to there
 $ROOM/minder install --systemd --to there | grep -q 'is there already: there/minder.service'
 grep -q "ExecStart=$ROOM/minder run" there/minder.service
 echo '# mine' >>there/minder.service
+$ROOM/minder install --systemd --to elsewhere >said
+if grep -q 'others can replace' said; then exit 1; fi
+cp $ROOM/minder $ROOM/theirs
+chown 65534 $ROOM/theirs
+$ROOM/theirs install --runit --to elsewhere | grep -q 'root would run what others can replace'
+cp $ROOM/minder "$ROOM/a b"
+if "$ROOM/a b" install --sysv --to elsewhere 2>said; then exit 1; fi
+grep -q 'cannot stand in a script' said
+rm "$ROOM/a b" $ROOM/theirs
 ! $ROOM/minder install --systemd --to there 2>error
 cat error
 tail -n 1 there/minder.service
