@@ -231,6 +231,7 @@ fn late() -> Unasked {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test starts programs")]
 mod tests {
     use super::*;
     use crate::sys::testing::systemd::{boot, is_inside};

@@ -1,4 +1,5 @@
 //! Against systemd itself.
+#![allow(clippy::disallowed_methods, reason = "tests start programs and watch the time")]
 
 use super::*;
 use crate::control::supervisor::{restart, start, stop};
