@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::exec::{Surroundings, last_lines, run_to_end};
+use super::scope;
 use super::signal::{self, Ended, Refusal};
 use crate::model::controls::{CommandControl, ControlRun, StopBy};
 use crate::model::{ActId, Aim, Exit, Identity, Report, Signal, show_duration};
@@ -64,6 +65,7 @@ impl Shared {
     ) -> Option<Report> {
         let began = self.clock.now().mono;
         let path = self.output_dir.join(format!("{service}.log"));
+        let mut outside = None;
         let child =
             Surroundings::new(&self.us, control.user.as_deref(), Vec::new(), &control.environment).and_then(|s| {
                 let directory = control.directory.as_ref().map(|d| d.as_path());
@@ -78,7 +80,14 @@ impl Shared {
                     }
                 };
                 let output = output.as_ref().unwrap_or(&null).as_fd();
-                let child = program.start(null.as_fd(), output, output).map_err(|e| e.to_string())?;
+                let child = match control.scope {
+                    false => program.start(null.as_fd(), output, output),
+                    // Before it can make children that would stay behind.
+                    true => program.start_after([null.as_fd(), output, output], |pid| {
+                        outside = scope::enter(service, pid).err();
+                    }),
+                };
+                let child = child.map_err(|e| e.to_string())?;
                 Ok((child, written, s.secrets))
             });
         let (child, written, secrets) = match child {
@@ -87,7 +96,9 @@ impl Shared {
         };
         let launched = Identity { pid: child.pid, start: child.start };
         self.launched().insert(service.to_owned(), launched);
-        self.report(id, Report::Launched { process: Some(launched), leftovers });
+        // Better there than not at all.
+        let remark = outside.map(|why| format!("in no scope of its own: {why}").into());
+        self.report(id, Report::Launched { process: Some(launched), leftovers, remark });
         let (shared, deadline, service) = (self.clone(), run.timeout.0, service.to_owned());
         reap::adopt(child, move |status| {
             let mut still = shared.launched();

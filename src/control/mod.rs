@@ -6,6 +6,7 @@ mod exec;
 mod pool;
 mod runit;
 mod s6;
+mod scope;
 mod service_dir;
 mod signal;
 mod supervisor;
@@ -118,7 +119,7 @@ impl Controls {
                     at,
                     took: shared.clock.now().mono - at.mono,
                     readings: Vec::new(),
-                    note: None,
+                    note: (!state.alive || state.failed).then(|| state.word.clone()),
                     found: Found::Control(state),
                 },
                 Err(why) => Sample::unknown(at, why),

@@ -102,6 +102,7 @@ fn as_command(control: &SysvControl) -> CommandControl {
         directory: None,
         environment: BTreeMap::new(),
         umask: None,
+        scope: false,
     }
 }
 

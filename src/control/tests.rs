@@ -67,7 +67,7 @@ impl Bench {
             report = self.report();
         }
         match report {
-            Report::Launched { process: Some(process), leftovers } => Daemon { process, leftovers },
+            Report::Launched { process: Some(process), leftovers, .. } => Daemon { process, leftovers },
             other => panic!("{other:?}"),
         }
     }
@@ -104,6 +104,7 @@ fn shell(script: &str) -> CommandControl {
         directory: None,
         environment: BTreeMap::new(),
         umask: None,
+        scope: false,
     }
 }
 
@@ -319,7 +320,7 @@ fn a_restart_command_is_launched() {
     let mut bench = Bench::new();
     let control = CommandControl { restart: Some(run(&["/bin/sh", "-c", "echo again"])), ..shell("exit 1") };
     let act = |control| Act::Restart { service: "web".into(), control: ControlSpec::Command(control), by_hand: false };
-    assert!(matches!(bench.act(act(control)), Report::Launched { process: Some(_), leftovers: 0 }));
+    assert!(matches!(bench.act(act(control)), Report::Launched { process: Some(_), leftovers: 0, .. }));
     assert_eq!(bench.launched(), (Exit::Code(0), "again".to_owned()));
     assert_eq!(why(bench.act(act(shell("exit 1")))), "this control has no `restart`");
 }

@@ -108,6 +108,8 @@ pub(super) struct Work {
     /// A person has let it pass the brake.
     pub released: bool,
     pub launch: Option<(Exit, Arc<str>)>,
+    /// What is said beside its outcome.
+    pub remark: Option<Arc<str>>,
 }
 
 impl Work {
@@ -126,6 +128,7 @@ impl Work {
             once: false,
             released: false,
             launch: None,
+            remark: None,
         }
     }
     /// Nothing was done yet.
@@ -310,7 +313,10 @@ impl ServiceState {
         }
         match outcome {
             Outcome::Dropped(why) => answer(cx, &work.requests, false, &why),
-            Outcome::Ended { ok, words } => {
+            Outcome::Ended { ok, mut words } => {
+                if let Some(remark) = &work.remark {
+                    words = format!("{words}; {remark}");
+                }
                 self.acted(cx, &work.goal.to_string(), ok, &words, cx.now.mono - work.began.mono);
                 if ok && work.goal == Goal::Stop {
                     self.is_known_down(cx, work.old);

@@ -91,8 +91,9 @@ impl ServiceState {
         let mut over = None;
         match (report, work.step) {
             (Report::Failed { why }, _) => over = failed(&**why),
-            (Report::Launched { .. }, Step::Starting { .. }) => {
+            (Report::Launched { remark, .. }, Step::Starting { .. }) => {
                 self.dirty = true;
+                work.remark.clone_from(remark);
                 work.step = appearing;
             }
             (Report::LaunchEnded { exit, output }, _) => {

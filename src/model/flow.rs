@@ -286,6 +286,8 @@ pub enum Report {
         process: Option<Identity>,
         /// Processes that the dead one had left in its process group, and that were ended first.
         leftovers: u32,
+        /// What is not as it was meant to be, though it runs.
+        remark: Option<Arc<str>>,
     },
     /// The launched command has ended, before its deadline. A daemon that goes to the background ends with code 0.
     LaunchEnded {

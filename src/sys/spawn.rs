@@ -5,8 +5,9 @@
 use super::{limits, proc, users::User};
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
@@ -113,6 +114,8 @@ struct Prepared {
     groups: *const u32,
     group_count: usize,
     open_files: Option<libc::rlimit64>,
+    /// Where it says its pid, and waits until it is let through.
+    gate: Option<c_int>,
     failed_step: AtomicI32,
     failed_errno: AtomicI32,
 }
@@ -131,6 +134,24 @@ impl Program<'_> {
         stdout: BorrowedFd<'_>,
         stderr: BorrowedFd<'_>,
     ) -> Result<Child, SpawnError> {
+        self.launch([stdin, stdout, stderr], clone)
+    }
+
+    /// The same, but first `before` is done with its pid, on another thread: what must be so from the program's first
+    /// instruction on. It must end soon. Should minder end meanwhile, the program does not run.
+    pub fn start_after(
+        &self,
+        stdio: [BorrowedFd<'_>; 3],
+        before: impl FnOnce(u32) + Send,
+    ) -> Result<Child, SpawnError> {
+        self.launch(stdio, |prepared| clone_at_gate(prepared, before))
+    }
+
+    fn launch(
+        &self,
+        stdio: [BorrowedFd<'_>; 3],
+        clone: impl FnOnce(&mut Prepared) -> io::Result<(u32, Option<OwnedFd>)>,
+    ) -> Result<Child, SpawnError> {
         let program = self.argv.first().map_or("", String::as_str);
         let unfit = |_| self.error(Step::Prepare, io::ErrorKind::InvalidInput.into());
         let text = |text: &str| CString::new(text).map_err(unfit);
@@ -146,22 +167,23 @@ impl Program<'_> {
         // Without being root one is already who one can be.
         let us = rustix::process::geteuid().as_raw();
         let user = self.user.filter(|user| us == 0 || user.uid != us);
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             path: path.as_ptr(),
             argv: argv_pointers.as_ptr(),
             environment: environment_pointers.as_ptr(),
             directory: directory.as_ptr(),
-            stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
+            stdio: stdio.map(|fd| fd.as_raw_fd()),
             umask: self.umask,
             user: user.map(|user| (user.uid, user.gid)),
             groups: user.map_or(ptr::null(), |user| user.groups.as_ptr()),
             group_count: user.map_or(0, |user| user.groups.len()),
             open_files: limits::original_open_files()
                 .map(|(soft, hard)| libc::rlimit64 { rlim_cur: soft, rlim_max: hard }),
+            gate: None,
             failed_step: AtomicI32::new(-1),
             failed_errno: AtomicI32::new(0),
         };
-        let (pid, pidfd) = clone(&prepared).map_err(|e| self.error(Step::Clone, e))?;
+        let (pid, pidfd) = clone(&mut prepared).map_err(|e| self.error(Step::Clone, e))?;
         let step = usize::try_from(prepared.failed_step.load(Relaxed)).ok().and_then(|i| Step::ALL.get(i));
         if let Some(step) = step {
             super::reap::reap(pid, rustix::process::WaitOptions::empty());
@@ -194,7 +216,7 @@ fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
 
 /// Makes the child and waits until it has become the program, or has failed.
 #[allow(unsafe_code)]
-fn clone(prepared: &Prepared) -> io::Result<(u32, Option<OwnedFd>)> {
+fn clone(prepared: &mut Prepared) -> io::Result<(u32, Option<OwnedFd>)> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     let mut pidfd: c_int = -1;
     let all = u64::MAX;
@@ -210,7 +232,7 @@ fn clone(prepared: &Prepared) -> io::Result<(u32, Option<OwnedFd>)> {
             child,
             stack.as_mut_ptr().add(stack.capacity()).cast(),
             libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
-            ptr::from_ref(prepared).cast_mut().cast::<c_void>(),
+            ptr::from_mut(prepared).cast::<c_void>(),
             &raw mut pidfd,
         )
     };
@@ -224,6 +246,26 @@ fn clone(prepared: &Prepared) -> io::Result<(u32, Option<OwnedFd>)> {
         Ok(pid) => Ok((pid, (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) }))),
         Err(_) => Err(error),
     }
+}
+
+/// The same, with a child that waits until `before` is done. This thread stands still as long as the child has not become the
+/// program, so another one lets it through.
+fn clone_at_gate(prepared: &mut Prepared, before: impl FnOnce(u32) + Send) -> io::Result<(u32, Option<OwnedFd>)> {
+    let (mut ours, theirs) = UnixStream::pair()?;
+    prepared.gate = Some(theirs.as_raw_fd());
+    std::thread::scope(|threads| {
+        std::thread::Builder::new().name("gate".to_owned()).spawn_scoped(threads, move || {
+            let mut pid = [0; 4];
+            // Nobody comes if there is no child, or it has failed before.
+            if ours.read_exact(&mut pid).is_ok() {
+                before(u32::from_ne_bytes(pid));
+                let _ = ours.write_all(&[1]);
+            }
+        })?;
+        let child = clone(prepared);
+        drop(theirs);
+        child
+    })
 }
 
 /// What the child does. It shares the memory of all of minder's threads, any of which may hold any lock: system calls only.
@@ -253,9 +295,26 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
         for (to, from) in (0..).zip(p.stdio) {
             check(Step::Descriptors, libc::syscall(libc::SYS_dup3, from, to, 0));
         }
+        // The first that is not needed any more: the gate is kept until it is passed.
+        let mut unneeded = 3;
+        if let Some(gate) = p.gate {
+            if gate != unneeded {
+                check(Step::Descriptors, libc::syscall(libc::SYS_dup3, gate, unneeded, 0));
+            }
+            unneeded += 1;
+        }
         // Closed now, and not by the exec, which may hang for ever on a dead mount: a child that has copies of minder's lock and
         // of its listening sockets keeps the next minder out. Kernels before 5.9 close them at the exec all the same.
-        libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
+        libc::syscall(libc::SYS_close_range, unneeded, u32::MAX, 0);
+        if p.gate.is_some() {
+            let (pid, mut through) = (libc::syscall(libc::SYS_getpid) as u32, 0u8);
+            libc::syscall(libc::SYS_write, 3, &raw const pid, size_of::<u32>());
+            // The end of minder is the end of the other side.
+            if libc::syscall(libc::SYS_read, 3, &raw mut through, 1) != 1 {
+                libc::syscall(libc::SYS_exit_group, 127);
+            }
+            libc::syscall(libc::SYS_close, 3);
+        }
         libc::syscall(libc::SYS_umask, p.umask);
         if let Some(limit) = &p.open_files {
             let none = ptr::null_mut::<libc::rlimit64>();

@@ -10,7 +10,7 @@ use std::path::Path;
 use tokio::net::UnixStream;
 use zbus::connection::Builder;
 use zbus::match_rule;
-use zbus::{Connection, DynamicType, Message, MessageStream, ObjectPath, OwnedObjectPath};
+use zbus::{Connection, DynamicType, Message, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
 /// It exists if systemd runs this machine: `sd_booted(3)`.
 const BOOTED: &str = "/run/systemd/system";
@@ -133,5 +133,23 @@ impl Manager {
         let reply = self.manager("LoadUnit", &(name,)).await?;
         let path: OwnedObjectPath = reply.body().deserialize()?;
         Ok(path.into_inner())
+    }
+
+    /// Has a process put into a scope of this name: a new one that goes with its last process, or the one that is there. That
+    /// it is asked for does not mean that it is so yet.
+    pub async fn scope(&self, name: &str, description: &str, pid: u32) -> Result<(), Unasked> {
+        let properties = [
+            ("Description", Variant::from(description)),
+            ("PIDs", Variant::from(vec![pid])),
+            ("CollectMode", Variant::from("inactive-or-failed")),
+        ];
+        let others: [(&str, [(&str, Variant<'_>); 0]); 0] = [];
+        match self.manager("StartTransientUnit", &(name, "fail", &properties[..], &others[..])).await {
+            Err(Unasked::Refused { name: error, .. }) if error == "org.freedesktop.systemd1.UnitExists" => {
+                self.manager("AttachProcessesToUnit", &(name, "", vec![pid])).await
+            }
+            other => other,
+        }
+        .map(drop)
     }
 }

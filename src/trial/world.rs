@@ -469,7 +469,7 @@ impl World {
         (body.wanted, body.given_up, body.busy) = (true, false, true);
         let starting = body.starting;
         self.ends(service, Some(Exit::Signal { number: 15, core: false }));
-        self.report(id, Report::Launched { process: None, leftovers: 0 });
+        self.report(id, Report::Launched { process: None, leftovers: 0, remark: None });
         match starting {
             Starting::Works | Starting::Dies(_) => self.later(STARTS_IN, Coming::Appears(service, id)),
             Starting::Fails if control.supervises() => {

@@ -9,6 +9,7 @@ mod support;
 mod files;
 mod package;
 mod pulse;
+mod systemd;
 
 use std::path::Path;
 use std::process::{Command, Output};

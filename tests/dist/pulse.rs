@@ -61,9 +61,10 @@ fn systemd_is_told_how_it_stands() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Halts one thread of a process, as a loop is that waits for something for ever; ends with its standard input.
+/// Halts one thread of a process, as a loop is that waits for something for ever; ends with its standard input, or with the
+/// process, whose end nobody else is told of before.
 const HALT: &str = r#"
-import ctypes, os, sys
+import ctypes, os, select, sys
 libc = ctypes.CDLL(None, use_errno=True)
 SEIZE, INTERRUPT = 0x4206, 0x4207
 tid = int(sys.argv[1])
@@ -71,8 +72,26 @@ for request in SEIZE, INTERRUPT:
     if libc.ptrace(request, tid, None, None) != 0:
         sys.exit(os.strerror(ctypes.get_errno()))
 print("halted", flush=True)
-sys.stdin.read()
+while not select.select([sys.stdin], [], [], 0.05)[0]:
+    try:
+        pid, status = os.waitpid(tid, os.WNOHANG)
+    except ChildProcessError:
+        break
+    if pid and not os.WIFSTOPPED(status):
+        break
 "#;
+
+/// Halts the first thread of this process, until the standard input of what is returned is closed. `under` brings the program
+/// to where the pid is known.
+pub fn halt(under: &[String], pid: &str) -> Child {
+    let python = ["python3", "-c", HALT, pid].map(str::to_owned);
+    let arguments = [under, &python].concat();
+    let mut command = Command::new(&arguments[0]);
+    let mut halted = command.args(&arguments[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 7];
+    std::io::Read::read_exact(halted.stdout.as_mut().unwrap(), &mut line).unwrap();
+    halted
+}
 
 #[test]
 fn a_loop_that_is_stuck_is_not_well() {
@@ -81,11 +100,7 @@ fn a_loop_that_is_stuck_is_not_well() {
     let mut child = daemon(&minder);
     supervisor.until("WATCHDOG=1");
     // The loop has the first thread to itself.
-    let mut halt = Command::new("python3");
-    halt.args(["-c", HALT, &child.id().to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut halted = halt.spawn().unwrap();
-    let mut line = [0; 7];
-    std::io::Read::read_exact(halted.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let mut halted = halt(&[], &child.id().to_string());
     // What was said before is heard; then there is silence, for longer than systemd waits.
     let silence = Duration::from_secs(5);
     wait_for(

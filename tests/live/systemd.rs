@@ -1,7 +1,7 @@
 //! minder beside systemd, on a machine that systemd runs: it speaks to it over D-Bus, is told by it, and respects what its
 //! operator wants.
 
-use super::support::{Minder, Receiver, Systemd, stays, wait_until};
+use super::support::{Minder, Receiver, Systemd, signal, stays, wait_until};
 use super::{SOON, is_root};
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +32,6 @@ notifiers:
 services:
   app:
     notify: [chat]
-    every: 500ms
     grace: 1s
     settle: 1s
     control: {{ systemd: app }}
@@ -62,16 +61,24 @@ services:
         });
         self.pid().unwrap()
     }
+
+    #[track_caller]
+    fn wait_replaced(&self, old: u32) -> u32 {
+        wait_until("it has another process", SOON, || self.pid().is_some_and(|pid| pid != old));
+        self.wait_well()
+    }
 }
 
-/// Writes its pid, and sleeps.
-const SLEEPER: &str = "[Service]\nExecStart=/bin/sh -c 'echo $$$$ >DIR/pid; exec sleep 100000'\n";
+const SLEEPER: &str = "[Service]\nExecStart=/bin/sleep 100000\n";
 
-const BY_PIDFILE: &str = "    checks:
-      - process: { pidfile: DIR/pid }
-        every: 500ms
+const RESTARTED: &str = "    checks:
+      - process: supervised
     rules:
       - process.down -> restart";
+
+/// Nothing but what is told of every service of a supervisor.
+const WATCHED: &str = "    checks:
+      - process: supervised";
 
 #[test]
 fn a_failing_probe_restarts_it_through_systemd() {
@@ -83,8 +90,7 @@ fn a_failing_probe_restarts_it_through_systemd() {
     );
     let checks = format!(
         "    checks:
-      - process: {{ pidfile: DIR/pid }}
-        every: 500ms
+      - process: supervised
       - http: http://127.0.0.1:{port}/
         every: 500ms
     rules:
@@ -102,7 +108,7 @@ fn a_failing_probe_restarts_it_through_systemd() {
 
 #[test]
 fn what_its_operator_stopped_stays_stopped() {
-    let Some(mut bench) = Bench::new(SLEEPER, BY_PIDFILE) else { return };
+    let Some(mut bench) = Bench::new(SLEEPER, RESTARTED) else { return };
     bench.minder.start();
     bench.wait_well();
     bench.systemd.ok(&["stop", "app"]);
@@ -117,9 +123,8 @@ fn what_its_operator_stopped_stays_stopped() {
 
 #[test]
 fn what_ended_by_itself_is_started() {
-    let unit =
-        "[Service]\nExecStart=/bin/sh -c 'echo $$$$ >DIR/pid; until [ -e DIR/end ]; do sleep 0.1; done; rm DIR/end'\n";
-    let Some(mut bench) = Bench::new(unit, BY_PIDFILE) else { return };
+    let unit = "[Service]\nExecStart=/bin/sh -c 'until [ -e DIR/end ]; do sleep 0.1; done; rm DIR/end'\n";
+    let Some(mut bench) = Bench::new(unit, RESTARTED) else { return };
     bench.minder.start();
     let old = bench.wait_well();
     std::fs::write(bench.minder.dir().join("end"), "").unwrap();
@@ -129,25 +134,116 @@ fn what_ended_by_itself_is_started() {
 
 #[test]
 fn a_death_that_systemd_puts_right_is_no_alarm() {
-    let Some(mut bench) = Bench::new(&format!("{SLEEPER}Restart=on-failure\nRestartSec=100ms\n"), BY_PIDFILE) else {
+    let Some(mut bench) = Bench::new(&format!("{SLEEPER}Restart=on-failure\nRestartSec=100ms\n"), RESTARTED) else {
         return;
     };
     bench.minder.start();
     let old = bench.wait_well();
     bench.systemd.ok(&["kill", "-s", "KILL", "app"]);
-    let new = bench.minder.wait_replaced("app", old, SOON);
-    assert_eq!(Some(new), bench.pid());
+    let new = bench.wait_replaced(old);
     stays("no alarm", Duration::from_secs(2), || bench.receiver.requests().is_empty() && bench.pid() == Some(new));
     assert!(bench.minder.history().contains("SIGKILL"), "it is remembered all the same: {}", bench.minder.history());
 }
 
 #[test]
 fn a_person_stops_and_starts_it_through_systemd() {
-    let Some(mut bench) = Bench::new(SLEEPER, BY_PIDFILE) else { return };
+    let Some(mut bench) = Bench::new(SLEEPER, RESTARTED) else { return };
     bench.minder.start();
     let old = bench.wait_well();
     bench.minder.ok(&["stop", "app"]);
     assert_eq!((bench.pid(), &*bench.property("ActiveState")), (None, "inactive"));
     bench.minder.ok(&["start", "app"]);
     assert_ne!(bench.wait_well(), old);
+}
+
+/// It runs until it is killed, and falls at once from then on as long as there is a file `bad`.
+const FALLS: &str = "[Service]\nRestart=on-failure\nRestartSec=100ms\nExecStart=/bin/sh -c 'test -e DIR/bad && exit 9; exec sleep 100000'\n";
+
+impl Bench {
+    fn bad(&self) -> std::path::PathBuf {
+        self.minder.dir().join("bad")
+    }
+
+    /// How often this rule has been told to fire.
+    fn told(&self, metric: &str) -> usize {
+        let requests = self.receiver.requests();
+        requests.iter().filter(|r| r.body.contains("minder.firing") && r.body.contains(metric)).count()
+    }
+}
+
+#[test]
+fn what_systemd_gives_up_is_told_once() {
+    let unit = format!("[Unit]\nStartLimitIntervalSec=100\nStartLimitBurst=3\n{FALLS}");
+    let Some(mut bench) = Bench::new(&unit, WATCHED) else { return };
+    bench.minder.start();
+    bench.wait_well();
+    std::fs::write(bench.bad(), "").unwrap();
+    bench.systemd.ok(&["kill", "-s", "KILL", "app"]);
+    let told = bench.receiver.wait(SOON, &["minder.firing", "control.failed"]);
+    assert!(told.body.contains("failed: exit-code"), "{told:#?}");
+    stays("it is told once", Duration::from_secs(3), || bench.told("control.failed") == 1);
+    // Its start limit does not hold a person back.
+    std::fs::remove_file(bench.bad()).unwrap();
+    bench.minder.ok(&["restart", "app"]);
+    bench.receiver.wait(SOON, &["minder.resolved", "control.failed"]);
+    bench.wait_well();
+}
+
+#[test]
+fn a_crash_loop_is_counted_and_told_once() {
+    let unit = format!("[Unit]\nStartLimitIntervalSec=0\n{FALLS}");
+    let Some(mut bench) = Bench::new(&unit, "") else { return };
+    bench.minder.start();
+    bench.wait_well();
+    let counted = || bench.minder.service("app")?["supervisor"]["restarts"].as_u64();
+    let by_systemd = || bench.property("NRestarts").parse().ok();
+    std::fs::write(bench.bad(), "").unwrap();
+    bench.systemd.ok(&["kill", "-s", "KILL", "app"]);
+    bench.receiver.wait(SOON, &["minder.firing", "control.flapping"]);
+    stays("it is told once", Duration::from_secs(3), || bench.told("control.flapping") == 1);
+    std::fs::remove_file(bench.bad()).unwrap();
+    wait_until("it stays up", SOON, || {
+        bench.property("SubState") == "running" && bench.minder.watched("app") == bench.pid()
+    });
+    wait_until("none is missed", SOON, || by_systemd().is_some_and(|n: u64| n > 10) && counted() == by_systemd());
+    // A person's restart has systemd count anew, and minder too.
+    bench.minder.ok(&["restart", "app"]);
+    let old = bench.wait_well();
+    assert_eq!((counted(), by_systemd()), (Some(0), Some(0)));
+    bench.systemd.ok(&["kill", "-s", "KILL", "app"]);
+    let old = bench.wait_replaced(old);
+    wait_until("one is counted", SOON, || (counted(), by_systemd()) == (Some(1), Some(1)));
+    bench.systemd.ok(&["kill", "-s", "KILL", "app"]);
+    bench.wait_replaced(old);
+    wait_until("two are counted", SOON, || (counted(), by_systemd()) == (Some(2), Some(2)));
+}
+
+#[test]
+fn a_systemd_out_of_reach_is_told() {
+    let Some(mut bench) = Bench::new(SLEEPER, WATCHED) else { return };
+    bench.minder.start();
+    let old = bench.wait_well();
+    // First the bus hangs, then systemd itself.
+    let bus = bench.systemd.ok(&["show", "--value", "-p", "MainPID", "dbus"]);
+    let hang = |signal: &str| bench.systemd.run(&["kill", &format!("-{signal}"), bus.trim()]);
+    assert!(hang("STOP").status.success());
+    bench.receiver.wait(2 * SOON, &["minder.firing", "control.alive", "does not answer"]);
+    assert!(hang("CONT").status.success());
+    bench.receiver.wait(2 * SOON, &["minder.resolved", "control.alive"]);
+    signal(bench.systemd.pid, "STOP");
+    wait_until("it is told again", 2 * SOON, || bench.told("control.alive") == 2);
+    signal(bench.systemd.pid, "CONT");
+    bench.minder.wait_status("app", "ok", 2 * SOON);
+    assert_eq!(bench.wait_well(), old);
+    assert_eq!(bench.told(""), 2, "{:#?}", bench.receiver.requests());
+}
+
+#[test]
+fn a_watchdog_that_was_not_fed_is_told_as_what_it_was() {
+    let unit = "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=3s\n\
+        ExecStart=/bin/sh -c 'systemd-notify --ready; exec sleep 100000'\n";
+    let Some(mut bench) = Bench::new(unit, WATCHED) else { return };
+    bench.minder.start();
+    let told = bench.receiver.wait(SOON, &["minder.firing", "control.failed"]);
+    assert!(told.body.contains("failed: watchdog") && told.body.contains("SIGABRT"), "{told:#?}");
 }

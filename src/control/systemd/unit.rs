@@ -205,6 +205,7 @@ impl Unit {
         match self.exit_code {
             _ if self.main_exit == 0 || self.main_exit < self.main_start => None,
             libc::CLD_EXITED => Some(Exit::Code(number)),
+            libc::CLD_KILLED if number == libc::SIGKILL && self.result == "oom-kill" => Some(Exit::Memory),
             libc::CLD_KILLED => Some(Exit::Signal { number, core: false }),
             libc::CLD_DUMPED => Some(Exit::Signal { number, core: true }),
             _ => None,
@@ -261,6 +262,23 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_for_want_of_memory_is_told_as_that() {
+        let ended = |status: i32, result: &str| Unit {
+            exit_code: libc::CLD_KILLED,
+            exit_status: status,
+            result: result.into(),
+            main_exit: 1,
+            ..Unit::default()
+        };
+        assert_eq!(ended(libc::SIGKILL, "oom-kill").last_exit(), Some(Exit::Memory));
+        let killed = Exit::Signal { number: libc::SIGKILL, core: false };
+        assert_eq!(ended(libc::SIGKILL, "signal").last_exit(), Some(killed));
+        // One of its children was, and systemd has ended the others.
+        let asked = Exit::Signal { number: libc::SIGTERM, core: false };
+        assert_eq!(ended(libc::SIGTERM, "oom-kill").last_exit(), Some(asked));
+    }
 
     #[test]
     fn nothing_that_comes_over_the_bus_breaks_it() {

@@ -72,6 +72,7 @@ pub fn command() -> ControlSpec {
         directory: None,
         environment: BTreeMap::new(),
         umask: None,
+        scope: false,
     })
 }
 

@@ -389,7 +389,7 @@ impl World {
             }
             Act::Start { service, .. } | Act::Restart { service, .. } => {
                 let start = self.real.get(service).map_or(Start::Hangs, |real| real.start);
-                let launched = Report::Launched { process: None, leftovers: 0 };
+                let launched = Report::Launched { process: None, leftovers: 0, remark: None };
                 match start {
                     Start::Hangs | Start::Slow { reported: false } => return,
                     Start::Slow { reported: true } => {

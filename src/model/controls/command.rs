@@ -36,6 +36,10 @@ pub struct CommandControl {
     /// Their umask, in octal as `"022"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub umask: Option<String>,
+    /// Where systemd runs the machine, what it starts gets a scope of its own there, `minder-SERVICE.scope`: a control group
+    /// beside minder's, that lives on however minder's own unit is stopped, and which `systemctl` shows and limits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scope: bool,
 }
 
 impl CommandControl {

@@ -137,3 +137,29 @@ fn a_pidfd_is_of_the_one_observed_only() {
     assert!(pidfd::open(u32::MAX, 0).unwrap().is_none());
     assert!(pidfd::open(4_194_304, 1).unwrap().is_none());
 }
+
+#[test]
+fn what_comes_before_a_program_is_done_before_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ran, fds) = (dir.path().join("ran"), dir.path().join("fds"));
+    let script = format!("echo >{}; ls /proc/self/fd >{}", ran.display(), fds.display());
+    let argv = words(&["/bin/sh", "-c", &script]);
+    let null = open_null().unwrap();
+    let mut before = None;
+    let child = program(&argv, &[]).start_after([null.as_fd(); 3], |pid| {
+        std::thread::sleep(Duration::from_millis(50));
+        before = Some((pid, ran.exists()));
+    });
+    let child = child.unwrap();
+    assert_eq!(before, Some((child.pid, false)));
+    let (told, status) = mpsc::channel();
+    reap::adopt(child, move |status| told.send(status).unwrap());
+    assert_eq!(status.recv_timeout(Duration::from_secs(20)), Ok(0));
+    assert_eq!(std::fs::read_to_string(fds).unwrap(), "0\n1\n2\n3\n", "the last is the directory that is listed");
+    // What fails afterwards is said as ever.
+    let error = program(&words(&["/no/such/program"]), &[]).start_after([null.as_fd(); 3], drop).unwrap_err();
+    assert_eq!(error.step, Step::Exec);
+    // Nothing waits for a child that has not come so far.
+    let missing = Program { directory: Path::new("/no/such"), ..program(&argv, &[]) };
+    assert_eq!(missing.start_after([null.as_fd(); 3], drop).unwrap_err().step, Step::Directory);
+}
