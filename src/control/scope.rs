@@ -11,6 +11,12 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between looks whether it has come to be, and attempts to have it so.
 const AGAIN: Duration = Duration::from_millis(5);
+/// What is wrong with the scope of a process that has just died, which is neither new nor to be entered.
+const GOING: [&str; 3] = [
+    "org.freedesktop.systemd1.UnitInactive",
+    "org.freedesktop.systemd1.UnitExists",
+    "org.freedesktop.systemd1.NoSuchUnit",
+];
 
 /// Puts a process of this service into its scope, and sees that it is there.
 pub(super) fn enter(service: &str, pid: u32) -> Result<(), String> {
@@ -19,10 +25,9 @@ pub(super) fn enter(service: &str, pid: u32) -> Result<(), String> {
     let entering = async {
         let manager = Manager::connect().await?;
         let description = format!("{service}, started by minder");
-        // The scope of a process that has just died is neither new nor to be entered, for a moment.
         while let Err(refused) = manager.scope(&name, &description, pid).await {
             match refused {
-                Unasked::Refused { .. } => sleep(AGAIN).await,
+                Unasked::Refused { name, .. } if GOING.contains(&name.as_str()) => sleep(AGAIN).await,
                 other => return Err(other),
             }
         }

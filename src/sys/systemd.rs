@@ -143,8 +143,8 @@ impl Manager {
             ("PIDs", Variant::from(vec![pid])),
             ("CollectMode", Variant::from("inactive-or-failed")),
         ];
-        let others: [(&str, [(&str, Variant<'_>); 0]); 0] = [];
-        match self.manager("StartTransientUnit", &(name, "fail", &properties[..], &others[..])).await {
+        let others: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
+        match self.manager("StartTransientUnit", &(name, "fail", &properties[..], others)).await {
             Err(Unasked::Refused { name: error, .. }) if error == "org.freedesktop.systemd1.UnitExists" => {
                 self.manager("AttachProcessesToUnit", &(name, "", vec![pid])).await
             }
