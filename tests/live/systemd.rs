@@ -220,7 +220,8 @@ fn a_crash_loop_is_counted_and_told_once() {
 
 #[test]
 fn a_systemd_out_of_reach_is_told() {
-    let Some(mut bench) = Bench::new(SLEEPER, WATCHED) else { return };
+    let rules = format!("{WATCHED}\n    rules:\n      - not control.alive -> notify");
+    let Some(mut bench) = Bench::new(SLEEPER, &rules) else { return };
     bench.minder.start();
     let old = bench.wait_well();
     // First the bus hangs, then systemd itself.
