@@ -240,6 +240,7 @@ mod tests {
     const UNITS: &[(&str, &str)] =
         &[("app", "[Service]\nExecStart=/bin/sleep 100000\n"), ("other", "[Service]\nExecStart=/bin/sleep 100000\n")];
 
+    #[allow(clippy::disallowed_methods, reason = "a test may start a program")]
     fn systemctl(arguments: &[&str]) {
         assert!(Command::new("systemctl").args(arguments).status().unwrap().success(), "systemctl {arguments:?}");
     }

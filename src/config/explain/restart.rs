@@ -19,7 +19,7 @@ pub(super) fn restarted(page: &mut Page, plan: &Plan, service: &Service, control
     });
     let process = process(service);
     let mut steps = match control {
-        ControlSpec::Command(command) => by_commands(command, process),
+        ControlSpec::Command(command) => by_commands(&service.name, command, process),
         supervisor => by_supervisor(supervisor),
     };
     let (within, settle) = (write_duration(control.timeout()), write_duration(service.settle));
@@ -56,14 +56,17 @@ pub(super) fn restarted(page: &mut Page, plan: &Plan, service: &Service, control
     page.line(0, "What its operator has stopped is not started.");
 }
 
-fn by_commands(command: &CommandControl, process: Option<&Check>) -> Vec<String> {
+fn by_commands(service: &str, command: &CommandControl, process: Option<&Check>) -> Vec<String> {
     let run = |run: &ControlRun| {
         let user = command.user.as_deref().unwrap_or("minder's own user");
         let directory = command.directory.as_ref().map_or(String::new(), |directory| format!(" in {directory}"));
         format!("`{}` is run as {user}{directory}", run.command)
     };
+    let scope =
+        if command.scope { format!(", where systemd runs in its scope minder-{service}.scope") } else { String::new() };
+    let launch = |command: &ControlRun| run(command) + &scope;
     if let Some(restart) = &command.restart {
-        return vec![run(restart)];
+        return vec![launch(restart)];
     }
     let mut steps = Vec::new();
     let failed = "otherwise the restart has failed";
@@ -90,7 +93,7 @@ fn by_commands(command: &CommandControl, process: Option<&Check>) -> Vec<String>
     if process.is_some() {
         steps.push("what a dead one has left in its process group is ended: TERM, and KILL after 2s".to_owned());
     }
-    steps.extend(command.start.as_ref().map(run));
+    steps.extend(command.start.as_ref().map(launch));
     steps
 }
 

@@ -132,6 +132,13 @@ services:
 "#;
 
 #[test]
+fn a_scope_is_explained() {
+    let rules = PLAIN.replace("[/usr/sbin/nginx], ", "[/usr/sbin/nginx], scope: true, ");
+    let text = explained(&rules, "web");
+    assert!(text.contains("as minder's own user, where systemd runs in its scope"), "{text}");
+}
+
+#[test]
 fn defaults_are_explained() {
     insta::assert_snapshot!(explained(WHOLE, "bare"));
 }
