@@ -16,10 +16,11 @@
 //! | | it was killed by other than TERM, INT, HUP, QUIT, or exited non-zero | true |
 //! | | it ended cleanly, or nobody knows how | unknown until `settle` has passed, then true |
 //! | | it was never seen, its supervisor lives and wants it up | unknown until minder has looked for `settle` |
+//! | | its operator has just taken it up again | as if it had died at that moment |
 //! | | it was never seen, soon after the machine's boot | unknown |
 //! | | it was never seen | true |
 //!
-//! A process dies young if it has not lived for `settle`. Then `settle` is counted from the first of those deaths: a daemon that
+//! A process dies young if it has not lived for `settle`, and nobody has asked for its end. Then `settle` is counted from the first of those deaths: a daemon that
 //! dies at once, whenever its supervisor starts it, is down, and stays so until one has lived.
 
 use super::check::may_skip_selector;
@@ -100,6 +101,14 @@ impl Life {
     /// It lives, but those before it died young, and it has yet to show that it does not: until then.
     fn unproven_until(&self, settle: Duration) -> Option<Mono> {
         self.identity.and(self.born).filter(|_| self.young > 0).map(|born| born + settle)
+    }
+
+    /// Its operator takes it up or down. Its supervisor's turn begins then, and what was before does not count.
+    pub fn turn_begins(&mut self, settled: Mono) {
+        (self.young, self.dying_since) = (0, Mono(0));
+        if let Some(gone) = &mut self.gone {
+            (gone.settled, gone.asked) = (settled, false);
+        }
     }
 
     /// Which process may be asked directly.
@@ -251,6 +260,10 @@ impl ServiceState {
         for gone in life.gone.iter_mut().filter(|gone| gone.identity == death.identity) {
             gone.how = death.how;
         }
+        // How long it would have lived is not known.
+        if life.young == 1 && death.how.is_some_and(Exit::was_asked_for) {
+            (life.young, life.dying_since) = (0, Mono(0));
+        }
         let quiet = life.quiet;
         cx.unwatch(death.identity, check.id);
         self.last_exit = death.how;
@@ -350,8 +363,8 @@ impl ServiceState {
                 },
                 // Before the supervisor has been heard, its record may be that it is down on purpose.
                 None if self.awaits_control(now) => Truth::Unknown,
-                // It may be about to start it: minder has only just begun to look.
-                None if self.supervisors_turn() && now < self.began + self.plan.settle => Truth::Unknown,
+                // It may be about to start it: minder has only just begun to look, or was just told so.
+                None if self.supervisors_turn() && now < self.turn_since + self.plan.settle => Truth::Unknown,
                 None if !self.seen_up && now < self.boot_grace_until => Truth::Unknown,
                 None => Truth::True,
             },

@@ -29,6 +29,8 @@ pub(super) struct ServiceState {
     pub place: usize,
     /// Since when this run of minder knows it.
     pub began: Mono,
+    /// Since when its supervisor's turn is known: that time, or when its operator has last taken it up.
+    pub turn_since: Mono,
     pub checks: Vec<CheckState>,
     pub rules: Vec<RuleTrack>,
 
@@ -108,6 +110,7 @@ impl ServiceState {
             plan,
             place,
             began: now.mono,
+            turn_since: now.mono,
             checks,
             rules,
             process_check: None,

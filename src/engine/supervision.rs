@@ -244,6 +244,9 @@ impl ServiceState {
             cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
             self.dirty = true;
         }
+        if is != was {
+            self.turn_begins(cx.now.mono);
+        }
         if is && !was {
             self.restarts.clear(cx.now.mono);
             self.resolve_all(cx, "its operator has taken it down");
@@ -254,6 +257,15 @@ impl ServiceState {
         }
         self.follow_the_supervisor(cx);
         answer
+    }
+
+    /// Its operator has taken it up or down.
+    fn turn_begins(&mut self, now: Mono) {
+        self.turn_since = now;
+        let settled = now + self.plan.settle;
+        for life in self.checks.iter_mut().filter_map(|check| check.life.as_mut()) {
+            life.turn_begins(settled);
+        }
     }
 
     /// What its checks of processes make of an answer.

@@ -78,7 +78,11 @@ impl Exit {
     }
     /// It ended as asked: code 0, or by TERM, INT, HUP or QUIT. An upgrade or an operator's own restart looks like this.
     pub fn is_clean(self) -> bool {
-        matches!(self, Exit::Code(0) | Exit::Signal { number: 15 | 2 | 1 | 3, .. })
+        self == Exit::Code(0) || self.was_asked_for()
+    }
+    /// Somebody wished that it ends: it was sent TERM, INT, HUP or QUIT.
+    pub fn was_asked_for(self) -> bool {
+        matches!(self, Exit::Signal { number: 15 | 2 | 1 | 3, .. })
     }
 }
 

@@ -94,6 +94,7 @@ services:
         }
         self.service.order("up");
         self.minder.wait_status("app", "ok", SOON);
+        assert!(self.receiver.requests().is_empty(), "no incident: {:#?}", self.receiver.requests());
     }
 
     pub fn says_that_its_supervisor_is_gone(mut self) {

@@ -172,6 +172,112 @@ fn a_finish_script_has_its_time() {
     assert!(world.news().contains(&"> restart".to_owned()), "but not for ever");
 }
 
+/// Its supervisor's record has changed, and minder is told.
+fn nudge(world: &mut World) {
+    world.input(Input::Nudged { control: "runit", name: "web".into() });
+}
+
+fn is_calm(world: &mut World) {
+    let news = world.news();
+    assert!(!news.iter().any(|line| line.contains("fires") || line.starts_with('>')), "{news:?}");
+}
+
+#[test]
+fn what_its_operator_takes_up_again_has_its_time() {
+    for down_for in [500, 90_000] {
+        let mut world = quiet(watched());
+        world.web().wanted = false;
+        world.kill("web", TERM);
+        world.pass(down_for);
+        assert_eq!(world.status("web"), Status::Stopped);
+        world.web().wanted = true;
+        world.web().meanwhile = Phase::Starting;
+        nudge(&mut world);
+        world.pass(4_900);
+        assert_eq!(world.status("web"), Status::Unknown);
+        world.bring_up("web");
+        nudge(&mut world);
+        world.pass(12_000);
+        assert_eq!(world.status("web"), Status::Ok);
+        is_calm(&mut world);
+    }
+}
+
+#[test]
+fn what_its_operator_takes_up_again_and_does_not_come_is_down() {
+    let mut world = quiet(watched());
+    world.web().wanted = false;
+    world.kill("web", TERM);
+    world.pass(60_000);
+    world.web().wanted = true;
+    nudge(&mut world);
+    world.pass(4_900);
+    is_calm(&mut world);
+    world.pass(200);
+    assert!(world.news().contains(&"> restart".to_owned()));
+}
+
+#[test]
+fn what_was_down_when_minder_began_has_its_time_as_well() {
+    let mut world = World::down(plan(vec![watched()]), setting());
+    world.web().wanted = false;
+    world.pass(60_000);
+    world.web().wanted = true;
+    world.web().meanwhile = Phase::Starting;
+    nudge(&mut world);
+    world.pass(4_900);
+    world.bring_up("web");
+    nudge(&mut world);
+    world.pass(12_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    is_calm(&mut world);
+}
+
+#[test]
+fn an_operator_may_take_it_up_and_down_as_fast_as_he_likes() {
+    let mut world = quiet(watched());
+    for _ in 0..20 {
+        // The kernel tells of the end before the supervisor has written down who wished it.
+        world.kill("web", TERM);
+        world.pass(3);
+        world.web().wanted = false;
+        nudge(&mut world);
+        world.pass(700);
+        assert_eq!(world.status("web"), Status::Stopped);
+        world.web().wanted = true;
+        world.web().meanwhile = Phase::Starting;
+        nudge(&mut world);
+        world.pass(3);
+        world.bring_up("web");
+        nudge(&mut world);
+        world.pass(700);
+    }
+    is_calm(&mut world);
+}
+
+#[test]
+fn an_operators_own_restart_is_no_alarm() {
+    for told in [true, false] {
+        for meanwhile in [Phase::Starting, Phase::Finishing, Phase::Down] {
+            let mut world = quiet(watched());
+            world.deaf = !told;
+            // As often as it is not taken for a loop.
+            for _ in 0..4 {
+                world.web().meanwhile = meanwhile;
+                world.kill("web", TERM);
+                nudge(&mut world);
+                world.pass(1_500);
+                world.bring_up("web");
+                nudge(&mut world);
+                world.pass(1_000);
+            }
+            is_calm(&mut world);
+            world.pass(20_000);
+            assert_eq!(world.status("web"), Status::Ok);
+        }
+    }
+}
+
 #[test]
 fn what_was_taken_down_stays_so_when_its_supervisor_is_gone() {
     let mut world = quiet(watched());
