@@ -239,6 +239,11 @@ impl ServiceState {
             self.hurry(c, self.resume_at, false);
             return;
         }
+        if self.is_ending_first() {
+            // The order to start it would come too early.
+            self.checks.iter_mut().for_each(|check| check.rhythm.hurry(cx.now.mono + TURN_EVERY, false));
+            return;
+        }
         let Some(saved) = self.interrupted.take() else { return };
         self.dirty = true;
         // A stop that waited for the end of what was under way is known by the intent.

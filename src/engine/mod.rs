@@ -47,6 +47,7 @@ mod hold;
 mod judge;
 mod needs;
 mod order;
+mod record;
 mod reload;
 mod rule;
 mod saved;

@@ -44,7 +44,7 @@ impl ServiceState {
             work.step = Step::Stopping { until: now + stop_deadline(&control) + BEYOND };
             let for_good = work.goal == Goal::Stop;
             work.act = Some(cx.act(&service, Act::Stop { service: Arc::clone(&service), control, process, for_good }));
-        } else if in_one {
+        } else if in_one && self.no_wish.is_none() {
             work.step = Step::Starting { until: now + stop_deadline(control) + control.timeout() + BEYOND };
             let (control, by_hand) = (control.clone(), work.person);
             work.act = Some(cx.act(&service, Act::Restart { service: Arc::clone(&service), control, by_hand }));

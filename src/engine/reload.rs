@@ -92,7 +92,7 @@ impl ServiceState {
         }
         if !control_stays {
             (self.control_state, self.control_at, self.control_known) = (None, None, false);
-            self.restarts = Restarts::default();
+            (self.restarts, self.no_wish) = (Restarts::default(), None);
         }
         let mut old: BTreeMap<_, _> =
             old_plan.rules.iter().map(|rule| Arc::clone(&rule.name)).zip(std::mem::take(&mut self.rules)).collect();

@@ -34,6 +34,7 @@ impl ServiceState {
             restarting: self.restarting,
             started_again: self.restarts.saved(),
             flapping: self.restarts.flapping,
+            no_wish: self.no_wish,
             status: Some((self.status, self.status_since)),
             pulses: self.saved_pulses(),
         }
@@ -77,6 +78,7 @@ impl ServiceState {
         if same_boot {
             self.restarts = Restarts::restore(&saved.started_again, saved.flapping, cx.now);
             self.seen_up = saved.seen_up;
+            self.no_wish = saved.no_wish;
             self.interrupted = saved.acting;
             for (check, state) in plan.checks.iter().zip(&mut self.checks) {
                 if let Some(life) = &mut state.life {

@@ -15,8 +15,8 @@ use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
     ActId, CheckId, ControlState, Effect, EventKind, Exit, Identity, Incident, Kind, Metric, MetricId, MetricRef,
-    MetricSet, Mono, Now, Question, Reading, Sample, SavedAct, Series, Service, Severity, Status, StoryAction,
-    StoryRule, Wall, show_duration,
+    MetricSet, Mono, Now, Question, Reading, Sample, SavedAct, SavedRecord, Series, Service, Severity, Status,
+    StoryAction, StoryRule, Wall, show_duration,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(super) struct ServiceState {
     /// When it was last asked, and whether it could be.
     pub control_at: Option<Mono>,
     pub control_known: bool,
+    /// Its record reads as if its operator had taken it down, and he has not: that record.
+    pub no_wish: Option<SavedRecord>,
     pub restarts: Restarts,
 
     /// A person, or a rule, has stopped it on purpose.
@@ -118,6 +120,7 @@ impl ServiceState {
             control_state: None,
             control_at: None,
             control_known: false,
+            no_wish: None,
             restarts: Restarts::default(),
             stopped: false,
             paused: false,

@@ -223,6 +223,7 @@ impl ServiceState {
             if !state.alive && state.wanted.is_none() {
                 state.wanted = self.control_state.as_ref().and_then(|before| before.wanted);
             }
+            self.correct(&mut state, cx.now.wall);
             if self.work.as_ref().is_some_and(Work::brings_up) {
                 self.restarts.forgive(cx.now.mono);
             } else if self.restarts.heard(&state, sample.at.mono, cx.now) {

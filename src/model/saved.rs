@@ -79,6 +79,9 @@ pub struct SavedService {
     pub started_again: Vec<(Wall, u32)>,
     /// Its supervisor starts it again and again.
     pub flapping: bool,
+    /// Its supervisor's record, if that reads as if its operator had taken it down, and he has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_wish: Option<SavedRecord>,
     /// Its status, and since when.
     pub status: Option<(Status, Wall)>,
     /// Its heartbeats by the names of their checks.
@@ -126,6 +129,15 @@ pub struct SavedBrake {
     pub since: Option<Wall>,
     /// The notifiers that were told so; each is told of its end.
     pub told: BTreeSet<Name>,
+}
+
+/// The state of a supervisor's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedRecord {
+    /// See [`super::ControlState::stamp`].
+    pub stamp: u64,
+    /// The supervisor has given the service up; otherwise it was stopped to be started again.
+    pub failed: bool,
 }
 
 /// An action that was under way.

@@ -81,6 +81,18 @@ pub fn runit() -> ControlSpec {
     ControlSpec::Runit(RunitControl { service: "web".to_owned(), directory, timeout: Span(seconds(10)), check: false })
 }
 
+fn of_supervisor(name: &str, keys: serde_json::Value) -> ControlSpec {
+    ControlSpec::read(name, keys).unwrap().unwrap()
+}
+
+pub fn s6() -> ControlSpec {
+    of_supervisor("s6", serde_json::json!({ "service": "web", "timeout": "10s" }))
+}
+
+pub fn supervisord() -> ControlSpec {
+    of_supervisor("supervisord", serde_json::json!({ "program": "web", "timeout": "10s" }))
+}
+
 pub fn exec() -> Action {
     Action::Exec(Arc::new(ExecSpec {
         command: Some(Argv(vec!["/bin/true".to_owned()])),

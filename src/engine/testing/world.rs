@@ -18,6 +18,8 @@ pub enum Start {
     Fails,
     /// Nothing ever comes of it, nor is it reported.
     Hangs,
+    /// The supervisor is told to stop it, and minder ends before it is told to start it.
+    Half,
     /// It is on its way, whether minder hears of that or not, and is brought up by the test.
     Slow { reported: bool },
 }
@@ -38,6 +40,8 @@ pub struct Real {
     pub askable: bool,
     /// What goes on while no process is there.
     pub meanwhile: Phase,
+    /// Since when it is so, by the supervisor's record.
+    pub since: Option<Wall>,
     /// The state of the supervisor's record, where it changes without a process to be seen.
     pub stamp: u64,
     pub start: Start,
@@ -59,6 +63,7 @@ impl Default for Real {
             failed: false,
             askable: true,
             meanwhile: Phase::Down,
+            since: None,
             stamp: 0,
             start: Start::Up,
             crowd: BTreeMap::new(),
@@ -96,6 +101,8 @@ pub struct World {
     pub deaf: bool,
     /// Orders that would start what its supervisor was told to have down: when, and the service.
     pub unwanted: Vec<(usize, Name)>,
+    /// Services of which this minder's control knows that a restart of its own has stopped them.
+    halved: BTreeSet<Name>,
     pid: u32,
     last: (u64, u64, u64),
 }
@@ -139,6 +146,7 @@ impl World {
             swallow_reports: false,
             deaf: false,
             unwanted: Vec::new(),
+            halved: BTreeSet::new(),
             pid: 100,
             last,
             plan,
@@ -169,6 +177,7 @@ impl World {
         self.series.clear();
         self.watched.clear();
         self.in_flight.clear();
+        self.halved.clear();
         self.perform(effects);
     }
 
@@ -315,6 +324,7 @@ impl World {
         let control =
             self.plan.services.iter().filter(|s| s.checks.iter().any(|c| Arc::ptr_eq(&c.kind, &question.kind)));
         let name = self.series.get(&question.check).cloned().or_else(|| control.map(|s| Arc::clone(&s.name)).next());
+        let halved = name.as_ref().is_some_and(|name| self.halved.contains(name));
         let Some(real) = name.and_then(|name| self.real.get(&name)) else { return };
         if !real.answers {
             return;
@@ -347,12 +357,17 @@ impl World {
             Kind::Control(_) => {
                 sample.found = Found::Control(ControlState {
                     alive: real.supervisor,
-                    wanted: Some(real.wanted),
-                    phase: if real.process.is_some() { Phase::Running } else { real.meanwhile },
+                    wanted: Some(real.wanted || halved),
+                    phase: match (real.process, real.meanwhile) {
+                        (Some(_), Phase::Stopping) => Phase::Stopping,
+                        (Some(_), _) => Phase::Running,
+                        (None, meanwhile) => meanwhile,
+                    },
+                    since: real.since,
                     failed: real.failed,
                     stamp: real.stamp + real.process.map_or(0, |process| u64::from(process.pid)),
                     process: real.process,
-                    word: "run".into(),
+                    word: if real.supervisor { "run" } else { "runsv is gone" }.into(),
                     ..ControlState::default()
                 });
             }
@@ -391,6 +406,15 @@ impl World {
                 let start = self.real.get(service).map_or(Start::Hangs, |real| real.start);
                 let launched = Report::Launched { process: None, leftovers: 0, remark: None };
                 match start {
+                    Start::Half => {
+                        let now = self.now().wall;
+                        if let Some(real) = self.real.get_mut(service) {
+                            self.halved.insert(Arc::clone(service));
+                            (real.wanted, real.since, real.stamp) = (false, Some(now), real.stamp + 1_000);
+                        }
+                        self.kill(service, Some(Exit::Signal { number: 15, core: false }));
+                        return;
+                    }
                     Start::Hangs | Start::Slow { reported: false } => return,
                     Start::Slow { reported: true } => {
                         report(1, launched);

@@ -144,6 +144,17 @@ impl ControlSpec {
         }
     }
 
+    /// Whether a restart is two orders, between which its own record reads as if its operator had taken the service down.
+    pub fn restarts_in_halves(&self) -> bool {
+        matches!(self, ControlSpec::Supervisord(_))
+    }
+
+    /// Whether its record of a service that it has given up is that of one which its operator has taken down. Only who was
+    /// told at that moment knows better.
+    pub fn gives_up_in_silence(&self) -> bool {
+        matches!(self, ControlSpec::S6(_))
+    }
+
     /// The commands that it launches, for diagnostics.
     pub fn runs(&self) -> impl Iterator<Item = &ControlRun> {
         let command = match self {
