@@ -4,7 +4,9 @@ use super::context::Context;
 use super::rule::{Turn, condition_words};
 use super::service::ServiceState;
 use super::truth::{View, value_words};
-use crate::model::{Action, EventKind, Mono, Rule, SavedReading, Severity, StoryRule, Subject, Term, Truth, Wall};
+use crate::model::{
+    Action, EventKind, Found, Mono, Rule, SavedReading, Severity, StoryRule, Subject, Term, Truth, Wall,
+};
 use std::sync::Arc;
 
 impl ServiceState {
@@ -129,12 +131,15 @@ impl ServiceState {
         self.tell_firing(cx, rule, story, None);
     }
 
-    /// What the probe said with the sample that the rule looks at.
+    /// What the probe, or the supervisor's record, said with the sample that the rule looks at.
     pub fn note_of(&self, rule: &Rule) -> Option<String> {
         let mut note = None;
         rule.when.each(&mut |comparison| {
             let check = self.checks.get(usize::from(comparison.term.metric().check));
-            let said = check.and_then(|check| check.latest.as_ref()).and_then(|sample| sample.note.as_ref());
+            let said = check.and_then(|check| check.latest.as_ref()).and_then(|sample| match &sample.found {
+                Found::Control(state) => Some(&state.word).filter(|word| !word.is_empty()),
+                _ => sample.note.as_ref(),
+            });
             if note.is_none() {
                 note = said.map(|said| said.to_string());
             }
