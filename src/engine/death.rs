@@ -16,7 +16,8 @@
 //! | | it was killed by other than TERM, INT, HUP, QUIT, or exited non-zero | true |
 //! | | it ended cleanly, or nobody knows how | unknown until `settle` has passed, then true |
 //! | | it was never seen, its supervisor lives and wants it up | unknown until minder has looked for `settle` |
-//! | | its operator has just taken it up again | as if it had died at that moment |
+//! | | its operator has just taken it up again, or its supervisor has come | as if it had died at that moment |
+//! | | it was never seen, nor its supervisor, and minder has only just begun to look | unknown |
 //! | | it was never seen, soon after the machine's boot | unknown |
 //! | | it was never seen | true |
 //!
@@ -103,7 +104,7 @@ impl Life {
         self.identity.and(self.born).filter(|_| self.young > 0).map(|born| born + settle)
     }
 
-    /// Its operator takes it up or down. Its supervisor's turn begins then, and what was before does not count.
+    /// Its operator takes it up or down, or its supervisor comes. The supervisor's turn begins then, and what was before does not count.
     pub fn turn_begins(&mut self, settled: Mono) {
         (self.young, self.dying_since) = (0, Mono(0));
         if let Some(gone) = &mut self.gone {
@@ -365,6 +366,7 @@ impl ServiceState {
                 None if self.awaits_control(now) => Truth::Unknown,
                 // It may be about to start it: minder has only just begun to look, or was just told so.
                 None if self.supervisors_turn() && now < self.turn_since + self.plan.settle => Truth::Unknown,
+                None if self.supervisor_may_come(now) => Truth::Unknown,
                 None if !self.seen_up && now < self.boot_grace_until => Truth::Unknown,
                 None => Truth::True,
             },

@@ -36,6 +36,9 @@ const TOGETHER: Duration = Duration::from_secs(10);
 /// After a death, its supervisor takes note of it, and starts it again: it is asked after this, then ever more slowly.
 const TAKES_NOTE: Duration = Duration::from_millis(20);
 
+/// A new directory is found by a supervisor that looks for such every few seconds: runsvdir and svscan every five.
+const IS_FOUND_WITHIN: Duration = Duration::from_secs(10);
+
 /// How often a supervisor has started its service again.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
@@ -213,6 +216,7 @@ impl ServiceState {
     pub fn control_answered(&mut self, cx: &mut Context, sample: &Arc<Sample>) -> Arc<Sample> {
         let was = self.is_wanted_down();
         let had_failed = self.has_failed();
+        let was_gone = self.control_state.as_ref().is_some_and(|state| !state.alive);
         self.control_at = Some(sample.at.mono);
         self.control_known = false;
         let mut answer = Arc::clone(sample);
@@ -245,7 +249,7 @@ impl ServiceState {
             cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
             self.dirty = true;
         }
-        if is != was {
+        if is != was || was_gone && self.control_state.as_ref().is_some_and(|state| state.alive) {
             self.turn_begins(cx.now.mono);
         }
         if is && !was {
@@ -260,7 +264,7 @@ impl ServiceState {
         answer
     }
 
-    /// Its operator has taken it up or down.
+    /// Its operator has taken it up or down, or its supervisor has come.
     fn turn_begins(&mut self, now: Mono) {
         self.turn_since = now;
         let settled = now + self.plan.settle;
@@ -328,6 +332,12 @@ impl ServiceState {
                 .control_state
                 .as_ref()
                 .is_some_and(|state| state.alive && state.wanted != Some(false) && !state.failed)
+    }
+
+    /// Its directory may be too new for its supervisor to know it.
+    pub fn supervisor_may_come(&self, now: Mono) -> bool {
+        let is_gone = self.control_known && self.control_state.as_ref().is_some_and(|state| !state.alive);
+        is_gone && !self.seen_up && !self.restarts.seen && now < self.began + IS_FOUND_WITHIN
     }
 
     /// Its supervisor is about to start it, and which state of its record that is. Who waits for that need not wait longer than

@@ -306,7 +306,10 @@ fn a_supervisor_that_is_gone_is_told_and_its_process_lives_on() {
     world.pass(9_000);
     assert_eq!(world.news(), [""; 0]);
     world.pass(12_000);
-    assert_eq!(world.news(), ["incident opened, warning", "gone fires: control.alive no", "@ ops Firing"],);
+    assert_eq!(
+        world.news(),
+        ["incident opened, warning", "gone fires: control.alive no (runsv is gone)", "@ ops Firing"],
+    );
     assert_eq!(world.view("web").pid, Some(101));
     world.web().supervisor = true;
     world.pass(12_000);
@@ -585,4 +588,54 @@ fn what_was_given_up_and_then_started_and_taken_down_is_stopped() {
     world.pass(12_000);
     assert_eq!(world.status("web"), Status::Stopped);
     assert_eq!(readings(&world, "failed"), "no");
+}
+
+#[test]
+fn a_directory_that_is_new_to_its_supervisor_has_its_time() {
+    let mut world = World::down(plan(vec![watched()]), setting());
+    world.web().supervisor = false;
+    world.kill_and_restore();
+    world.news();
+    world.pass(7_000);
+    assert_eq!(world.status("web"), Status::Unknown);
+    world.web().supervisor = true;
+    world.web().meanwhile = Phase::Starting;
+    nudge(&mut world);
+    world.pass(4_000);
+    world.bring_up("web");
+    nudge(&mut world);
+    world.pass(30_000);
+    assert_eq!(world.status("web"), Status::Ok);
+    is_calm(&mut world);
+}
+
+#[test]
+fn a_directory_that_no_supervisor_finds_is_told() {
+    let mut world = World::down(plan(vec![watched()]), setting());
+    world.web().supervisor = false;
+    world.kill_and_restore();
+    world.news();
+    world.pass(9_900);
+    is_calm(&mut world);
+    world.pass(20_100);
+    let news = world.news();
+    assert!(news.iter().any(|line| line == "gone fires: control.alive no (runsv is gone)"), "{news:?}");
+    assert!(news.iter().any(|line| line.starts_with("down fires")), "{news:?}");
+}
+
+#[test]
+fn a_supervisor_that_comes_back_has_its_turn() {
+    let mut world = quiet(watched());
+    world.web().supervisor = false;
+    world.kill("web", SEGV);
+    world.pass(2_000);
+    world.news();
+    world.web().supervisor = true;
+    nudge(&mut world);
+    world.pass(3_000);
+    world.bring_up("web");
+    nudge(&mut world);
+    world.pass(12_000);
+    assert!(!world.news().contains(&"> restart".to_owned()));
+    assert_eq!(world.status("web"), Status::Ok);
 }
