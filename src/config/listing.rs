@@ -8,7 +8,7 @@ use super::keys::is_name;
 use super::source::{Sources, service_directories};
 use super::tree::{Key, Node, Value};
 use crate::model::{AbsPath, clip, plain};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The supervisors that have a directory of services.
@@ -146,33 +146,34 @@ fn put(sources: &mut Sources, mut services: BTreeMap<String, Found>) {
         Value::Map(entries) => Some(entries),
         _ => None,
     });
-    let with_control: BTreeSet<String> = templates
-        .flatten()
-        .filter(|(_, node)| node.get("control").is_some())
-        .map(|(key, _)| key.text.clone())
-        .collect();
+    let templates: BTreeMap<String, Node> =
+        templates.flatten().map(|(key, node)| (key.text.clone(), node.clone())).collect();
     for tree in sources.files.iter_mut().filter_map(|file| file.tree.as_mut()) {
         let Value::Map(top) = &mut tree.value else { continue };
         let Some((_, node)) = top.iter_mut().find(|(key, _)| key.text == "services") else { continue };
         let Value::Map(entries) = &mut node.value else { continue };
         for (key, node) in entries {
             let Some(found) = services.remove(&key.text) else { continue };
-            let template = node.get("use").and_then(|(_, template)| template.text());
-            let has_control = template.is_some_and(|name| with_control.contains(name));
-            if let Value::Map(keys) = &mut node.value {
-                let adds = |(name, _): &(Key, Node)| match name.text.as_str() {
-                    "control" => !has_control,
-                    _ => true,
-                };
-                let missing: Vec<_> = found.keys(&key.text).into_iter().filter(adds).collect();
-                let missing: Vec<_> =
-                    missing.into_iter().filter(|(name, _)| keys.iter().all(|(own, _)| own.text != name.text)).collect();
-                keys.extend(missing);
+            let template = node.get("use").and_then(|(_, template)| templates.get(template.text()?));
+            // With another control it may have no supervisor to name its process.
+            if [Some(&*node), template].into_iter().flatten().any(|node| node.get("control").is_some()) {
+                continue;
+            }
+            let has_process = has_process(node) || template.is_some_and(has_process);
+            let Value::Map(keys) = &mut node.value else { continue };
+            keys.push(found.control(&key.text));
+            if has_process {
+                continue;
+            }
+            match keys.iter_mut().find(|(own, _)| own.text == "checks") {
+                None => keys.push(found.checks()),
+                Some((_, Node { value: Value::Seq(checks), .. })) => checks.insert(0, found.process()),
+                Some(_) => {}
             }
         }
     }
     let rest = services.into_iter().map(|(name, found)| {
-        let keys = Value::Map(found.keys(&name));
+        let keys = Value::Map(vec![found.control(&name), found.checks()]);
         (Key { text: name, place: found.place }, Node { value: keys, place: found.place })
     });
     let rest: Vec<(Key, Node)> = rest.collect();
@@ -182,22 +183,49 @@ fn put(sources: &mut Sources, mut services: BTreeMap<String, Found>) {
     }
 }
 
+/// Whether a check of it is of a process, or has the name of such.
+fn has_process(service: &Node) -> bool {
+    let Some((_, Node { value: Value::Seq(checks), .. })) = service.get("checks") else { return false };
+    let named = |check: &Node| check.get("name").and_then(|(_, name)| name.text()) == Some("process");
+    checks.iter().any(|check| check.get("process").is_some() || named(check))
+}
+
+/// What it adds to a service, all at the place of its directory.
 impl Found {
-    /// The keys of the service of this name, all at the place of its directory.
-    fn keys(&self, name: &str) -> Vec<(Key, Node)> {
-        let place = self.place;
-        let key = |text: &str| Key { text: text.to_owned(), place };
-        let text = |text: &str| Node { value: Value::Scalar { text: text.to_owned(), plain: false }, place };
-        let map = |entries| Node { value: Value::Map(entries), place };
-        let keys = map(vec![(key("service"), text(name)), (key("directory"), text(&self.directory))]);
-        vec![(key("control"), map(vec![(key(&self.supervisor), keys)]))]
+    fn control(&self, name: &str) -> (Key, Node) {
+        let keys = vec![(self.key("service"), self.text(name)), (self.key("directory"), self.text(&self.directory))];
+        (self.key("control"), self.map(vec![(self.key(&self.supervisor), self.map(keys))]))
+    }
+
+    fn checks(&self) -> (Key, Node) {
+        (self.key("checks"), self.node(Value::Seq(vec![self.process()])))
+    }
+
+    fn process(&self) -> Node {
+        self.map(vec![(self.key("process"), self.text("supervised"))])
+    }
+
+    fn key(&self, text: &str) -> Key {
+        Key { text: text.to_owned(), place: self.place }
+    }
+
+    fn text(&self, text: &str) -> Node {
+        self.node(Value::Scalar { text: text.to_owned(), plain: false })
+    }
+
+    fn map(&self, entries: Vec<(Key, Node)>) -> Node {
+        self.node(Value::Map(entries))
+    }
+
+    fn node(&self, value: Value) -> Node {
+        Node { value, place: self.place }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::config::{Env, load};
-    use crate::model::Plan;
+    use crate::model::{Kind, Plan, Service};
     use std::path::Path;
 
     /// A directory of services, and rules in which `SERVICES` stands for it.
@@ -216,6 +244,10 @@ mod tests {
         dir
     }
 
+    fn is_supervised(service: &Service) -> bool {
+        matches!(&*service.checks[0].kind, Kind::Process(process) if process.supervised)
+    }
+
     fn names(plan: &Plan) -> Vec<&str> {
         plan.services.iter().map(|service| &*service.name).collect()
     }
@@ -232,7 +264,10 @@ mod tests {
             assert_eq!(names(&plan), ["db", "linked", "web"]);
             let control = plan.services[2].control.as_ref().unwrap();
             assert_eq!(control.name(), *supervisor);
-            assert!(plan.services.iter().all(|service| service.checks.iter().any(|check| &*check.name == "control")));
+            let checks =
+                |service: &Service| service.checks.iter().map(|check| check.name.to_string()).collect::<Vec<_>>();
+            assert!(plan.services.iter().all(|service| checks(service) == ["process", "control"]));
+            assert!(plan.services.iter().all(|service| is_supervised(service)));
             assert_eq!(plan.directories, [dir.path().join("service")]);
             assert!(plan.notes.is_empty());
         }
@@ -258,6 +293,36 @@ mod tests {
         assert_eq!(of("web").grace, std::time::Duration::from_secs(99));
         assert_eq!(&*of("web").checks[0].name, "process");
         assert_eq!(of("cache").group.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn the_process_that_the_supervisor_names_is_watched_unless_the_rules_watch_one() {
+        let dir = services(&["plain", "web", "db", "cache", "queue", "job", "own"]);
+        let rules = "services_from: { s6: SERVICES }\n\
+                     templates: { page: { checks: [{ http: \"http://h/\" }] }, one: { checks: [{ process: { name: x } }] } }\n\
+                     services:\n  web: { checks: [{ tcp: \"h:80\" }, { file: /x }] }\n  db: { checks: [{ process: { name: db } }] }\n  \
+                     cache: { use: page }\n  queue: { use: one, checks: [{ file: /x }] }\n  \
+                     job: { checks: [{ file: /y, name: process }] }\n  own: { control: { runit: own }, checks: [{ file: /x }] }\n";
+        let plan = plan(dir.path(), rules).unwrap();
+        for (name, checks, supervised) in [
+            ("plain", "process control", true),
+            ("web", "process tcp file control", true),
+            ("db", "process control", false),
+            ("cache", "http process control", true),
+            ("queue", "process file control", false),
+            ("job", "process control", false),
+            ("own", "file control", false),
+        ] {
+            let service = plan.services.iter().find(|service| &*service.name == name).unwrap();
+            let all: Vec<&str> = service.checks.iter().map(|check| &*check.name).collect();
+            assert_eq!(all.join(" "), checks, "{name}");
+            let process = service.checks.iter().find_map(|check| match &*check.kind {
+                Kind::Process(process) => Some(process.supervised),
+                _ => None,
+            });
+            assert_eq!(process.unwrap_or(false), supervised, "{name}");
+            assert!(supervised || !is_supervised(service), "{name}");
+        }
     }
 
     #[test]
