@@ -164,6 +164,9 @@ impl Machine {
         {
             return Err((name, "a directory whose path cannot stand in a rule"));
         }
+        if !supervised.is_a_control() {
+            return Err((name, "a name, or an address of its supervisor, that cannot stand in a rule"));
+        }
         if matches!(supervised, Supervised::Unit(_)) && LOGINS.iter().any(|login| name.starts_with(login)) {
             return Err((name, "a login, which comes and goes with people"));
         }

@@ -1,6 +1,8 @@
 //! Which processes are supervisors, and what each of them supervises: by the tree of processes, which nobody can forge.
 
 use super::{Machine, Process};
+use crate::model::controls::ControlSpec;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,16 @@ impl Supervised {
             Supervised::Unit(_) => Kind::Systemd,
             Supervised::Program { .. } => Kind::Supervisord,
         }
+    }
+
+    /// Whether a rule may have such a control.
+    pub fn is_a_control(&self) -> bool {
+        let keys = match self {
+            Supervised::Directory { name, .. } => json!({ "service": name }),
+            Supervised::Unit(unit) => json!({ "unit": unit }),
+            Supervised::Program { name, server } => json!({ "program": name, "server": server }),
+        };
+        matches!(ControlSpec::read(self.kind().word(), keys), Some(Ok(control)) if control.mistakes().is_empty())
     }
 }
 

@@ -198,8 +198,11 @@ impl Service {
         if let Some(supervised) = &self.supervised {
             let _ = writeln!(text, "    control: {}", control(supervised));
         }
-        if self.who.is_some() || !self.addresses.is_empty() {
+        if self.supervised.is_some() || self.who.is_some() || !self.addresses.is_empty() {
             text.push_str("    checks:\n");
+        }
+        if self.supervised.is_some() {
+            text.push_str("      - process: supervised\n");
         }
         if let Some(who) = &self.who {
             say(text, 6, &format!("By this, because {}.", who.why));
