@@ -64,7 +64,10 @@ fn a_service_that_runit_is_given_is_watched_and_one_that_it_loses_is_not() {
 
     symlink(all.join("later"), scanned.join("later")).unwrap();
     wait_until("minder watches the new one", Duration::from_secs(1), || services(&minder) == ["later", "first"]);
+    // runsvdir looks for it every five seconds.
+    wait_until("its process is watched", 2 * SOON, || minder.watched("later").is_some());
     minder.wait_status("later", "ok", SOON);
+    assert!(!minder.history().contains("fires"), "{}", minder.history());
     let status = minder.status().unwrap();
     let later = status["services"].as_array().unwrap().iter().find(|service| service["name"] == "later").unwrap();
     assert_eq!((&later["description"], &later["control"]), (&"over it".into(), &"runit".into()), "{later:#}");

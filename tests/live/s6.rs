@@ -2,7 +2,8 @@
 
 use super::SOON;
 use super::supervised::Scene;
-use super::support::{Minder, Receiver, Supervised, wait_until};
+use super::support::{Minder, Receiver, Supervised, stays, wait_until};
+use std::time::Duration;
 
 #[test]
 fn a_service_gets_restarted_when_its_probe_fails() {
@@ -39,6 +40,11 @@ fn what_s6_gives_up_is_told() {
     minder.wait_status("app", "stopped", SOON);
     service.order("up");
     receiver.wait(SOON, &["minder.firing", "control.failed"]);
+    minder.kill();
+    minder.start();
+    stays("the next minder knows it, too", Duration::from_secs(3), || {
+        minder.service("app").is_some_and(|app| app["status"] != "stopped") && receiver.requests().len() == 1
+    });
     std::fs::write(minder.dir().join("app/good"), "").unwrap();
     minder.ok(&["restart", "app"]);
     wait_until("it is up", SOON, || service.pid().is_some());

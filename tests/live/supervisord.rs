@@ -3,6 +3,7 @@
 use super::support::{Minder, Receiver, Supervisord, process_exists, signal, stays, wait_for, wait_until};
 use super::{SOON, daemon};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Sweeping goes by what has to do with the directory of the test: so the programs have.
@@ -91,6 +92,32 @@ fn what_its_operator_stopped_stays_stopped() {
     assert_eq!(supervisord.pid("app"), None);
     minder.ok(&["restart", "app"]);
     assert!(supervisord.pid("app").is_some());
+}
+
+/// Its restart is two orders. In between, supervisord's record reads as if its operator had stopped it.
+#[test]
+fn a_restart_is_finished_by_the_next_minder_if_this_one_is_killed_in_between() {
+    let mut minder = Minder::new();
+    let command = format!("/bin/sh -c \"cd {}; trap '' TERM; while :; do sleep 0.1; done\"", minder.dir().display());
+    let section = format!("[program:app]\ncommand={command}\nstopwaitsecs=2\n");
+    let supervisord = Supervisord::start(minder.dir(), &section);
+    write(&minder, &Receiver::start(), &supervisord, PROCESS);
+    let mut old = start(&mut minder, &supervisord);
+    for stopped_when_it_looks in [true, false] {
+        let mut asked =
+            minder.command(&["restart", "app"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("it is being stopped", SOON, || supervisord.ctl("status app").contains("STOPPING"));
+        minder.kill();
+        asked.wait().unwrap();
+        if stopped_when_it_looks {
+            wait_until("it is stopped", SOON, || supervisord.ctl("status app").contains("STOPPED"));
+        }
+        minder.start();
+        old = minder.wait_replaced("app", old, SOON);
+        assert_eq!(supervisord.pid("app"), Some(old));
+        minder.wait_status("app", "ok", SOON);
+    }
+    assert!(!minder.history().contains("the operator"), "{}", minder.history());
 }
 
 #[test]
