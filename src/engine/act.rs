@@ -9,12 +9,10 @@
 //! | appearing | a process is found that is not the old one | settling; failed at the control's deadline |
 //! | settling | it has lived for `settle` | done; failed if it dies, appearing again if it ended cleanly |
 //!
-//! Confirming, a supervisor that is about to start it itself goes first: its backoff may be long. It has had its turn when its
-//! record has changed and the service is down still.
-//!
 //! Every step has an upper bound, so that a report that never comes cannot wedge a service. Somebody who wants something else
 //! meanwhile waits for the control to report, never longer: two orders at once would race.
 
+use super::confirm::Confirmed;
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::controls::ControlSpec;
@@ -23,10 +21,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A control that has spoken so recently need not be asked again.
-const FRESH: Duration = Duration::from_millis(100);
-/// How often a supervisor is asked that is about to start the service.
-const TURN_EVERY: Duration = Duration::from_secs(1);
+/// How often a supervisor is asked that is about to do something itself.
+pub(super) const TURN_EVERY: Duration = Duration::from_secs(1);
 /// When to look for the new process after a start.
 const LOOKS: [u64; 6] = [5, 10, 20, 50, 100, 200];
 
@@ -227,73 +223,6 @@ impl ServiceState {
         }
     }
 
-    /// Carries on with an action that the end of minder interrupted, once it is seen how far it came.
-    fn resume(&mut self, cx: &mut Context) {
-        let answered = self.verifying_check().is_none_or(|c| {
-            self.checks[c].latest.as_ref().is_some_and(|sample| sample.found != crate::model::Found::Unasked)
-        });
-        if !answered || self.interrupted.is_none() {
-            return;
-        }
-        if let Some(c) = self.process_check.filter(|c| self.may_appear_yet(*c)) {
-            self.hurry(c, self.resume_at, false);
-            return;
-        }
-        if self.is_ending_first() {
-            // The order to start it would come too early.
-            self.checks.iter_mut().for_each(|check| check.rhythm.hurry(cx.now.mono + TURN_EVERY, false));
-            return;
-        }
-        let Some(saved) = self.interrupted.take() else { return };
-        self.dirty = true;
-        // A stop that waited for the end of what was under way is known by the intent.
-        let goal = if self.stopped { Some(Goal::Stop) } else { Goal::parse(&saved.action) };
-        let Some(goal) = goal else { return };
-        let new = self.process().filter(|process| Some(*process) != saved.old);
-        // Without anything to see it by, a second start might make two of it: its rules decide.
-        let blind = self.verifying_check().is_none();
-        if goal != Goal::Stop && (new.is_some() || blind) {
-            self.grace_until = cx.now.mono + self.plan.grace;
-            self.again_after = self.grace_until;
-            let words = new.map_or("interrupted by the end of minder".to_owned(), |new| format!("up as {new}"));
-            self.acted(cx, &goal.to_string(), !blind, &words, cx.now.wall - saved.since);
-        } else if goal != Goal::Stop && saved.launched && new.is_none() && self.process().is_none() {
-            // As if minder had lived: it has failed, and whether there is another try is for the rules and the budget.
-            self.acted(
-                cx,
-                &goal.to_string(),
-                false,
-                "no new process since before minder ended",
-                cx.now.wall - saved.since,
-            );
-            self.again_after = cx.now.mono;
-            if let Some(c) = self.process_check {
-                self.death_is_certain(c, cx.now.mono);
-            }
-        } else if !cx.setting.no_act && self.plan.control.is_some() {
-            let mut work = Work::new(goal, saved.by, false, cx.now.mono, cx.now);
-            work.charged = true;
-            self.work = Some(work);
-        }
-    }
-
-    /// How long a process that was launched before the end of minder has to show itself, from the start of minder on. If the
-    /// launch was not recorded it may have happened all the same, in the last moment: then it is `settle`.
-    pub fn expect_the_launched(&mut self, cx: &Context) {
-        let Some(control) = self.plan.control.as_ref().filter(|control| !control.supervises()) else { return };
-        let Some(saved) = &self.interrupted else { return };
-        if saved.action != Goal::Stop.to_string() {
-            let patience = if saved.launched { control.timeout() } else { self.plan.settle };
-            self.resume_at = cx.now.mono + patience;
-        }
-    }
-
-    /// A second start beside one that is only slow to write its pidfile would make two of it.
-    fn may_appear_yet(&self, process_check: usize) -> bool {
-        let looked = self.checks[process_check].latest.as_ref().is_some_and(|sample| sample.at.mono >= self.resume_at);
-        self.process().is_none() && !looked
-    }
-
     fn run_work(&mut self, cx: &mut Context) -> bool {
         let Some(mut work) = self.work.take() else {
             self.work = self.next.take();
@@ -381,7 +310,7 @@ impl ServiceState {
                     if let Some(c) = self.control_check
                         && automatic_start
                     {
-                        if !(self.control_known && self.control_at.is_some_and(|at| now - at <= FRESH)) {
+                        if !self.has_just_been_asked(now) {
                             self.checks[c].rhythm.hurry(now, false);
                         }
                         work.step = Step::Confirming { since: now, turn: None };
@@ -389,51 +318,15 @@ impl ServiceState {
                         return Some(outcome);
                     }
                 }
-                Step::Confirming { since, turn } => {
-                    let timeout = self.control_check.map_or(Duration::ZERO, |c| self.plan.checks[c].timeout);
-                    let heard = self.control_at.is_some_and(|at| at + FRESH >= since) && self.control_known;
-                    if self.is_wanted_down() {
-                        self.held(cx, &work.goal.to_string(), "its operator has taken it down");
-                        return Some(Outcome::Dropped("its operator has taken it down".to_owned()));
-                    }
-                    if heard
-                        && let Some(stamp) = self.about_to_be_started()
-                        && turn.is_none_or(|turn| turn == stamp)
-                    {
-                        if turn.is_none() {
-                            self.held(cx, &work.goal.to_string(), "its supervisor is about to start it");
-                        }
-                        let next = now + TURN_EVERY;
-                        work.step = Step::Confirming { since: next, turn: Some(stamp) };
-                        if let Some(c) = self.control_check {
-                            self.checks[c].rhythm.hurry(next, false);
-                        }
-                        return None;
-                    }
-                    if turn.is_some() && self.control_state.as_ref().is_some_and(|state| state.process.is_some()) {
-                        self.again_after = now + self.plan.settle;
-                        return Some(Outcome::Dropped("its supervisor has started it".to_owned()));
-                    }
-                    if heard && !(work.charged || work.person || work.goal == Goal::Stop || self.brake_lets(cx, work)) {
-                        // Others were faster.
-                        (work.step, work.waits) = (Step::Due(now), true);
-                        return None;
-                    } else if heard {
+                Step::Confirming { since, turn } => match self.confirm_start(cx, work, since, turn) {
+                    Confirmed::Yes => {
                         if let Some(outcome) = self.begin(cx, work, &control) {
                             return Some(outcome);
                         }
-                    } else if now >= since + timeout || self.control_at.is_some_and(|at| at >= since) {
-                        self.held(cx, &work.goal.to_string(), "its supervisor could not be asked");
-                        self.again_after = now + self.plan.restart.delay.longest;
-                        return Some(Outcome::Dropped("its supervisor could not be asked".to_owned()));
-                    } else {
-                        // An answer to an earlier question does not do.
-                        if let Some(c) = self.control_check.filter(|_| turn.is_some()) {
-                            self.checks[c].rhythm.hurry(since, false);
-                        }
-                        return None;
                     }
-                }
+                    Confirmed::NotYet => return None,
+                    Confirmed::No(why) => return Some(Outcome::Dropped(why.to_owned())),
+                },
                 Step::Stopping { until } | Step::Starting { until } if now >= until => {
                     return failed("the control did not report what came of it");
                 }
@@ -526,7 +419,7 @@ impl ServiceState {
         })
     }
 
-    fn acted(&mut self, cx: &mut Context, action: &str, ok: bool, words: &str, took: Duration) {
+    pub fn acted(&mut self, cx: &mut Context, action: &str, ok: bool, words: &str, took: Duration) {
         let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let kind = EventKind::Acted { action: action.to_owned(), ok, words: words.to_owned(), took, output: None };
         cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
