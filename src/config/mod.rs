@@ -14,7 +14,9 @@
 //!
 //! Nothing stops at the first mistake: a part that cannot be read is left out, and the rest is read on.
 
+mod check;
 mod contradiction;
+mod control;
 mod decode;
 mod depends;
 mod diagnostic;

@@ -388,7 +388,7 @@ fn loosen(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{plan, rule, scenario, service};
+    use crate::config::{check, plan, rule, scenario, service};
     use std::collections::BTreeSet;
 
     fn keys(schema: &Value) -> BTreeSet<&str> {
@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(keys(&schema["properties"]["defaults"]), set(plan::DEFAULTS));
         let service = &schema["$defs"]["Service"];
         assert_eq!(keys(service), set(service::KEYS));
-        let mut check = set(service::CHECK_KEYS);
+        let mut check = set(check::KEYS);
         check.extend(Kind::NAMES.iter().map(|(name, _)| name));
         assert_eq!(keys(&service["properties"]["checks"]["items"]), check);
         let scenarios = scenario_schema();

@@ -1,6 +1,6 @@
 //! The reference of the language, `rules/README.md`, names everything that there is: in the section where it belongs.
 
-use crate::config::{plan, rule, service, syntax};
+use crate::config::{check, plan, rule, service, syntax};
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::{Basic, Expect, Step, Tls};
 use crate::model::{Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, NotifierPlace, UNITS};
@@ -80,7 +80,7 @@ fn every_key_of_a_file_stands_where_it_belongs() {
     names("## Files", plan::DEFAULTS.iter().copied());
     names("## Services", service::KEYS.iter().copied());
     names("## Services", keys_of::<Budget>());
-    names("## Checks", service::CHECK_KEYS.iter().copied());
+    names("## Checks", check::KEYS.iter().copied());
     names("## Rules", rule::KEYS.iter().copied());
     names("### Actions", rule::ACTIONS.iter().copied());
     names("### Actions", syntax::ACTIONS.iter().copied());
