@@ -13,7 +13,8 @@ impl ServiceState {
         let answered = self
             .verifying_check()
             .is_none_or(|c| self.checks[c].latest.as_ref().is_some_and(|sample| sample.found != Found::Unasked));
-        if !answered || self.interrupted.is_none() {
+        // Where its process was is soon known; why it is there no longer, only its supervisor knows.
+        if !answered || self.interrupted.is_none() || self.awaits_control(cx.now.mono) {
             return;
         }
         if let Some(c) = self.process_check.filter(|c| self.may_appear_yet(*c)) {

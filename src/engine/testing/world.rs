@@ -38,6 +38,8 @@ pub struct Real {
     pub failed: bool,
     /// The supervisor can be asked.
     pub askable: bool,
+    /// It answers after so many milliseconds.
+    pub control_takes: u64,
     /// What goes on while no process is there.
     pub meanwhile: Phase,
     /// Since when it is so, by the supervisor's record.
@@ -62,6 +64,7 @@ impl Default for Real {
             supervisor: true,
             failed: false,
             askable: true,
+            control_takes: 1,
             meanwhile: Phase::Down,
             since: None,
             stamp: 0,
@@ -376,7 +379,8 @@ impl World {
                 sample.readings = (0..).map(MetricId).zip(readings).collect();
             }
         }
-        self.coming.push((self.ms + 1, Input::Sampled(vec![(question.check, Arc::new(sample))])));
+        let takes = if matches!(*question.kind, Kind::Control(_)) { real.control_takes } else { 1 };
+        self.coming.push((self.ms + takes, Input::Sampled(vec![(question.check, Arc::new(sample))])));
     }
 
     fn act(&mut self, id: ActId, act: &Act) {

@@ -483,14 +483,18 @@ fn half_restarted() -> World {
 
 #[test]
 fn a_restart_of_two_orders_that_the_end_of_minder_interrupted_is_resumed() {
-    let mut world = half_restarted();
-    world.kill_and_restore();
-    world.pass(12_000);
-    let news = world.news();
-    assert!(news.contains(&"> start".to_owned()), "{news:?}");
-    assert!(!news.iter().any(|line| line.contains("operator") || line.contains("fires")), "{news:?}");
-    assert_eq!(world.status("web"), Status::Ok);
-    assert_eq!(world.saved["web"].no_wish, None);
+    // Before it, or after it, the end of the process is noticed.
+    for control_takes in [1, 300] {
+        let mut world = half_restarted();
+        world.web().control_takes = control_takes;
+        world.kill_and_restore();
+        world.pass(12_000);
+        let news = world.news();
+        assert!(news.contains(&"> start".to_owned()), "{news:?}");
+        assert!(!news.iter().any(|line| line.contains("operator") || line.contains("fires")), "{news:?}");
+        assert_eq!(world.status("web"), Status::Ok);
+        assert_eq!(world.saved["web"].no_wish, None);
+    }
 }
 
 #[test]
