@@ -99,7 +99,7 @@ pub(super) struct Work {
     pub act: Option<ActId>,
     /// It is due, and waits: for answers of what the service needs, or for the brake.
     pub waits: bool,
-    /// A notice wants it, which does not ask again.
+    /// Who wants it does not ask again: a notice, or the minder before.
     pub once: bool,
     /// A person has let it pass the brake.
     pub released: bool,

@@ -54,7 +54,8 @@ impl ServiceState {
             }
         } else if !cx.setting.no_act && self.plan.control.is_some() {
             let mut work = Work::new(goal, saved.by, false, cx.now.mono, cx.now);
-            work.charged = true;
+            // While its supervisor is asked, no rule need ask for it any more: it was begun.
+            (work.charged, work.once) = (true, true);
             self.work = Some(work);
         }
     }
