@@ -35,6 +35,9 @@ use std::time::Duration;
 
 /// So long the event of a death waits to hear its cause, which comes later where the parent is slow to take note.
 const CAUSE_COMES_WITHIN: Duration = Duration::from_millis(200);
+/// So long after the death the kernel is still listened to, if it has not said how: its word is better than what others say, and
+/// where the parent is slow to take note, it comes late.
+const KERNEL_SPEAKS_WITHIN: Duration = Duration::from_secs(5);
 /// How often a pidfile that is being written is looked at, and for how long.
 const FORMING_STEP: Duration = Duration::from_millis(200);
 const FORMING_AT_MOST: Duration = Duration::from_secs(1);
@@ -56,6 +59,8 @@ pub(super) struct Life {
     pub gone: Option<Death>,
     /// A death whose event waits for its cause.
     pub untold: Option<Death>,
+    /// Its death has been told, and until then the kernel may yet say how it died.
+    listening: Option<(Identity, Mono)>,
     /// Since when the pidfile is being written.
     forming: Option<Mono>,
     /// When it appeared, if that was seen.
@@ -92,6 +97,17 @@ impl Death {
 impl Life {
     pub fn is_known_dead(&self, identity: Identity) -> bool {
         [&self.gone, &self.untold].into_iter().flatten().any(|death| death.identity == identity)
+    }
+
+    /// Who is watched: who lives, and who has died and may yet be explained.
+    pub fn watched(&self) -> impl Iterator<Item = Identity> {
+        let untold = self.untold.map(|death| death.identity);
+        [self.identity, untold, self.listening.map(|(identity, _)| identity)].into_iter().flatten()
+    }
+
+    /// No death is on anybody's mind.
+    pub fn is_quiet(&self) -> bool {
+        self.gone.is_none() && self.untold.is_none() && self.listening.is_none()
     }
 
     /// Its processes die before they have lived for `settle`.
@@ -207,6 +223,9 @@ impl ServiceState {
         if life.identity == Some(identity) {
             self.died(cx, c, identity, how);
         } else if let Some(how) = how {
+            if life.listening.take_if(|(of, _)| *of == identity).is_some() {
+                cx.unwatch(identity, self.checks[c].id);
+            }
             self.explain(cx, c, identity, how);
         }
     }
@@ -257,6 +276,11 @@ impl ServiceState {
         let check = &mut self.checks[c];
         let Some(life) = &mut check.life else { return };
         let Some(mut death) = life.untold.take() else { return };
+        let before = life.listening.take().map(|(before, _)| before);
+        if death.how.is_none() {
+            life.listening = Some((death.identity, death.at.mono + KERNEL_SPEAKS_WITHIN));
+        }
+        let heard = death.how.map(|_| death.identity);
         death.how = death.how.or(death.hearsay);
         for gone in life.gone.iter_mut().filter(|gone| gone.identity == death.identity) {
             gone.how = death.how;
@@ -266,7 +290,9 @@ impl ServiceState {
             (life.young, life.dying_since) = (0, Mono(0));
         }
         let quiet = life.quiet;
-        cx.unwatch(death.identity, check.id);
+        for identity in before.into_iter().chain(heard) {
+            cx.unwatch(identity, check.id);
+        }
         self.last_exit = death.how;
         self.dirty = true;
         self.last_death = Some((death.at, death.identity));
@@ -274,6 +300,7 @@ impl ServiceState {
         if !quiet {
             cx.event(Some(&self.plan.name), self.incident.as_ref().map(|i| i.id), kind);
         }
+        self.title_death(cx);
     }
 
     /// What has come due about deaths: an event whose cause did not come, a `settle` that has passed, a control that does not
@@ -290,6 +317,11 @@ impl ServiceState {
             if life.untold.is_some_and(|death| now >= death.at.mono + CAUSE_COMES_WITHIN) {
                 self.tell_death(cx, c);
                 self.judge(cx, c, false);
+            }
+            let check = &mut self.checks[c];
+            let listening = check.life.as_mut().and_then(|life| life.listening.take_if(|(_, until)| now >= *until));
+            if let Some((identity, _)) = listening {
+                cx.unwatch(identity, check.id);
             }
             let Some(gone) = self.checks[c].life.as_mut().and_then(|life| life.gone.as_mut()) else { continue };
             if now >= gone.settled && !std::mem::replace(&mut gone.asked, true) {
@@ -309,7 +341,8 @@ impl ServiceState {
                 let gone = life.gone.filter(|death| !death.asked).map(|death| death.settled);
                 let control =
                     life.gone.and_then(|death| self.control_answers_until(&death)).filter(|at| *at > self.ticked);
-                [untold, gone, control, life.unproven_until(self.plan.settle)]
+                let listening = life.listening.map(|(_, until)| until);
+                [untold, listening, gone, control, life.unproven_until(self.plan.settle)]
             })
             .flatten()
             .min()

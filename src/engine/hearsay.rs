@@ -86,6 +86,7 @@ impl ServiceState {
         }
         self.last_exit = Some(how);
         self.dirty = true;
+        self.title_death(cx);
         // Not another death.
         let words = EventKind::Died { process, how: Some(how) }.to_string();
         if !quiet {

@@ -36,6 +36,7 @@ mod act;
 mod beat;
 mod brake;
 mod budget;
+mod cause;
 mod chain;
 mod check;
 mod command;

@@ -366,7 +366,7 @@ impl ServiceState {
             && self.tellings.is_empty()
             && self.used.given_up.is_none()
             && !self.needs.is_waiting()
-            && lives().all(|life| life.gone.is_none() && life.untold.is_none())
+            && lives().all(super::death::Life::is_quiet)
             && !self.dirty
     }
 
@@ -492,9 +492,7 @@ impl ServiceState {
 /// Lets go of everything that is kept for a check.
 pub(super) fn forget(cx: &mut Context, check: &mut CheckState) {
     if let Some(life) = &check.life {
-        let watched =
-            life.identity.filter(|_| life.confirmed).into_iter().chain(life.untold.map(|death| death.identity));
-        for identity in watched {
+        for identity in life.watched() {
             cx.unwatch(identity, check.id);
         }
     }

@@ -18,8 +18,6 @@ use std::time::Duration;
 pub(super) const HOLD_BACK: Duration = Duration::from_secs(10);
 /// So many actions are told of, the latest.
 const ACTIONS_AT_MOST: usize = 20;
-/// A death so long before an incident is told as its cause.
-const DEATH_BEFORE: Duration = Duration::from_secs(60);
 
 /// No time to wait for.
 const AT_ONCE: Mono = Mono(0);
@@ -94,6 +92,7 @@ impl ServiceState {
                 self.done.clear();
             }
         }
+        self.title_death(cx);
     }
 
     /// Arranges that a firing is told. What is of severity `info` is told only to whom its rule names, once, as a
@@ -300,7 +299,9 @@ impl ServiceState {
             return;
         }
         let now = cx.now.mono;
-        let reading = self.tail.is_some();
+        // The lines of the log, or how it died.
+        let reading = self.tail.is_some()
+            || self.checks.iter().any(|c| c.life.as_ref().is_some_and(|life| life.untold.is_some()));
         let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings).into_iter().partition(|telling| {
             let acts = telling.rules.iter().any(under_way) || telling.was_held && self.work.is_some();
@@ -346,7 +347,7 @@ impl ServiceState {
     fn story_of(&self, cx: &Context, incident: Option<&Incident>) -> Story {
         let name = &self.plan.name;
         let since = incident.map(|incident| incident.opened);
-        let death = self.last_death.filter(|(at, _)| since.is_some_and(|since| at.wall + DEATH_BEFORE >= since));
+        let death = since.and_then(|since| self.death_about(since));
         Story {
             host: cx.setting.host.clone(),
             service: name.to_string(),
@@ -354,11 +355,11 @@ impl ServiceState {
             incident: incident.map(|incident| incident.id),
             severity: incident.map(|incident| incident.severity),
             status: self.status_now(cx.now.mono).to_string(),
-            title: incident.map_or_else(|| name.to_string(), |incident| format!("{name}: {}", incident.title)),
+            title: incident.map_or_else(|| name.to_string(), Incident::headline),
             since,
             ended: incident.and_then(|incident| incident.closed),
             rules: if incident.is_some() { self.story.clone() } else { Vec::new() },
-            death: death.map(|(_, process)| EventKind::Died { process, how: self.last_exit }.to_string()),
+            death: death.map(|process| EventKind::Died { process, how: self.last_exit }.to_string()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
             log: if incident.is_some_and(|incident| incident.closed.is_none()) { self.log.clone() } else { Vec::new() },
             advice: Vec::new(),
@@ -374,7 +375,11 @@ impl ServiceState {
         }
         for (rule, track) in self.plan.rules.iter().zip(&self.rules) {
             if track.is_firing() {
-                let value = if track.value.is_empty() { rule.name.to_string() } else { track.value.clone() };
+                let value = match self.death_words(rule) {
+                    Some(death) => death,
+                    None if track.value.is_empty() => rule.name.to_string(),
+                    None => track.value.clone(),
+                };
                 // What is wrong now, which can be another thing than at its firing.
                 parts.push(self.note_of(rule).map_or(value.clone(), |note| format!("{value} ({note})")));
             }

@@ -347,12 +347,25 @@ pub struct Incident {
     pub closed: Option<Wall>,
     /// The worst that it has been.
     pub severity: Severity,
-    /// In a few words: what fired first.
+    /// In a few words: what fired first; where that is a death, or one has come since, how it died.
     pub title: String,
     /// Every rule that has fired in it.
     pub rules: BTreeSet<String>,
     /// The notifiers that were told of it; each is told of its end.
     pub told: BTreeSet<Name>,
+}
+
+impl Incident {
+    /// The title of a death, where it is known how: `died (SIGSEGV, core dumped)`.
+    pub fn of_death(how: Option<Exit>) -> String {
+        how.map_or_else(|| "died".to_owned(), |how| format!("died ({})", how.in_short()))
+    }
+
+    /// The title with whose it is: `web: http.failed`, `web died (SIGSEGV, core dumped)`.
+    pub fn headline(&self) -> String {
+        let colon = if self.title == "died" || self.title.starts_with("died (") { "" } else { ":" };
+        format!("{}{colon} {}", self.service, self.title)
+    }
 }
 
 /// A message's number: grows by one; never used again.
@@ -409,7 +422,7 @@ pub struct Story {
     pub severity: Option<Severity>,
     /// The service's status now.
     pub status: String,
-    /// In a few words: `web: process.down`.
+    /// In a few words: `web: http.failed`, `web died (exit code 3)`.
     pub title: String,
     /// Since when.
     pub since: Option<Wall>,

@@ -84,6 +84,14 @@ impl Exit {
     pub fn was_asked_for(self) -> bool {
         matches!(self, Exit::Signal { number: 15 | 2 | 1 | 3, .. })
     }
+    /// For a title: `exit code 3`, `SIGSEGV, core dumped`.
+    pub fn in_short(self) -> String {
+        match self {
+            Exit::Code(code) => format!("exit code {code}"),
+            Exit::Memory => "killed for want of memory".to_owned(),
+            Exit::Signal { .. } => self.to_string().replacen("killed by ", "", 1),
+        }
+    }
 }
 
 impl fmt::Display for Exit {

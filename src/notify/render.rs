@@ -14,7 +14,7 @@ const LINE: usize = 1000;
 /// Most lines of a log in a body: the last ones.
 const LOG_LINES: usize = 50;
 
-/// The message in one line: `[db1] web: process.down, critical`, `[db1] web is well again after 4 min 12 s`.
+/// The message in one line: `[db1] web died (exit code 3), critical`, `[db1] web is well again after 4 min 12 s`.
 pub(super) fn subject(message: &Message) -> String {
     let story = &message.story;
     let words = match message.kind {
@@ -231,7 +231,7 @@ pub(super) mod tests {
             incident: Some(12),
             severity: Some(Severity::Critical),
             status: "critical".into(),
-            title: "web: process.down".into(),
+            title: "web died (SIGSEGV, core dumped)".into(),
             since: Some(Wall(AT - 1_200)),
             rules: vec![
                 StoryRule {

@@ -109,6 +109,94 @@ fn the_kernels_word_is_better_than_any_other() {
 }
 
 #[test]
+fn the_kernels_word_wins_also_where_it_comes_late() {
+    let web = Identity { pid: 101, start: 1 };
+    let kernel = || Input::Exited { identity: web, how: Some(Exit::Memory) };
+    let told = |late: u64| {
+        let mut world = quiet();
+        world.kill("web", None);
+        world.input(reported(Exit::Code(1)));
+        world.pass(300);
+        assert_eq!(world.news(), ["pid 101 exited with code 1"]);
+        world.pass(late);
+        world.news();
+        world.input(kernel());
+        world.pass(300);
+        world.news()
+    };
+    assert_eq!(told(2_000), ["pid 101 killed for want of memory (SIGKILL)"]);
+    let nothing: [&str; 0] = [];
+    assert_eq!(told(6_000), nothing, "nobody listens any more");
+    // It says it once, and then is not listened to.
+    let mut world = quiet();
+    world.kill("web", None);
+    world.pass(300);
+    world.input(kernel());
+    assert_eq!(world.log.iter().filter(|(_, effect)| matches!(effect, Effect::Unwatch(of) if *of == web)).count(), 1);
+    world.pass(6_000);
+    assert_eq!(world.log.iter().filter(|(_, effect)| matches!(effect, Effect::Unwatch(of) if *of == web)).count(), 1);
+}
+
+/// `web`, which nobody starts again, with a check of another kind that is in trouble first.
+fn alone() -> World {
+    let service = service("web").checks(vec![process(10), file(10)]);
+    let (down, missing) = (service.down(), service.is(1, "missing", Test::Truth));
+    let service = service.rule(rule("missing", missing, Hold::None, vec![]));
+    let mut world = World::new(plan(vec![service.rule(rule("gone", down, Hold::None, vec![]))]));
+    world.pass(12_000);
+    world.news();
+    world
+}
+
+#[test]
+fn the_title_of_a_death_says_how() {
+    let table = [
+        (Some(SEGV), "web died (SIGSEGV, core dumped)"),
+        (Some(Exit::Code(3)), "web died (exit code 3)"),
+        (Some(Exit::Memory), "web died (killed for want of memory)"),
+        (Some(Exit::Signal { number: 15, core: false }), "web died (SIGTERM)"),
+        (None, "web died"),
+    ];
+    for (how, title) in table {
+        let mut world = alone();
+        world.kill("web", how);
+        world.pass(15_000);
+        let view = world.view("web");
+        assert_eq!(view.incident.unwrap().headline(), title);
+        assert_eq!(world.messages()[0].story.title, title);
+        assert_eq!(format!("web {}", view.summary), title);
+    }
+}
+
+#[test]
+fn the_title_is_mended_when_more_is_known() {
+    // The death comes after other trouble, and its cause after the message.
+    let mut world = alone();
+    world.trouble("web", true);
+    world.pass(11_000);
+    assert_eq!(world.view("web").incident.unwrap().headline(), "web: missing");
+    world.kill("web", None);
+    world.pass(9_000);
+    assert_eq!(world.view("web").incident.unwrap().headline(), "web died");
+    world.input(reported(SEGV));
+    let view = world.view("web");
+    assert_eq!(view.incident.unwrap().headline(), "web died (SIGSEGV, core dumped)");
+    assert_eq!(view.summary, "file.missing; died (SIGSEGV, core dumped)");
+    let titles: Vec<String> = world.messages().into_iter().map(|message| message.story.title).collect();
+    assert_eq!(titles, ["web: missing", "web died"]);
+}
+
+#[test]
+fn who_was_never_seen_has_not_died() {
+    let service = service("web").checks(vec![process(10)]);
+    let down = service.down();
+    let mut world = World::down(plan(vec![service.rule(rule("gone", down, Hold::None, vec![]))]), setting());
+    world.pass(90_000);
+    assert_eq!(world.view("web").incident.unwrap().headline(), "web: gone");
+    assert_eq!(world.view("web").summary, "process.down");
+}
+
+#[test]
 fn a_report_explains_the_latest_death_or_the_one_that_is_noticed_next() {
     // Late, but of the latest.
     let mut world = quiet();
