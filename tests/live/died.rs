@@ -1,6 +1,6 @@
 //! How it died: from the kernel, from the service's own script, with the last lines of its log.
 
-use super::support::{Minder, Receiver, Request, Runsv, process_exists, signal, tool, wait_until};
+use super::support::{Mailbox, Minder, Receiver, Request, Runsv, Supervised, process_exists, signal, tool, wait_until};
 use super::{SOON, is_root};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,12 +54,13 @@ services:
         self.receiver.wait(SOON, &["minder.firing"])
     }
 
-    /// How it died, in the message, in the status and in the history.
+    /// How it died, in the message and its title, in the status and in the history.
     #[track_caller]
-    fn died(&self, pid: u32, how: &str) {
+    fn died(&self, pid: u32, how: &str, in_short: &str) {
         let death = format!("pid {pid} {how}");
         let event = self.told().json();
         assert_eq!(event["data"]["death"], death, "{event:#}");
+        assert_eq!(event["data"]["title"], format!("web died ({in_short})"), "{event:#}");
         wait_until("the status says so", SOON, || self.minder.service("web").unwrap()["last_exit"] == how);
         assert!(self.minder.history().contains(&death), "{}", self.minder.history());
     }
@@ -91,7 +92,7 @@ fn an_exit_code_is_told_with_the_last_lines_of_the_log() {
     let script = format!("{WAIT}\necho 'no route to the database' >>{}\nexit 3", log.display());
     let bench = Bench::start(&script, None, &format!("    log: {}", log.display()));
     let pid = bench.go();
-    bench.died(pid, "exited with code 3");
+    bench.died(pid, "exited with code 3", "exit code 3");
     let event = bench.told().json();
     assert_eq!(event["data"]["log"], serde_json::json!(["no route to the database"]), "{event:#}");
 }
@@ -103,7 +104,7 @@ fn a_core_is_told() {
     }
     let bench = Bench::start(&format!("ulimit -c unlimited\n{WAIT}\nkill -SEGV $$"), None, "");
     let pid = bench.go();
-    bench.died(pid, "killed by SIGSEGV, core dumped");
+    bench.died(pid, "killed by SIGSEGV, core dumped", "SIGSEGV, core dumped");
 }
 
 /// A control group of the test's own, with a limit of memory.
@@ -147,7 +148,7 @@ fn who_was_killed_for_memory_is_told() {
     let script = format!("echo $$ >{}/cgroup.procs\n{WAIT}\n{eat}", group.0.display());
     let bench = Bench::start(&script, None, "    rules: [process.down -> notify, process.exit.memory -> notify]");
     let pid = bench.go();
-    bench.died(pid, "killed for want of memory (SIGKILL)");
+    bench.died(pid, "killed for want of memory (SIGKILL)", "killed for want of memory");
     let rules = || bench.minder.service("web").unwrap()["rules"].to_string();
     wait_until("the rule about it fires", SOON, || rules().contains("exit.memory"));
     wait_until("it is in the history", SOON, || bench.minder.history().contains("process.exit.memory"));
@@ -159,7 +160,7 @@ fn killed_by_a_person_is_not_killed_for_memory() {
     let bench = Bench::start("exec sleep 100000", None, "");
     let pid = bench.go();
     signal(pid, "KILL");
-    bench.died(pid, "killed by SIGKILL");
+    bench.died(pid, "killed by SIGKILL", "SIGKILL");
 }
 
 /// `minder report`, as this user; what it prints. It must succeed, whatever it says.
@@ -252,7 +253,7 @@ fn a_real_finish_script_reports() {
     );
     let bench = Bench::start(&format!("{WAIT}\nexit 7"), Some(&finish), "");
     let pid = bench.go();
-    bench.died(pid, "exited with code 7");
+    bench.died(pid, "exited with code 7", "exit code 7");
     wait_until("the script has run", SOON, || std::fs::read_to_string(&said).is_ok_and(|text| text == "0 7 0\n"));
 }
 
@@ -318,4 +319,108 @@ fn the_directories_of_real_loggers_are_read() {
         assert!(last.ends_with(&format!(" line {}", lines - 1)), "{shown:?}");
         assert!(year.parse::<u32>().is_ok_and(|year| year > 2020), "a time is shown in place of the label: {last}");
     }
+}
+
+#[test]
+fn a_mail_has_the_cause_in_its_subject_and_the_last_lines_that_svlogd_kept() {
+    let (mut minder, mailbox) = (Minder::new(), Mailbox::start());
+    let log = minder.dir().join("web/log");
+    std::fs::create_dir_all(log.join("main")).unwrap();
+    executable(&log.join("run"), "#!/bin/sh\nexec svlogd -tt ./main\n");
+    let runsv =
+        Runsv::start(minder.dir(), "web", &format!("echo $$ >pid\n{WAIT}\necho 'no route to the database'\nexit 3"));
+    minder.write(&format!(
+        "mail: {{ server: \"{mail}\", from: minder@example.org, tls: none }}\n\
+         notifiers:\n  ops: {{ email: {{ to: [ops@example.org] }} }}\n\
+         services:\n  web:\n    notify: [ops]\n    settle: 500ms\n    log: {log}/main\n\
+         \x20   checks:\n      - process: {{ pidfile: {dir}/web/pid }}\n        every: 500ms\n",
+        mail = mailbox.address(),
+        log = log.display(),
+        dir = minder.dir().display(),
+    ));
+    minder.start();
+    wait_until("minder watches it", SOON, || minder.watched("web").is_some() && minder.watched("web") == runsv.pid());
+    runsv.sv("once");
+    let pid = runsv.pid().unwrap();
+    std::fs::write(minder.dir().join("go"), "").unwrap();
+    let death = format!("pid {pid} exited with code 3");
+    let mail = mailbox.wait(SOON, &["web died (exit code 3), critical", &death]);
+    let (_, lines) = mail.split_once("Last lines of its log").unwrap_or_else(|| panic!("{mail}"));
+    assert!(lines.contains(" no route to the database"), "{mail}");
+    assert!(minder.any(&["status"]).contains("died (exit code 3)"));
+}
+
+#[test]
+fn a_finish_script_of_s6_reports() {
+    let mut minder = Minder::new();
+    let program = env!("CARGO_BIN_EXE_minder");
+    let run = format!("echo $$ >pid\n{WAIT}\nkill -SEGV $$");
+    let finish = format!("{program} report web \"$@\" 2>../said; echo $? $1 $2 >>../said");
+    let service = Supervised::start("s6-supervise", minder.dir(), "web", &[("run", &run), ("finish", &finish)]);
+    let (dir, socket) = (minder.dir().display().to_string(), minder.socket.display().to_string());
+    executable(
+        &minder.dir().join("web/finish"),
+        &format!("#!/bin/sh\nulimit -c 0\nexport MINDER_SOCKET={socket}\n{finish}\n"),
+    );
+    minder.write(&format!("services:\n  web: {{ checks: [process: {{ pidfile: {dir}/web/pid }}] }}\n"));
+    minder.start();
+    wait_until("minder watches it", SOON, || minder.watched("web").is_some() && minder.watched("web") == service.pid());
+    std::fs::write(minder.dir().join("go"), "").unwrap();
+    let said = minder.dir().join("said");
+    wait_until("s6 has run it, and minder has taken it", SOON, || {
+        std::fs::read_to_string(&said).is_ok_and(|text| text == "0 256 11\n")
+    });
+    wait_until("the status says so", SOON, || {
+        minder.service("web").unwrap()["last_exit"].as_str().is_some_and(|how| how.starts_with("killed by SIGSEGV"))
+    });
+}
+
+#[test]
+fn a_users_own_supervisor_reports_for_what_is_theirs() {
+    use std::os::unix::fs::PermissionsExt;
+    if !is_root() {
+        return;
+    }
+    let mut minder = Minder::new();
+    std::fs::set_permissions(minder.dir(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let program = minder.dir().join("minder");
+    std::fs::copy(env!("CARGO_BIN_EXE_minder"), &program).unwrap();
+    let (theirs, ours) = (format!("sleep 8{}", std::process::id()), format!("sleep 7{}", std::process::id()));
+    let _ours = Nobodys(Command::new("sleep").arg(&ours[6..]).spawn().unwrap());
+    let service = minder.dir().join("theirs");
+    std::fs::create_dir(&service).unwrap();
+    executable(&service.join("run"), &format!("#!/bin/sh\nexec {theirs}\n"));
+    let report =
+        |name: &str| format!("../minder report {name} \"$1\" \"$2\" 2>{name}.said; echo $? $1 $2 >>{name}.said\n");
+    let socket = minder.socket.display();
+    let finish = format!("#!/bin/sh\nexport MINDER_SOCKET={socket}\n{}{}", report("ours"), report("theirs"));
+    executable(&service.join("finish"), &finish);
+    std::os::unix::fs::chown(&service, Some(65534), Some(65534)).unwrap();
+    let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "runsv"];
+    let _runsv = Nobodys(Command::new("setpriv").args(as_nobody).arg(&service).stderr(Stdio::null()).spawn().unwrap());
+    minder.write(&format!(
+        "services:\n  theirs: {{ checks: [process: {{ match: '^{theirs}$' }}] }}\n  \
+         ours: {{ checks: [process: {{ match: '^{ours}$' }}] }}\n",
+    ));
+    minder.start();
+    wait_until("both are watched", SOON, || minder.watched("theirs").is_some() && minder.watched("ours").is_some());
+    signal(minder.watched("theirs").unwrap(), "TERM");
+    let said = |name: &str| std::fs::read_to_string(service.join(format!("{name}.said"))).unwrap_or_default();
+    wait_until("the script has run", SOON, || said("theirs").ends_with("0 -1 15\n"));
+    assert_eq!(said("theirs"), "0 -1 15\n", "it was taken");
+    assert!(said("ours").contains("has a process of yours") && said("ours").ends_with("0 -1 15\n"), "{}", said("ours"));
+}
+
+#[test]
+fn a_script_is_not_held_up_by_a_minder_that_hangs() {
+    let mut minder = Minder::new();
+    minder.write("services:\n  root: { checks: [file: /] }\n");
+    minder.start();
+    signal(minder.pid(), "STOP");
+    let start = std::time::Instant::now();
+    let said = report(&minder, None, "root");
+    let took = start.elapsed();
+    signal(minder.pid(), "CONT");
+    assert!(took < Duration::from_secs(3), "it took {took:?}");
+    assert!(said.contains("minder report: "), "{said}");
 }

@@ -248,3 +248,25 @@ fn a_watchdog_that_was_not_fed_is_told_as_what_it_was() {
     let told = bench.receiver.wait(SOON, &["minder.firing", "control.failed"]);
     assert!(told.body.contains("failed: watchdog") && told.body.contains("SIGABRT"), "{told:#?}");
 }
+
+/// The real one, without the fences of Debian's unit.
+const JOURNALD: &str = "[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nExecStart=/lib/systemd/systemd-journald\n\
+                        RuntimeDirectory=systemd/journal\nStandardOutput=null\n";
+
+#[test]
+fn its_last_lines_come_from_the_journal() {
+    let script = "echo one; echo no route to the database >&2; echo $$$$ >DIR/pid; until test -e DIR/go; do sleep 0.05; done; exit 3";
+    let unit = format!("[Service]\nExecStart=/bin/sh -c '{script}'\n");
+    let Some(mut bench) = Bench::new(&unit, &format!("    log: journal\n{BY_PIDFILE}")) else { return };
+    bench.systemd.unit("systemd-journald.service", JOURNALD);
+    bench.systemd.ok(&["start", "systemd-journald"]);
+    bench.systemd.ok(&["restart", "app"]);
+    bench.minder.start();
+    let pid = bench.wait_well();
+    std::fs::write(bench.minder.dir().join("go"), "").unwrap();
+    let event = bench.receiver.wait(SOON, &["minder.firing"]).json();
+    assert_eq!(event["data"]["title"], "app died (exit code 3)", "{event:#}");
+    assert_eq!(event["data"]["death"], format!("pid {pid} exited with code 3"));
+    let log = event["data"]["log"].to_string();
+    assert!(log.contains("\"one\",\"no route to the database\""), "{event:#}");
+}
