@@ -29,6 +29,7 @@ impl Bench {
             "
 notifiers:
   chat: {{ webhook: {{ url: \"{hook}\" }} }}
+defaults: {{ every: 500ms }}
 services:
   app:
     notify: [chat]
