@@ -107,7 +107,7 @@ pub(super) struct Builder<'a> {
     pub alone: bool,
     /// A parameter of what is read is missing: a check may have any name.
     pub vague: bool,
-    /// What is left out, and why.
+    /// What is left out, and why; and what has a trap.
     pub notes: Vec<String>,
 }
 

@@ -7,7 +7,7 @@ use super::resolve::Asked;
 use super::rule::{Around, Can, Drafted, conditions_of, implied, implied_of_control, metrics_of, unique};
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
-use crate::model::kinds::{Heartbeat, Processes};
+use crate::model::kinds::{Heartbeat, Process, Processes};
 use crate::model::{Action, Check, Kind, Log, MetricId, Name, Rule, Service, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -137,6 +137,7 @@ impl Builder<'_> {
         // They stay as they are for as long as the plan is in effect, a thousand times over.
         checks.shrink_to_fit();
         rules.shrink_to_fit();
+        self.notes.extend(checks.iter().filter_map(|check| note_of_pidfile(&key.text, check)));
         let own = control.as_ref().map_or(SETTLE, ControlSpec::settle);
         Some(Service {
             name: key.text.as_str().into(),
@@ -224,6 +225,17 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// runsv keeps the pid of its `finish` script in the same file as that of the service.
+fn note_of_pidfile(service: &str, check: &Check) -> Option<String> {
+    let Kind::Process(Process { pidfile: Some(pidfile), .. }) = &*check.kind else { return None };
+    let directory = pidfile.as_path().parent().filter(|_| pidfile.as_path().ends_with("supervise/pid"))?.parent()?;
+    Some(format!(
+        "{service}: the `finish` script of runit has its pid in {pidfile}, too, and is taken for a new process while it runs; \
+         better write `control: {{ runit: {} }}` and `process: supervised`",
+        directory.display()
+    ))
 }
 
 /// Adds the default rules of checks that no rule mentions, and notes which metrics are to be recorded.

@@ -30,6 +30,16 @@ fn explained(text: &str, name: &str) -> String {
     explain::service(&plan, &sources, name).unwrap()
 }
 
+#[test]
+fn who_names_the_pidfile_of_runsv_is_told_of_its_trap() {
+    let notes = |check: &str| {
+        plan(&format!("version: 1\nservices: {{ web: {{ checks: [process: {{ {check} }}] }} }}\n")).notes.join("\n")
+    };
+    let told = notes("pidfile: /etc/service/web/supervise/pid");
+    assert!(told.starts_with("web: ") && told.contains("`control: { runit: /etc/service/web }`"), "{told}");
+    assert_eq!(notes("pidfile: /run/web/pid"), "");
+}
+
 /// Every key of the language once.
 const WHOLE: &str = r#"
 version: 1

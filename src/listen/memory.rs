@@ -1,6 +1,6 @@
 //! Whether a process that was killed was killed because memory was short. The kernel's log names each such process. Who may not
-//! read it has the counter of the process's control group: it tells of the group, so a child that was killed so before may be
-//! taken for the process itself.
+//! read it has the counter of the process's control group. It tells of the group: a process that somebody kills by SIGKILL after a
+//! child of it was killed for memory is taken for one of those.
 
 use crate::model::Exit;
 use crate::sys::proc;

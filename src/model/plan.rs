@@ -40,7 +40,7 @@ pub struct Plan {
     pub notify: Vec<Name>,
     /// The directories of supervisors whose entries are services: `services_from`.
     pub directories: Vec<PathBuf>,
-    /// What was left out, and people should know.
+    /// What people should know: what was left out, or has a trap.
     pub notes: Vec<String>,
 }
 
