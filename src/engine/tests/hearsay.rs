@@ -127,14 +127,24 @@ fn the_kernels_word_wins_also_where_it_comes_late() {
     assert_eq!(told(2_000), ["pid 101 killed for want of memory (SIGKILL)"]);
     let nothing: [&str; 0] = [];
     assert_eq!(told(6_000), nothing, "nobody listens any more");
-    // It says it once, and then is not listened to.
-    let mut world = quiet();
-    world.kill("web", None);
-    world.pass(300);
-    world.input(kernel());
-    assert_eq!(world.log.iter().filter(|(_, effect)| matches!(effect, Effect::Unwatch(of) if *of == web)).count(), 1);
-    world.pass(6_000);
-    assert_eq!(world.log.iter().filter(|(_, effect)| matches!(effect, Effect::Unwatch(of) if *of == web)).count(), 1);
+    // It is listened to until it has said it, or no longer than that, whoever lives meanwhile.
+    let unwatched = |world: &World| {
+        world.log.iter().filter(|(_, effect)| matches!(effect, Effect::Unwatch(of) if *of == web)).count()
+    };
+    for says in [true, false] {
+        let mut world = quiet();
+        world.kill("web", None);
+        world.pass(300);
+        world.bring_up("web");
+        world.pass(2_000);
+        assert_eq!(unwatched(&world), 0);
+        if says {
+            world.input(kernel());
+            assert_eq!(unwatched(&world), 1);
+        }
+        world.pass(4_000);
+        assert_eq!(unwatched(&world), 1);
+    }
 }
 
 /// `web`, which nobody starts again, with a check of another kind that is in trouble first.
@@ -184,6 +194,46 @@ fn the_title_is_mended_when_more_is_known() {
     assert_eq!(view.summary, "file.missing; died (SIGSEGV, core dumped)");
     let titles: Vec<String> = world.messages().into_iter().map(|message| message.story.title).collect();
     assert_eq!(titles, ["web: missing", "web died"]);
+}
+
+#[test]
+fn the_message_of_a_death_waits_for_its_cause() {
+    let mut service = service("web").checks(vec![process(10)]);
+    service.settle = std::time::Duration::ZERO;
+    let down = service.down();
+    let mut world = World::new(plan(vec![service.rule(rule("gone", down, Hold::None, vec![]))]));
+    world.pass(12_000);
+    world.kill("web", None);
+    world.pass(100);
+    assert!(world.view("web").incident.is_some() && world.messages().is_empty());
+    world.input(Input::Exited { identity: Identity { pid: 101, start: 1 }, how: Some(SEGV) });
+    assert_eq!(world.messages()[0].story.title, "web died (SIGSEGV, core dumped)");
+}
+
+#[test]
+fn each_check_has_its_own_death() {
+    let mut service = service("web").checks(vec![process(10), check("other", process(10).kind.as_ref().clone(), 10)]);
+    for (c, name) in [(0, "gone"), (1, "other")] {
+        let down = service.is(c, "down", Test::Truth);
+        service = service.rule(Rule { liveness: true, ..rule(name, down, Hold::None, vec![]) });
+    }
+    let mut world = World::new(plan(vec![service]));
+    world.pass(12_000);
+    // The other check's process is one that this world does not have: it is gone when it is looked at.
+    let asked = |(_, effect): &(u64, Effect)| match effect {
+        Effect::Ask(question) => Some(question.check),
+        _ => None,
+    };
+    let other = world.log.iter().filter_map(asked).max().unwrap();
+    let found = Found::Process(Identity { pid: 7, start: 1 });
+    let took = std::time::Duration::ZERO;
+    let sample = Sample { at: now(world.ms), took, readings: Vec::new(), note: None, found };
+    world.kill("web", Some(SEGV));
+    world.input(Input::Sampled(vec![(other, std::sync::Arc::new(sample))]));
+    world.pass(150);
+    assert_eq!(world.view("web").summary, "died (SIGSEGV, core dumped)");
+    world.pass(15_000);
+    assert_eq!(world.view("web").summary, "process.down; died");
 }
 
 #[test]
