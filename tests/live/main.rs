@@ -6,7 +6,6 @@
 mod support;
 
 mod daemon;
-mod daemontools;
 mod died;
 mod discover;
 mod filesystem;

@@ -1,8 +1,7 @@
-//! minder beside runit: it asks runsv, and respects what runsv's operator wants.
+//! minder beside runit, beyond what `supervised.rs` shows of every supervisor.
 
 use super::SOON;
-use super::supervised::Scene;
-use super::support::{Minder, Receiver, Runsv, Supervised, process_exists, signal, stays, wait_until};
+use super::support::{Minder, Receiver, Runsv, Supervised, signal, stays, wait_until};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -39,35 +38,6 @@ services:
     minder.wait_status("app", "ok", SOON);
     let pid = runsv.pid().unwrap();
     (runsv, pid)
-}
-
-#[test]
-fn a_restart_goes_through_runsv() {
-    let receiver = Receiver::start();
-    let mut minder = Minder::new();
-    let (runsv, old) = start(&mut minder, &receiver);
-    std::fs::write(minder.dir().join("sick"), "").unwrap();
-    wait_until("runsv has another process", SOON, || runsv.pid().is_some_and(|pid| pid != old));
-    assert_eq!(minder.wait_replaced("app", old, SOON), runsv.pid().unwrap());
-    let event = receiver.wait(SOON, &["minder.firing"]).json();
-    assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
-    minder.wait_status("app", "ok", SOON);
-}
-
-#[test]
-fn what_its_operator_took_down_stays_down() {
-    let receiver = Receiver::start();
-    let mut minder = Minder::new();
-    let (runsv, old) = start(&mut minder, &receiver);
-    runsv.sv("down");
-    wait_until("it is down", SOON, || !process_exists(old));
-    minder.wait_status("app", "stopped", SOON);
-    // Longer than the time that a supervisor is given for a restart of its own.
-    stays("nothing starts it", Duration::from_secs(4), || runsv.pid().is_none());
-    assert!(receiver.requests().is_empty(), "an operator's stop is no incident: {:#?}", receiver.requests());
-    runsv.sv("up");
-    minder.wait_status("app", "ok", SOON);
-    assert_eq!(minder.watched("app"), runsv.pid());
 }
 
 #[test]
@@ -134,19 +104,4 @@ services:
     stays("a loop is told once", Duration::from_secs(3), || {
         receiver.requests().iter().filter(|request| request.json()["data"]["service"] == "loops").count() == 1
     });
-}
-
-#[test]
-fn a_service_gets_restarted_when_its_probe_fails() {
-    Scene::new("runsv").gets_restarted_when_its_probe_fails();
-}
-
-#[test]
-fn what_its_operator_does_is_noticed_at_once() {
-    Scene::new("runsv").stays_down_when_its_operator_took_it_down();
-}
-
-#[test]
-fn a_supervisor_that_is_gone_is_told() {
-    Scene::new("runsv").says_that_its_supervisor_is_gone();
 }

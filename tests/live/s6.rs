@@ -1,29 +1,8 @@
-//! minder beside s6.
+//! minder beside s6, in what no other supervisor has. The rest is in `supervised.rs`.
 
 use super::SOON;
-use super::supervised::Scene;
 use super::support::{Minder, Receiver, Supervised, stays, wait_until};
 use std::time::Duration;
-
-#[test]
-fn a_service_gets_restarted_when_its_probe_fails() {
-    Scene::new("s6-supervise").gets_restarted_when_its_probe_fails();
-}
-
-#[test]
-fn what_its_operator_took_down_stays_down() {
-    Scene::new("s6-supervise").stays_down_when_its_operator_took_it_down();
-}
-
-#[test]
-fn a_supervisor_that_is_gone_is_told() {
-    Scene::new("s6-supervise").says_that_its_supervisor_is_gone();
-}
-
-#[test]
-fn a_crash_loop_is_told_once() {
-    Scene::tells_a_crash_loop_once("s6-supervise");
-}
 
 /// Its status looks as if an operator had taken it down.
 #[test]

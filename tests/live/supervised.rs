@@ -1,122 +1,260 @@
-//! What holds under runsv, s6-supervise and supervise alike: choosing another of them is changing one key.
+//! What holds under every supervisor alike: choosing another of them is changing one key. A row is a supervisor, a column a
+//! function; the table in the README shows them all.
+
+mod rows;
 
 use super::SOON;
-use super::support::{Minder, Receiver, Supervised, free_port, process_exists, stays, wait_until};
+use super::support::{Minder, Receiver, free_port, process_exists, stays, wait_for, wait_until};
+use rows::{ByCommand, Daemontools, InitScript, Row, Runit, S6, UnderSupervisord, UnderSystemd, Upstart, patience};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A control is polled every five seconds. What is noticed within this, time after time, was told.
-const AT_ONCE: Duration = Duration::from_millis(1500);
-
-/// A web server that answers 500 once it has found a file `sick`, which a new life removes.
-const SERVER: &str = r#"
-import http.server, os, sys
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(500 if os.path.exists(sys.argv[2]) else 200)
-        self.end_headers()
-    def log_message(self, *_):
-        pass
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
-"#;
-
-/// A minder and a web server, each under its supervisor.
-pub struct Scene {
-    receiver: Receiver,
+/// A minder beside a supervisor with a service, `app`, that is `patient.py` with its vices.
+struct Scene<R> {
+    // In the order in which they end.
+    service: R,
     minder: Minder,
-    service: Supervised,
+    receiver: Receiver,
 }
 
-impl Scene {
-    pub fn new(program: &'static str) -> Scene {
+/// A shell script that can be run.
+fn script(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+const CHECKS: &str = "    checks:
+      - process: PROCESS
+        every: 500ms
+      - http: \"http://127.0.0.1:PORT/\"
+        every: 500ms
+      - heartbeat: 2s
+";
+
+impl<R: Row> Scene<R> {
+    /// The service is well, and minder knows its process. `keys` are more of the service; nothing if it cannot be tried here.
+    fn new(keys: &str) -> Option<Scene<R>> {
         let (receiver, mut minder) = (Receiver::start(), Minder::new());
-        let (port, sick) = (free_port(), minder.dir().join("sick"));
-        std::fs::write(minder.dir().join("server.py"), SERVER).unwrap();
-        let (at, sick) = (minder.dir().display(), sick.display());
-        let run = format!("rm -f {sick}\nexec python3 {at}/server.py {port} {sick}");
-        let service = Supervised::start(program, minder.dir(), "app", &[("run", &run)]);
-        wait_until("it serves", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let (dir, port) = (minder.dir().to_owned(), free_port());
+        let keys = keys.replace("PROCESS", &R::process(&dir)).replace("PORT", &port.to_string());
         minder.write(&format!(
-            r#"
+            "defaults: {{ every: {} }}
 notifiers:
-  chat: {{ webhook: {{ url: "{}" }} }}
+  chat: {{ webhook: {{ url: \"{}\" }} }}
 services:
   app:
     notify: [chat]
     grace: 2s
-    settle: 2s
+    settle: 1s
     control: {}
-    checks:
-      - process: supervised
-        every: 1h
-      - http: "http://127.0.0.1:{port}/"
-        every: 500ms
-    rules:
-      - process.down -> restart
-      - http.failed for 2 times -> restart
-      - not control.alive -> notify
-"#,
+{keys}",
+            if R::TELLS { "1h" } else { "500ms" },
             receiver.url(),
-            service.control(),
+            R::control(&dir),
         ));
+        let env = format!(
+            "{} env app --rules {} --socket {}",
+            env!("CARGO_BIN_EXE_minder"),
+            minder.rules().display(),
+            minder.socket.display()
+        );
+        // A new life is well, unless it is to end.
+        let run = format!(
+            "cd {}\necho $$ >pid\nrm -f sick silent\ntest -e ends && sleep 0.2 && exit 7\n\
+             exec env $({env} 2>/dev/null) /usr/bin/python3 {} {} {port}",
+            dir.display(),
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/patient.py").display(),
+            dir.display(),
+        );
+        script(&dir.join("run"), &run);
+        let service = R::start(&mut minder)?;
         minder.start();
-        minder.wait_status("app", "ok", SOON);
-        wait_until("minder watches it", SOON, || {
-            minder.watched("app").is_some() && minder.watched("app") == service.pid()
-        });
-        Scene { receiver, minder, service }
-    }
-
-    pub fn gets_restarted_when_its_probe_fails(self) {
-        let old = self.service.pid().unwrap();
-        std::fs::write(self.minder.dir().join("sick"), "").unwrap();
-        let new = self.minder.wait_replaced("app", old, SOON);
-        assert_eq!(self.service.pid(), Some(new));
-        let event = self.receiver.wait(SOON, &["minder.firing"]).json();
-        assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
-        self.minder.wait_status("app", "ok", SOON);
-    }
-
-    pub fn stays_down_when_its_operator_took_it_down(self) {
-        let old = self.service.pid().unwrap();
-        self.service.order("down");
-        wait_until("it is down", SOON, || !process_exists(old));
-        self.minder.wait_status("app", "stopped", SOON);
-        stays("nothing starts it", Duration::from_secs(4), || self.service.pid().is_none());
-        assert!(self.receiver.requests().is_empty(), "no incident: {:#?}", self.receiver.requests());
-        for _ in 0..3 {
-            self.service.order("up");
-            wait_until("it is up", SOON, || self.service.pid().is_some());
-            let since = Instant::now();
-            wait_until("that is noticed", SOON, || self.minder.watched("app") == self.service.pid());
-            assert!(since.elapsed() < AT_ONCE, "noticed after {:?}", since.elapsed());
-            self.service.order("down");
-            self.minder.wait_status("app", "stopped", SOON);
+        if R::MINDERS {
+            minder.ok(&["start", "app"]);
         }
-        self.service.order("up");
+        let scene = Scene { service, minder, receiver };
+        wait_until("it serves", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        scene.wait_well();
+        Some(scene)
+    }
+
+    /// Has the service do something: see `patient.py`.
+    fn make_it(&self, what: &str) {
+        std::fs::write(self.minder.dir().join(what), "").unwrap();
+    }
+
+    #[track_caller]
+    fn wait_well(&self) {
         self.minder.wait_status("app", "ok", SOON);
-        assert!(self.receiver.requests().is_empty(), "no incident: {:#?}", self.receiver.requests());
+        self.wait_watched();
     }
 
-    pub fn says_that_its_supervisor_is_gone(mut self) {
-        let lives = self.service.pid().unwrap();
+    /// minder watches the process of which the supervisor says that it is the service's.
+    #[track_caller]
+    fn wait_watched(&self) {
+        let pids = || (self.minder.watched("app"), self.service.pid());
+        let same = || {
+            let (watched, pid) = pids();
+            (watched.is_some() && watched == pid).then_some(())
+        };
+        wait_for(|| format!("minder watches it: {:?}", pids()), SOON, same);
+    }
+
+    /// It is restarted by minder, through its supervisor, for a rule with this in it; once.
+    #[track_caller]
+    fn is_restarted_for(&self, rule: &str, what: &str) {
+        let old = self.service.pid();
+        assert!(old.is_some());
+        self.make_it(what);
+        wait_until("it has another process", SOON, || self.service.pid().is_some_and(|new| Some(new) != old));
+        let event = self.receiver.wait(SOON, &["minder.firing", rule]).json();
+        assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
+        self.wait_well();
+    }
+}
+
+fn a_failing_probe_restarts_it<R: Row>() {
+    let Some(scene) = Scene::<R>::new(&format!("{CHECKS}    rules: [http.failed for 2 times -> restart]\n")) else {
+        return;
+    };
+    scene.is_restarted_for("http.failed", "sick");
+}
+
+fn a_lost_heartbeat_restarts_it<R: Row>() {
+    let Some(scene) = Scene::<R>::new(&format!("{CHECKS}    rules: [heartbeat.missing -> restart]\n")) else { return };
+    let first = scene.service.pid();
+    stays("it is well while it beats", Duration::from_secs(3), || scene.service.pid() == first);
+    scene.is_restarted_for("heartbeat.missing", "silent");
+}
+
+fn its_state_is_read<R: Row>() {
+    let Some(scene) = Scene::<R>::new("    checks: [{ process: PROCESS, every: 500ms }]\n") else { return };
+    for (order, phase, status) in R::ORDERS {
+        scene.service.order(&scene.minder, order);
+        let seen = || scene.minder.service("app").unwrap_or_default();
+        let is_so = || {
+            let seen = seen();
+            // Where there is no supervisor, there is nothing but its process.
+            let same = seen["supervisor"].is_null() || seen["supervisor"]["phase"] == *phase;
+            (same && seen["status"] == *status).then_some(())
+        };
+        wait_for(|| format!("after {order:?}: {phase}, {status}; it is {:#}", seen()), SOON, is_so);
+    }
+    scene.wait_well();
+    assert!(scene.receiver.requests().is_empty(), "{:#?}", scene.receiver.requests());
+}
+
+fn what_its_operator_took_down_stays_down<R: Row>() {
+    let Some(scene) =
+        Scene::<R>::new(&format!("{CHECKS}    rules: [process.down -> restart, heartbeat.missing -> restart]\n"))
+    else {
+        return;
+    };
+    let (down, up) = (R::ORDERS[R::ORDERS.len() - 2].0, R::ORDERS[R::ORDERS.len() - 1].0);
+    scene.service.order(&scene.minder, down);
+    wait_until("it is down", SOON, || scene.service.pid().is_none());
+    scene.minder.wait_status("app", "stopped", SOON);
+    // Longer than `settle`, and than the heartbeat may be silent.
+    stays("nothing starts it", Duration::from_secs(3), || scene.service.pid().is_none());
+    for _ in 0..3 {
+        scene.service.order(&scene.minder, up);
+        wait_until("it is up", SOON, || scene.service.pid().is_some());
         let since = Instant::now();
-        self.service.kill_supervisor();
-        self.receiver.wait(SOON, &["minder.firing", "control.alive"]);
-        assert!(since.elapsed() < 2 * AT_ONCE, "told after {:?}", since.elapsed());
-        assert!(process_exists(lives), "the service lives on");
+        scene.wait_watched();
+        assert!(since.elapsed() < patience::<R>(), "noticed after {:?}", since.elapsed());
+        scene.service.order(&scene.minder, down);
+        scene.minder.wait_status("app", "stopped", SOON);
     }
+    scene.service.order(&scene.minder, up);
+    scene.wait_well();
+    assert!(scene.receiver.requests().is_empty(), "no incident: {:#?}", scene.receiver.requests());
+}
 
-    pub fn tells_a_crash_loop_once(program: &'static str) {
-        let (receiver, mut minder) = (Receiver::start(), Minder::new());
-        let service = Supervised::start(program, minder.dir(), "app", &[("run", "exit 1")]);
-        let (hook, control) = (receiver.url(), service.control());
-        minder.write(&format!(
-            "notifiers:\n  chat: {{ webhook: {{ url: \"{hook}\" }} }}\n\
-             services:\n  app:\n    notify: [chat]\n    control: {control}\n"
-        ));
-        minder.start();
-        receiver.wait(2 * SOON, &["minder.firing", "control.flapping"]);
-        // It goes round once a second.
-        stays("it is told once", Duration::from_secs(4), || receiver.requests().len() == 1);
-    }
+fn a_crash_loop_is_counted_and_told_once<R: Row>() {
+    let (keys, words) = R::LOOP;
+    let Some(scene) = Scene::<R>::new(&format!(
+        "    checks: [{{ process: PROCESS, every: 500ms }}]\n{}",
+        if keys.is_empty() { "    rules: [process.uptime > 100d -> notify]\n" } else { keys }
+    )) else {
+        return;
+    };
+    scene.make_it("ends");
+    scene.receiver.wait(2 * SOON, &[words]);
+    let counted = || scene.minder.service("app").unwrap()["supervisor"]["restarts"].as_u64();
+    assert!(counted().is_none_or(|restarts| restarts >= 5), "{:?}", counted());
+    let told = || scene.receiver.requests().iter().filter(|request| request.body.contains(words)).count();
+    stays("it is told once", Duration::from_secs(3), || told() == 1);
+}
+
+fn a_supervisor_that_is_gone_is_told<R: Row>() {
+    let Some(mut scene) = Scene::<R>::new("    rules: [not control.alive -> notify]\n") else { return };
+    let lives = scene.service.pid().unwrap();
+    let since = Instant::now();
+    scene.service.kill();
+    scene.receiver.wait(SOON, &["minder.firing", "control.alive"]);
+    assert!(since.elapsed() < 2 * patience::<R>(), "told after {:?}", since.elapsed());
+    assert!(process_exists(lives), "the service lives on");
+}
+
+fn how_it_died_is_told<R: Row>() {
+    let Some(scene) =
+        Scene::<R>::new("    checks: [{ process: PROCESS, every: 500ms }]\n    rules: [process.down -> notify]\n")
+    else {
+        return;
+    };
+    scene.make_it("ends");
+    let event = scene.receiver.wait(SOON, &["minder.firing", "process.down"]).json();
+    let death = event["data"]["death"].as_str().unwrap_or_default();
+    assert!(death.ends_with("exited with code 7"), "{event:#}");
+}
+
+/// A module for each row, with a test for each of its columns.
+macro_rules! table {
+    ($($row:ident: $type:ty, $columns:tt;)*) => {$( mod $row { row! { $type, $columns } } )*};
+}
+
+macro_rules! row {
+    ($type:ty, [$($column:ident)*]) => {$(
+        #[test]
+        fn $column() {
+            use super::*;
+            super::$column::<$type>();
+        }
+    )*};
+}
+
+table! {
+    runit: Runit, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        a_supervisor_that_is_gone_is_told how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    s6: S6, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        a_supervisor_that_is_gone_is_told how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    daemontools: Daemontools, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        a_supervisor_that_is_gone_is_told how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    systemd: UnderSystemd, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    supervisord: UnderSupervisord, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        a_supervisor_that_is_gone_is_told how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    upstart: Upstart, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        a_supervisor_that_is_gone_is_told how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    sysv: InitScript, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
+    command: ByCommand, [
+        its_state_is_read a_failing_probe_restarts_it what_its_operator_took_down_stays_down a_crash_loop_is_counted_and_told_once
+        how_it_died_is_told a_lost_heartbeat_restarts_it
+    ];
 }

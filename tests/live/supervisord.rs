@@ -1,7 +1,7 @@
 //! minder beside supervisord: it asks by XML-RPC, respects what an operator stopped, and notices what supervisord gave up.
 
-use super::support::{Minder, Receiver, Supervisord, process_exists, signal, stays, wait_for, wait_until};
-use super::{SOON, daemon};
+use super::support::{Minder, Receiver, Supervisord, process_exists, signal, stays, wait_until};
+use super::SOON;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -40,31 +40,6 @@ fn start(minder: &mut Minder, supervisord: &Supervisord) -> u32 {
     });
     minder.wait_status("app", "ok", SOON);
     supervisord.pid("app").unwrap()
-}
-
-#[test]
-fn a_failing_probe_restarts_it_through_supervisord() {
-    let receiver = Receiver::start();
-    let mut minder = Minder::new();
-    let dir = minder.dir().join("app");
-    let argv = daemon(&dir, "sick");
-    let command = argv.trim_matches(['[', ']']).replace(", ", " ");
-    let supervisord = Supervisord::start(minder.dir(), &format!("[program:app]\ncommand={command}\n"));
-    let port = wait_for(
-        || "its port".to_owned(),
-        SOON,
-        || std::fs::read_to_string(dir.join("port")).ok()?.trim().parse::<u16>().ok(),
-    );
-    let rules = format!(
-        "{PROCESS}      - http: http://127.0.0.1:{port}/\n        every: 500ms\n    rules:\n      - http.failed for 3 times -> restart\n"
-    );
-    write(&minder, &receiver, &supervisord, &rules);
-    minder.start();
-    let event = receiver.wait(SOON, &["minder.firing"]).json();
-    assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
-    minder.wait_status("app", "ok", SOON);
-    assert_eq!(std::fs::read_to_string(dir.join("lives")).unwrap().trim(), "2");
-    wait_until("minder watches it", SOON, || minder.watched("app") == supervisord.pid("app"));
 }
 
 #[test]
@@ -139,38 +114,6 @@ fn what_supervisord_gave_up_is_told_and_started_again() {
     std::fs::write(&ok, "").unwrap();
     minder.wait_status("app", "ok", Duration::from_secs(30));
     assert!(supervisord.pid("app").is_some());
-}
-
-#[test]
-fn a_crash_loop_is_told_once() {
-    let receiver = Receiver::start();
-    let mut minder = Minder::new();
-    let command = format!("/bin/sh -c \"cd {}; sleep 0.3; exit 1\"", minder.dir().display());
-    let section = format!("[program:app]\ncommand={command}\nstartsecs=0\nautorestart=true\n");
-    let supervisord = Supervisord::start(minder.dir(), &section);
-    write(&minder, &receiver, &supervisord, "");
-    minder.start();
-    let event = receiver.wait(Duration::from_secs(60), &["minder.firing"]);
-    assert!(event.body.contains("control.flapping"), "{}", event.body);
-    stays("it is told once", Duration::from_secs(6), || receiver.requests().len() == 1);
-}
-
-#[test]
-fn a_killed_supervisord_is_noticed() {
-    let receiver = Receiver::start();
-    let mut minder = Minder::new();
-    let section = format!("[program:app]\ncommand={}\n", sleeper(minder.dir()));
-    let mut supervisord = Supervisord::start(minder.dir(), &section);
-    write(&minder, &receiver, &supervisord, "");
-    minder.start();
-    minder.wait_status("app", "ok", SOON);
-    let pid = supervisord.pid("app").unwrap();
-    supervisord.kill();
-    let event = receiver.wait(Duration::from_secs(30), &["minder.firing"]);
-    assert!(event.body.contains("control.alive"), "{}", event.body);
-    let said = minder.service("app").unwrap().to_string();
-    assert!(said.contains("supervisord is not running: nothing listens at "), "{said}");
-    assert!(process_exists(pid), "the program lives on");
 }
 
 #[test]
