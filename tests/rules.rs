@@ -80,7 +80,7 @@ fn the_shipped_rules_are_good() {
         assert!(!plan.services.is_empty(), "{}", example.display());
         examples += 1;
     }
-    assert_eq!(examples, 5);
+    assert_eq!(examples, 6);
 }
 
 /// Every example of the reference that is a whole file can be copied.

@@ -11,7 +11,7 @@ const GIVEN: &[(&str, &str)] = &[
         "java-service",
         "unit: orders, match: ' -jar /opt/orders\\.jar( |$)', user: orders, url: 'http://127.0.0.1:8080/health'",
     ),
-    ("runit-service", "service: app, match: ^/usr/local/bin/app, user: app"),
+    ("runit-service", "service: app"),
     ("script-daemon", "script: /srv/importer/run.py, user: importer, pulse: /srv/importer/log"),
     ("web-app", "unit: shop, pidfile: /run/shop.pid, user: shop, url: 'http://127.0.0.1:8080/health'"),
 ];

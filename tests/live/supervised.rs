@@ -4,7 +4,7 @@
 mod rows;
 
 use super::SOON;
-use super::support::{Minder, Receiver, free_port, process_exists, stays, wait_for, wait_until};
+use super::support::{Minder, Receiver, free_port, process_exists, readme, stays, wait_for, wait_until};
 use rows::{ByCommand, Daemontools, InitScript, Row, Runit, S6, UnderSupervisord, UnderSystemd, Upstart, patience};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -69,12 +69,9 @@ services:
         );
         script(&dir.join("run"), &run);
         let service = R::start(&mut minder)?;
-        minder.start();
-        if R::MINDERS {
-            minder.ok(&["start", "app"]);
-        }
-        let scene = Scene { service, minder, receiver };
         wait_until("it serves", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        minder.start();
+        let scene = Scene { service, minder, receiver };
         scene.wait_well();
         Some(scene)
     }
@@ -173,12 +170,7 @@ fn what_its_operator_took_down_stays_down<R: Row>() {
 
 fn a_crash_loop_is_counted_and_told_once<R: Row>() {
     let (keys, words) = R::LOOP;
-    let Some(scene) = Scene::<R>::new(&format!(
-        "    checks: [{{ process: PROCESS, every: 500ms }}]\n{}",
-        if keys.is_empty() { "    rules: [process.uptime > 100d -> notify]\n" } else { keys }
-    )) else {
-        return;
-    };
+    let Some(scene) = Scene::<R>::new(keys) else { return };
     scene.make_it("ends");
     scene.receiver.wait(2 * SOON, &[words]);
     let counted = || scene.minder.service("app").unwrap()["supervisor"]["restarts"].as_u64();
@@ -204,9 +196,50 @@ fn how_it_died_is_told<R: Row>() {
         return;
     };
     scene.make_it("ends");
-    let event = scene.receiver.wait(SOON, &["minder.firing", "process.down"]).json();
+    let event = scene.receiver.wait(SOON, &["minder.firing"]).json();
     let death = event["data"]["death"].as_str().unwrap_or_default();
     assert!(death.ends_with("exited with code 7"), "{event:#}");
+}
+
+/// The columns of the README's table, in its order.
+const COLUMNS: [&str; 7] = [
+    "its_state_is_read",
+    "a_failing_probe_restarts_it",
+    "what_its_operator_took_down_stays_down",
+    "a_crash_loop_is_counted_and_told_once",
+    "a_supervisor_that_is_gone_is_told",
+    "how_it_died_is_told",
+    "a_lost_heartbeat_restarts_it",
+];
+
+/// Cells that another test backs: row, column, test.
+const ELSEWHERE: &[(&str, &str, &str)] = &[];
+
+/// What each cell of the README's table says is tried by a test here, and what is tried stands there.
+#[test]
+fn the_readme_says_what_is_tried() {
+    let list = std::process::Command::new(std::env::current_exe().unwrap()).arg("--list").output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let tests: Vec<&str> = list.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    let text = readme::text();
+    let (_, table) = text.split_once("<!-- table: supervisors -->\n").unwrap();
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    for row in &rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let (name, cells) = (cells[0].trim_matches('`'), &cells[1..]);
+        assert_eq!(cells.len(), COLUMNS.len(), "{row}");
+        for (cell, column) in cells.iter().zip(COLUMNS) {
+            let elsewhere = ELSEWHERE.iter().find(|(row, of, _)| (*row, *of) == (name, column));
+            let test = elsewhere.map_or(format!("supervised::{name}::{column}"), |(.., test)| (*test).to_owned());
+            let (says, tried) = (*cell != "–", tests.contains(&&*test));
+            assert_eq!(says, tried, "{name}, {column}: the README says {cell:?}; is there a test {test}? {tried}");
+        }
+    }
+    let named =
+        |test: &str| rows.iter().any(|row| row.starts_with(&format!("| `{}` |", test.split("::").nth(1).unwrap())));
+    let here = |test: &&&str| test.starts_with("supervised::") && test.matches("::").count() == 2;
+    assert!(tests.iter().filter(here).all(|test| named(test)), "a supervisor is not in the README's table");
+    assert!(rows.len() >= 8);
 }
 
 /// A module for each row, with a test for each of its columns.

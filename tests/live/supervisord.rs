@@ -1,7 +1,7 @@
 //! minder beside supervisord: it asks by XML-RPC, respects what an operator stopped, and notices what supervisord gave up.
 
-use super::support::{Minder, Receiver, Supervisord, process_exists, signal, stays, wait_until};
 use super::SOON;
+use super::support::{Minder, Receiver, Supervisord, process_exists, signal, stays, wait_until};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;

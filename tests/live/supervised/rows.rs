@@ -17,8 +17,6 @@ pub trait Row: Sized {
     const TELLS: bool;
     /// What else the service needs for a crash loop, and what minder says of one.
     const LOOP: (&str, &str) = ("", "control.flapping");
-    /// Whether there is nothing but minder that starts it.
-    const MINDERS: bool = false;
     /// Orders of an operator, in turn, and the phase and status that each leads to.
     const ORDERS: &[(&str, &str, &str)];
     /// Nothing if it cannot be tried here.
@@ -175,12 +173,11 @@ impl Row for Upstart {
     }
 }
 
-/// Where nothing supervises, minder does: it starts the service, its operator speaks to it, and a loop ends with the budget.
+/// Where nothing supervises, minder does: it starts what has died, its operator speaks to it, and a loop ends with the budget.
 macro_rules! supervised_by_minder {
     ($($row:ident)*) => {$(
         impl Row for $row {
             const TELLS: bool = true;
-            const MINDERS: bool = true;
             const LOOP: (&str, &str) = (
                 "    restart: { limit: 3 in 1m, delay: 100ms..100ms }
     checks: [{ process: PROCESS, every: 500ms }]
@@ -196,8 +193,9 @@ macro_rules! supervised_by_minder {
                 format!("{{ pidfile: {}/pid }}", dir.display())
             }
             fn start(minder: &mut Minder) -> Option<$row> {
-                $row::prepare(minder.dir());
-                Some($row(minder.dir().to_owned()))
+                let dir = minder.dir().to_owned();
+                minder.init.spawn(&$row::starter(&dir), &dir.join("start.log"));
+                Some($row(dir))
             }
             fn pid(&self) -> Option<u32> {
                 pid_in(&self.0.join("pid"))
@@ -224,7 +222,7 @@ impl InitScript {
         format!("{{ sysv: {}/init }}", dir.display())
     }
 
-    fn prepare(dir: &Path) {
+    fn starter(dir: &Path) -> Command {
         let at = dir.display();
         let text = format!(
             "case $1 in\n  start) start-stop-daemon --start --background --pidfile {at}/pid --startas {at}/run ;;\n  \
@@ -232,6 +230,9 @@ impl InitScript {
              status) start-stop-daemon --status --pidfile {at}/pid ;;\nesac"
         );
         super::script(&dir.join("init"), &text);
+        let mut command = Command::new(dir.join("init"));
+        command.arg("start");
+        command
     }
 }
 
@@ -242,7 +243,9 @@ impl ByCommand {
         format!("{{ command: {{ start: [{}/run] }} }}", dir.display())
     }
 
-    fn prepare(_: &Path) {}
+    fn starter(dir: &Path) -> Command {
+        Command::new(dir.join("run"))
+    }
 }
 
 supervised_by_minder! { InitScript ByCommand }
