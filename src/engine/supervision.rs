@@ -256,6 +256,10 @@ impl ServiceState {
             self.restarts.clear(cx.now.mono);
             self.resolve_all(cx, "its operator has taken it down");
         }
+        if was && !is {
+            // It is being started, though no process of it was seen yet.
+            self.grace_until = cx.now.mono + self.plan.grace;
+        }
         if self.has_failed() && !had_failed {
             // Its turn is over: nobody waits for it any longer.
             self.again_after = self.again_after.min(cx.now.mono);

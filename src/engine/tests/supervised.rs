@@ -641,5 +641,27 @@ fn a_supervisor_that_comes_back_has_its_turn() {
     nudge(&mut world);
     world.pass(12_000);
     assert!(!world.news().contains(&"> restart".to_owned()));
+}
+
+/// It is not well before it is there.
+#[test]
+fn what_its_operator_takes_up_again_has_its_grace() {
+    let mut service = service("web").checks(vec![supervised(10), file(1)]).control(runit());
+    let when = service.is(1, "missing", Test::Truth);
+    service = service.rule(rule("missing", when, Hold::None, vec![Action::Restart]));
+    let mut world = quiet(judged(service, 2));
+    world.web().wanted = false;
+    world.trouble("web", true);
+    world.kill("web", TERM);
+    world.pass(60_000);
+    world.news();
+    world.web().wanted = true;
+    world.input(Input::Nudged { control: "runit", name: "web".into() });
+    world.pass(2_500);
+    world.trouble("web", false);
+    world.bring_up("web");
+    world.pass(15_000);
+    let news = world.news();
+    assert!(!news.iter().any(|line| line.starts_with("missing fires")), "{news:?}");
     assert_eq!(world.status("web"), Status::Ok);
 }
