@@ -258,7 +258,7 @@ const JOURNALD: &str = "[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\n
 fn its_last_lines_come_from_the_journal() {
     let script = "echo one; echo no route to the database >&2; echo $$$$ >DIR/pid; until test -e DIR/go; do sleep 0.05; done; exit 3";
     let unit = format!("[Service]\nExecStart=/bin/sh -c '{script}'\n");
-    let Some(mut bench) = Bench::new(&unit, &format!("    log: journal\n{BY_PIDFILE}")) else { return };
+    let Some(mut bench) = Bench::new(&unit, &format!("    log: journal\n{WATCHED}")) else { return };
     bench.systemd.unit("systemd-journald.service", JOURNALD);
     bench.systemd.ok(&["start", "systemd-journald"]);
     bench.systemd.ok(&["restart", "app"]);
