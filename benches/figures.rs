@@ -106,7 +106,7 @@ impl Place {
 
     fn rules(&self, services: &str) -> String {
         format!(
-            "version: 1\nservices:\n  web:\n    settle: 10ms\n    restart: {{ limit: 1000 in 1h, delay: 0s..0s }}\n    \
+            "version: 1\nbrake: 1000 in 1m\nservices:\n  web:\n    settle: 10ms\n    restart: {{ limit: 1000 in 1h, delay: 0s..0s }}\n    \
              control: {{ command: {{ start: [{:?}, {:?}] }} }}\n    checks: [{{ process: {:?} }}]\n    \
              rules: [process.down -> restart]\n{services}",
             self.path.join("daemon"),

@@ -25,7 +25,7 @@
 //! | [`config`] | YAML text to a [`model::Plan`], or every mistake in it | `model`, `sys` (trust only) |
 //! | [`engine`] | every decision; no async, no I/O, no clock | `model` |
 //! | [`probe`] | asks: a file per kind of check | `model`, `sys` |
-//! | [`listen`] | is told: process exits, file changes | `model`, `sys` |
+//! | [`listen`] | is told: process exits, file changes, what supervisors do, what services say of themselves | `model`, `sys` |
 //! | [`control`] | starts and stops: a file per supervisor | `model`, `sys` |
 //! | [`notify`] | delivers messages | `model`, `sys` |
 //! | [`store`] | keeps state and history in two databases | `model`, `sys` |

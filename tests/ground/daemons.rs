@@ -121,7 +121,8 @@ fn one_that_dies_at_once_forever_under_runit_is_told_once_and_given_up() {
         "notifiers: {{ chat: {{ webhook: {{ url: \"{}\" }} }} }}\nservices:\n  app:\n    notify: [chat]\n    settle: 500ms\n    \
          grace: 500ms\n    restart: {{ limit: 3 in 1h, delay: 100ms..200ms, retry: 1h }}\n    \
          control: {{ runit: {{ service: app, directory: {dir}, timeout: 2s }} }}\n    checks:\n      \
-         - process: {{ pidfile: {dir}/app/supervise/pid }}\n        every: 200ms\n    rules:\n      - process.down -> restart\n",
+         - process: {{ pidfile: {dir}/app/supervise/pid }}\n        every: 200ms\n    rules:\n      - process.down -> restart\n      \
+         # The loop as such is over only when there was none for five minutes.\n      - control.flapping for 1h -> notify\n",
         receiver.url()
     ));
     minder.start();

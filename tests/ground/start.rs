@@ -99,8 +99,15 @@ fn with_little_memory_it_works() {
 
 #[test]
 fn with_next_to_no_memory_it_says_so_or_works() {
-    // Below this the system's loader has no room for the C library, and minder has not begun.
-    for megabytes in [32, 36, 40, 48, 56] {
+    let mut tried = 0;
+    for megabytes in [32, 36, 40, 48, 56, 64] {
+        // Below this the system's loader has no room for the program, which is larger here than as it is shipped.
+        let mut begins = Command::new("prlimit");
+        begins.args([&format!("--as={}", megabytes << 20), env!("CARGO_BIN_EXE_minder"), "--version"]);
+        if !begins.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success() {
+            continue;
+        }
+        tried += 1;
         let mut minder = Minder::new();
         plan(&minder);
         minder.under = ["prlimit", &format!("--as={}", megabytes << 20)].map(String::from).into();
@@ -115,6 +122,7 @@ fn with_next_to_no_memory_it_says_so_or_works() {
         let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
         assert!(ended.status.success() || !said.trim().is_empty(), "{megabytes} MB: {:?} in silence", ended.status);
     }
+    assert!(tried >= 3, "{tried}");
 }
 
 #[test]

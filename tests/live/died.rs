@@ -347,7 +347,7 @@ fn a_mail_has_the_cause_in_its_subject_and_the_last_lines_that_svlogd_kept() {
     let mail = mailbox.wait(SOON, &["web died (exit code 3), critical", &death]);
     let (_, lines) = mail.split_once("Last lines of its log").unwrap_or_else(|| panic!("{mail}"));
     assert!(lines.contains(" no route to the database"), "{mail}");
-    assert!(minder.any(&["status"]).contains("died (exit code 3)"));
+    wait_until("the status says so", SOON, || minder.any(&["status"]).contains("died (exit code 3)"));
 }
 
 #[test]

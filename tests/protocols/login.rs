@@ -25,8 +25,14 @@ fn ssh() {
     let seen = seen.well();
     assert!(seen.version().unwrap().starts_with("OpenSSH_"), "{seen:?}");
     wait_until("it notes our goodbye", STARTED, || server.log().contains("Received disconnect from 127.0.0.1"));
-    // One that says nothing is in the only place.
-    let _silent = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // One that says nothing is in the only place, once that is free.
+    let silent = || {
+        let mut silent = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        let mut greeting = [0; 4];
+        silent.read_exact(&mut greeting).ok()?;
+        (&greeting == b"SSH-").then_some(silent)
+    };
+    let _silent = wait_for(|| "one is let in".to_owned(), STARTED, silent);
     ask(&address).failed("");
 }
 

@@ -207,8 +207,9 @@ impl Minder {
 
 impl Drop for Minder {
     fn drop(&mut self) {
+        // Whoever swept up before may have ended it just now.
         if let Some(pid) = self.daemon.filter(|pid| process_exists(*pid)) {
-            signal(pid, "KILL");
+            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
         }
         sweep(self.dir.path());
         if std::thread::panicking() {
