@@ -1,6 +1,7 @@
 //! SSH and LDAP.
 
 use super::*;
+use std::io::Read;
 
 #[test]
 fn ssh() {
