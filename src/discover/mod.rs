@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`Machine::look`] reads within bounds and connects to nothing. The rest is pure. Names, command lines and paths belong to
-//! whoever started the processes: none of them is believed, and [`text`] lets none of them be more than a text.
+//! whoever started the processes: none of them is believed, and its `text` lets none of them be more than a text.
 
 mod choose;
 mod look;

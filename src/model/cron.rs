@@ -154,7 +154,7 @@ impl Field {
 }
 
 impl Cron {
-    /// The first time after `after` at which it is due; nothing if there is none within [`YEARS_AHEAD`].
+    /// The first time after `after` at which it is due; nothing if there is none within 41 years.
     pub fn next(&self, after: Wall, zone: &TimeZone) -> Option<Wall> {
         let after = Timestamp::from_millisecond(after.0).ok()?;
         // Where a clock is set back over midnight, a day is not over when the next one has begun.
