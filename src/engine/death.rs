@@ -355,6 +355,12 @@ impl ServiceState {
         (!answered).then(|| death.at.mono + check.timeout)
     }
 
+    /// A process has died, and its supervisor has not been heard since.
+    pub fn awaits_word_of_death(&self, now: Mono) -> bool {
+        let gone = self.checks.iter().filter_map(|check| check.life.as_ref()?.gone);
+        gone.filter_map(|death| self.control_answers_until(&death)).any(|until| now < until)
+    }
+
     /// Nothing more is waited for: what we did about the death has failed.
     pub fn death_is_certain(&mut self, c: usize, now: Mono) {
         if let Some(gone) = self.checks[c].life.as_mut().and_then(|life| life.gone.as_mut()) {

@@ -61,9 +61,10 @@ impl ServiceState {
         }
     }
 
-    /// After a start, and while we stop and start it, only rules about liveness judge.
+    /// After a start, while we stop and start it, and while its supervisor has not said whether a death is its operator's doing,
+    /// only rules about liveness judge.
     pub fn is_in_grace(&self, now: Mono) -> bool {
-        now < self.grace_until || self.is_acting()
+        now < self.grace_until || self.is_acting() || self.awaits_word_of_death(now)
     }
 
     /// What each `changed(..)` of the rule reads now.

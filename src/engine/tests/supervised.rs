@@ -613,6 +613,27 @@ fn a_directory_that_is_new_to_its_supervisor_has_its_time() {
     is_calm(&mut world);
 }
 
+/// Its port is closed from the moment that it is told to end, and a rule on that needs no second look.
+#[test]
+fn an_operators_stop_is_no_alarm_for_a_probe_either() {
+    for by_operator in [true, false] {
+        let service = service("web").checks(vec![supervised(10), file(10)]).control(runit());
+        let trouble = service.is(1, "missing", Test::Truth);
+        let mut world = quiet(judged(service.rule(rule("trouble", trouble, Hold::None, vec![])), 2));
+        world.web().control_takes = 300;
+        world.web().wanted = !by_operator;
+        world.web().trouble = true;
+        world.kill("web", TERM);
+        world.input(Input::Touched(CheckId(1)));
+        world.pass(100);
+        is_calm(&mut world);
+        world.pass(30_000);
+        let news = world.news();
+        let told = news.iter().any(|line| line.starts_with("trouble fires"));
+        assert_eq!(told, !by_operator, "{news:?}");
+    }
+}
+
 #[test]
 fn a_directory_that_no_supervisor_finds_is_told() {
     let mut world = World::down(plan(vec![watched()]), setting());
