@@ -144,7 +144,7 @@ fn its_state_is_read<R: Row>() {
 
 fn what_its_operator_took_down_stays_down<R: Row>() {
     let Some(scene) = Scene::<R>::new(&format!(
-        "{CHECKS}    rules: [process.down -> restart, http.failed for 3 times -> restart, heartbeat.missing -> restart]\n"
+        "{CHECKS}    rules: [process.down -> restart, http.failed -> restart, heartbeat.missing -> restart]\n"
     )) else {
         return;
     };
