@@ -262,7 +262,9 @@ fn told_of_both_ends(world: &World) -> Result<(), TestCaseError> {
         let key = (message.story.incident.unwrap_or_default(), message.to.clone());
         match message.kind {
             MessageKind::Firing => prop_assert!(open.insert(key.clone()), "told twice of {key:?}"),
-            MessageKind::Update => prop_assert!(open.contains(&key), "an update of what was not told: {key:?}"),
+            MessageKind::Update | MessageKind::Reminder | MessageKind::Acknowledged => {
+                prop_assert!(open.contains(&key), "an update of what was not told: {key:?}")
+            }
             MessageKind::Resolved => drop(open.remove(&key)),
             MessageKind::Notice | MessageKind::Test => {}
         }

@@ -6,7 +6,7 @@ mod support;
 use minder::daemon::RealClock;
 use minder::model::{
     Clock, Dashboard, Delivery, EmailSpec, Given, HistoryLimits, Input, Mail, MailTls, Message, MessageId, MessageKind,
-    Name, Notifier, NotifierPlace, Plan, Secret, Story, Times, WebhookSpec,
+    Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, Secret, Story, Times, WebhookSpec,
 };
 use minder::notify::Notifiers;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn mail(servers: &[String], tls: MailTls) -> Mail {
 fn plan(mail: Option<Mail>, notifiers: Vec<(&str, NotifierPlace)>) -> Plan {
     let notifiers = notifiers.into_iter().map(|(name, place)| {
         let name: Name = name.into();
-        (name.clone(), Arc::new(Notifier { name, place }))
+        (name.clone(), Arc::new(Notifier::new(name, place)))
     });
     Plan {
         files: Vec::new(),
@@ -55,6 +55,7 @@ fn plan(mail: Option<Mail>, notifiers: Vec<(&str, NotifierPlace)>) -> Plan {
         brake: Times::default(),
         notify: Vec::new(),
         directories: Vec::new(),
+        maintenance: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -81,6 +82,19 @@ fn message(id: u64, to: &str) -> Message {
         at,
         expires,
         story,
+        state: Default::default(),
+        steps: Vec::new(),
+    }
+}
+
+/// One message by itself.
+fn parcel(message: Message) -> Parcel {
+    Parcel {
+        id: ParcelId(message.id.0),
+        key: message.key.clone(),
+        to: message.to.clone(),
+        messages: vec![Arc::new(message)],
+        others: Vec::new(),
     }
 }
 
@@ -91,27 +105,32 @@ struct Sent {
 
 fn start(plan: &Plan, waiting: Vec<Message>) -> Sent {
     let (sender, inputs) = unbounded_channel();
-    Sent { notifiers: Notifiers::start(plan, sender, Arc::new(RealClock), waiting), inputs }
+    let mut sent = Sent { notifiers: Notifiers::new(plan, sender, Arc::new(RealClock)), inputs };
+    waiting.into_iter().for_each(|message| sent.send(message));
+    sent
 }
 
 impl Sent {
+    fn send(&mut self, message: Message) {
+        self.notifiers.send(parcel(message), std::future::ready(()));
+    }
     /// The next outcome. No outcome ever holds a secret.
     async fn outcome(&mut self) -> (u64, Delivery) {
         let input =
             tokio::time::timeout(Duration::from_secs(20), self.inputs.recv()).await.expect("no outcome in time");
-        let Some(Input::Delivered { message, outcome }) = input else { panic!("{input:?}") };
+        let Some(Input::Delivered { parcel, outcome }) = input else { panic!("{input:?}") };
         assert!(!format!("{outcome:?}").contains(SECRET), "{outcome:?}");
-        (message.0, outcome)
+        (parcel.0, outcome)
     }
     async fn dead(&mut self) -> String {
         match self.outcome().await {
-            (_, Delivery::Dead { why }) => why.to_string(),
+            (_, Delivery::Refused { why }) => why.to_string(),
             other => panic!("{other:?}"),
         }
     }
     async fn deferred(&mut self) -> String {
         match self.outcome().await {
-            (_, Delivery::Deferred { why }) => why.to_string(),
+            (_, Delivery::Deferred { why, .. }) => why.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -122,9 +141,9 @@ async fn mail_arrives_whole_and_in_order() {
     let mailbox = Mailbox::start();
     let plan = plan(Some(mail(&[mailbox.address()], MailTls::None)), vec![("ops", email(&["ops@example.org"]))]);
     let mut sent = start(&plan, vec![message(1, "ops")]);
-    sent.notifiers.send(message(2, "ops"));
-    assert_eq!(sent.outcome().await, (1, Delivery::Delivered));
-    assert_eq!(sent.outcome().await, (2, Delivery::Delivered));
+    sent.send(message(2, "ops"));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
+    assert_eq!(sent.outcome().await, (2, Delivery::Delivered { plainly: None }));
     let first = mailbox.wait(Duration::from_secs(5), &["Subject: [db1] web: process.down 1"]);
     for text in [
         "From: Minder <minder@example.org>",
@@ -147,7 +166,7 @@ async fn the_second_server_is_asked_when_the_first_is_not_there() {
     let gone = format!("127.0.0.1:{}", free_port());
     let plan = plan(Some(mail(&[gone, mailbox.address()], MailTls::None)), vec![("ops", email(&["ops@example.org"]))]);
     let mut sent = start(&plan, vec![message(1, "ops")]);
-    assert_eq!(sent.outcome().await, (1, Delivery::Delivered));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
     assert_eq!(mailbox.mails().len(), 1);
 }
 
@@ -159,7 +178,7 @@ async fn a_mail_server_that_comes_back_gets_what_has_waited() {
     let mut sent = start(&plan(Some(mail(&[gone], MailTls::None)), notifiers()), vec![message(1, "ops")]);
     assert!(sent.deferred().await.contains("refused"), "a refused connection is no refusal for good");
     sent.notifiers.replan(&plan(Some(mail(&[mailbox.address()], MailTls::None)), notifiers()));
-    assert_eq!(sent.outcome().await, (1, Delivery::Delivered));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
 }
 
 #[tokio::test]
@@ -173,10 +192,14 @@ async fn a_refused_address_is_dead_and_one_that_is_busy_is_not() {
     let plan = plan(Some(mail(&[mailbox.address()], MailTls::None)), notifiers);
     let mut sent = start(&plan, vec![message(1, "nobody")]);
     assert!(sent.dead().await.contains("550"));
-    sent.notifiers.send(message(2, "later"));
+    sent.send(message(2, "later"));
     assert!(sent.deferred().await.contains("451"));
-    sent.notifiers.send(message(3, "both"));
-    assert_eq!(sent.outcome().await, (3, Delivery::Delivered), "one bad address does not keep it from the other");
+    sent.send(message(3, "both"));
+    assert_eq!(
+        sent.outcome().await,
+        (3, Delivery::Delivered { plainly: None }),
+        "one bad address does not keep it from the other"
+    );
     assert_eq!(mailbox.mails().len(), 1);
 }
 
@@ -208,7 +231,7 @@ async fn a_log_in_is_used_and_a_wrong_one_is_not_shown() {
         (mail.user, mail.password) = (Some("minder".into()), Some(Secret(secret())));
         let mut sent = start(&plan(Some(mail), vec![("ops", email(&["ops@example.org"]))]), vec![message(1, "ops")]);
         if good {
-            assert_eq!(sent.outcome().await, (1, Delivery::Delivered));
+            assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
         } else {
             assert!(sent.deferred().await.contains("535"), "a person may put the password right");
         }
@@ -219,7 +242,7 @@ async fn a_log_in_is_used_and_a_wrong_one_is_not_shown() {
 async fn a_webhook_gets_a_cloudevent() {
     let receiver = Receiver::start();
     let mut sent = start(&plan(None, vec![("chat", webhook(receiver.url()))]), vec![message(1, "chat")]);
-    assert_eq!(sent.outcome().await, (1, Delivery::Delivered));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
     let request = &receiver.requests()[0];
     assert_eq!(request.line, "POST /hook HTTP/1.1");
     assert!(request.header("content-type").unwrap().starts_with("application/cloudevents+json"));
@@ -239,8 +262,8 @@ async fn a_failing_webhook_is_tried_again_and_keeps_the_order() {
     let waiting = vec![message(1, "chat"), message(2, "chat")];
     let mut sent = start(&plan(None, vec![("chat", webhook(receiver.url()))]), waiting);
     assert_eq!(sent.deferred().await, "status 500");
-    assert_eq!(sent.outcome().await, (1, Delivery::Delivered));
-    assert_eq!(sent.outcome().await, (2, Delivery::Delivered));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
+    assert_eq!(sent.outcome().await, (2, Delivery::Delivered { plainly: None }));
     let ids: Vec<_> = receiver.requests().iter().map(|r| r.json()["id"].clone()).collect();
     assert_eq!(ids, ["0af3-1", "0af3-1", "0af3-1", "0af3-2"]);
 }
@@ -270,7 +293,7 @@ async fn a_receiver_that_hangs_delays_nobody_else() {
     let well = Receiver::start();
     let notifiers = vec![("hung", webhook(hung.url())), ("well", webhook(well.url()))];
     let mut sent = start(&plan(None, notifiers), vec![message(1, "hung"), message(2, "well")]);
-    assert_eq!(sent.outcome().await, (2, Delivery::Delivered));
+    assert_eq!(sent.outcome().await, (2, Delivery::Delivered { plainly: None }));
 }
 
 #[tokio::test]
@@ -278,10 +301,10 @@ async fn a_test_is_tried_once_and_does_not_wait_in_the_queue() {
     let gone = webhook(format!("http://127.0.0.1:{}/", free_port()));
     let mut sent = start(&plan(None, vec![("chat", gone)]), vec![message(1, "chat")]);
     sent.deferred().await;
-    sent.notifiers.send(Message { kind: MessageKind::Test, ..message(2, "chat") });
+    sent.send(Message { kind: MessageKind::Test, ..message(2, "chat") });
     let (id, outcome) = sent.outcome().await;
     assert!(
-        id == 2 && matches!(&outcome, Delivery::Dead { why } if why.starts_with("could not connect")),
+        id == 2 && matches!(&outcome, Delivery::Refused { why } if why.starts_with("could not connect")),
         "{outcome:?}"
     );
 }
@@ -292,8 +315,8 @@ async fn messages_for_notifiers_that_are_gone_are_dead() {
     let mut sent = start(&plan(None, vec![]), vec![message(1, "chat")]);
     assert!(sent.dead().await.contains("no notifier `chat`"));
     sent.notifiers.replan(&plan(None, vec![("chat", webhook(receiver.url()))]));
-    sent.notifiers.send(message(2, "chat"));
-    sent.notifiers.send(message(3, "chat"));
+    sent.send(message(2, "chat"));
+    sent.send(message(3, "chat"));
     support::wait_until("the first is under way", Duration::from_secs(5), || receiver.requests().len() == 1);
     sent.notifiers.shutdown().await;
     assert!(sent.inputs.recv().await.is_none(), "what was not delivered stays in the outbox");

@@ -35,7 +35,7 @@ impl<'a> Builder<'a> {
             [(word, keys)] => {
                 if let Some(place) = self.notifier_place(&word.text, word.place, keys) {
                     let name: Name = key.text.as_str().into();
-                    self.notifiers.insert(name.clone(), Arc::new(Notifier { name, place }));
+                    self.notifiers.insert(name.clone(), Arc::new(Notifier::new(name, place)));
                 }
             }
             [(first, _), (second, _), ..] => {

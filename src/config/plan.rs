@@ -179,6 +179,7 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::nowhere("there is no service in these rules").help(help));
         }
         Plan {
+            maintenance: Vec::new(),
             files: sources.files.iter().map(|file| file.path.clone()).collect(),
             services,
             notifiers: std::mem::take(&mut self.notifiers),

@@ -379,7 +379,7 @@ impl Builder<'_> {
     fn hidden_notifier(&mut self, service: &str, rule: &str, place: NotifierPlace) -> Name {
         let base = format!("{service}/{rule}/{}", place.name());
         let name = unique(&base, |name| self.notifiers.contains_key(name));
-        self.notifiers.insert(name.clone(), Arc::new(Notifier { name: name.clone(), place }));
+        self.notifiers.insert(name.clone(), Arc::new(Notifier::new(name.clone(), place)));
         name
     }
 }

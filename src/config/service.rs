@@ -140,6 +140,8 @@ impl Builder<'_> {
         self.notes.extend(checks.iter().filter_map(|check| note_of_pidfile(&key.text, check)));
         let own = control.as_ref().map_or(SETTLE, ControlSpec::settle);
         Some(Service {
+            escalate: Vec::new(),
+            flapping: None,
             name: key.text.as_str().into(),
             description,
             group,

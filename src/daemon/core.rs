@@ -183,6 +183,7 @@ impl Core {
         let mut records = Vec::new();
         let mut messages = Vec::new();
         let mut acts: Vec<(ActId, Act)> = Vec::new();
+        let mut parcels = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Ask(question) => self.questions.push(question),
@@ -205,6 +206,7 @@ impl Core {
                 Effect::Keep(check, sample) => self.store.keep(check, &sample),
                 Effect::Act(id, act) => acts.push((id, act)),
                 Effect::Tell(message) => messages.push(message),
+                Effect::Send(parcel) => parcels.push(parcel),
                 Effect::Record(record) => {
                     if let Record::Event(event) = &record {
                         self.announce(event);
@@ -220,10 +222,15 @@ impl Core {
                 }
             }
         }
-        let committed = (!records.is_empty() || !messages.is_empty())
-            .then(|| Arc::new(self.store.commit(records, messages.clone())));
-        for message in messages {
-            self.notifiers.send(message);
+        let committed =
+            (!records.is_empty() || !messages.is_empty()).then(|| Arc::new(self.store.commit(records, messages)));
+        for parcel in parcels {
+            let committed = committed.clone();
+            self.notifiers.send(parcel, async move {
+                if let Some(committed) = committed {
+                    committed.ready(RECORD_WITHIN).await;
+                }
+            });
         }
         for (id, act) in acts {
             self.act(id, act, committed.clone());

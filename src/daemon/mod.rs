@@ -164,7 +164,7 @@ async fn wire(
         Listen::start(inputs.clone(), notify, given_up.clone()).map_err(Error::system("watch for process exits"))?;
     let probes = Probes::new(inputs.clone(), Arc::clone(&clock)).map_err(Error::system("start the probes"))?;
     let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"), given_up);
-    let notifiers = Notifiers::start(&plan, inputs.clone(), Arc::clone(&clock), opened.outbox);
+    let notifiers = Notifiers::new(&plan, inputs.clone(), Arc::clone(&clock));
 
     let (asks, from_people) = mpsc::channel(64);
     let changes = broadcast::channel(1024).0;

@@ -258,7 +258,7 @@ impl Engine {
             ..Story::default()
         };
         for to in std::mem::take(&mut cx.brake.told) {
-            cx.tell(&to, MessageKind::Resolved, story.clone(), None, None);
+            cx.tell(&to, MessageKind::Resolved, story.clone());
         }
     }
 
@@ -298,7 +298,7 @@ impl Engine {
             ..Story::default()
         };
         for to in cx.plan.notify.clone() {
-            cx.tell(&to, MessageKind::Firing, story.clone(), None, None);
+            cx.tell(&to, MessageKind::Firing, story.clone());
             cx.brake.told.insert(to);
         }
         cx.brake.changed = true;

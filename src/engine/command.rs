@@ -4,7 +4,7 @@ use super::Engine;
 use super::act::{Goal, Work};
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::{Command, EventKind, MessageKind, Name, RequestId, Story, clip, plain};
+use crate::model::{Command, EventKind, Name, RequestId, Story, clip, plain};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ impl Engine {
         let service = match &command {
             Command::NotifyTest { notifier } => return test_notifier(cx, request, who, notifier),
             Command::Release => return self.release(request, who),
+            Command::Silence { .. } | Command::Unsilence { .. } => return self.silence(request, who, command),
             Command::Several { verb, services, group, all } => {
                 return match self.chosen(services, group.as_deref(), *all) {
                     Ok(services) => self.asked_several(request, who, *verb, services),
@@ -24,7 +25,9 @@ impl Engine {
             | Command::Stop { service }
             | Command::Restart { service }
             | Command::Pause { service }
-            | Command::Resume { service } => service,
+            | Command::Resume { service }
+            | Command::Acknowledge { service, .. }
+            | Command::Unacknowledge { service } => service,
         };
         let Some(place) = self.by_name.get(service) else {
             let words = unknown("service", service, self.by_name.keys());
@@ -44,6 +47,9 @@ impl Engine {
                     self.context.asides.insert(request, aside);
                 }
                 self.services[place].person_wants(&mut self.context, request, who, goal);
+            }
+            None if matches!(command, Command::Acknowledge { .. } | Command::Unacknowledge { .. }) => {
+                self.services[place].acknowledge(&mut self.context, request, who, command);
             }
             None => {
                 let pause = matches!(command, Command::Pause { .. });
@@ -174,7 +180,7 @@ fn test_notifier(cx: &mut Context, request: RequestId, who: &str, notifier: &Nam
         since: Some(cx.now.wall),
         ..Story::default()
     };
-    cx.tell(notifier, MessageKind::Test, story, None, Some(request));
+    cx.tell_test(notifier, story, request);
 }
 
 /// There is no such thing; what was probably meant.

@@ -2,31 +2,14 @@
 
 use super::brake::Brake;
 use super::chain::{self, Heard};
+use super::outbox::Outbox;
 use super::schedule::Schedule;
 use crate::model::{
-    Act, ActId, Answer, CheckId, Effect, Event, EventKind, Identity, Incident, Message, MessageId, MessageKind, Name,
-    Now, Plan, Record, RequestId, Restored, Setting, Story,
+    Act, ActId, Answer, CheckId, Effect, Event, EventKind, Identity, Incident, MessageId, Name, Now, Plan, Record,
+    RequestId, Restored, Setting,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A message that is older than this is no longer worth sending.
-const MESSAGE_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// So many messages are remembered until it is known what came of them.
-const SENT_AT_MOST: usize = 10_000;
-
-/// A message under way.
-#[derive(Debug)]
-pub(super) struct Sent {
-    pub to: Name,
-    pub service: Option<Name>,
-    pub incident: Option<u64>,
-    /// A person waits to hear whether it arrives.
-    pub request: Option<RequestId>,
-    /// Why it has not arrived at once.
-    pub late: Option<Arc<str>>,
-}
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -45,7 +28,7 @@ pub(super) struct Context {
     watchers: BTreeMap<Identity, Vec<CheckId>>,
     /// Whose the actions under way are.
     pub acting: BTreeMap<ActId, Name>,
-    pub sent: BTreeMap<MessageId, Sent>,
+    pub outbox: Outbox,
     pub brake: Brake,
     /// What is added to the answers to these requests.
     pub asides: BTreeMap<RequestId, String>,
@@ -70,7 +53,7 @@ impl Context {
             acts: Vec::new(),
             watchers: BTreeMap::new(),
             acting: BTreeMap::new(),
-            sent: BTreeMap::new(),
+            outbox: Outbox::restore(restored, now),
             brake: Brake::restore(&restored.brake, now),
             asides: BTreeMap::new(),
             heard: Vec::new(),
@@ -132,28 +115,9 @@ impl Context {
         self.emit(Effect::Reply(request, Answer { ok, words }));
     }
 
-    /// Sends a message, if the notifier is still in the plan.
-    pub fn tell(&mut self, to: &Name, kind: MessageKind, story: Story, service: Option<&Name>, by: Option<RequestId>) {
-        if !self.plan.notifiers.contains_key(to) {
-            return;
-        }
+    pub fn next_message(&mut self) -> MessageId {
         self.last_message += 1;
-        let id = MessageId(self.last_message);
-        let sent =
-            Sent { to: Arc::clone(to), service: service.cloned(), incident: story.incident, request: by, late: None };
-        self.sent.insert(id, sent);
-        if self.sent.len() > SENT_AT_MOST {
-            self.sent.pop_first();
-        }
-        self.emit(Effect::Tell(Message {
-            id,
-            key: format!("{}-{}", self.setting.instance, id.0),
-            to: Arc::clone(to),
-            kind,
-            at: self.now.wall,
-            expires: self.now.wall + MESSAGE_LIFE,
-            story,
-        }));
+        MessageId(self.last_message)
     }
 
     pub fn watch(&mut self, identity: Identity, check: CheckId) {

@@ -13,7 +13,8 @@
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
 //! | an incident | none, open | `tell.rs` |
-//! | a message | held back, held, sent | `tell.rs`, `hold.rs` |
+//! | what is told | held back, held, in the outbox | `tell.rs`, `hold.rs` |
+//! | a notifier | idle, gathering, under way, pausing | `outbox/` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | what a supervisor says | alive, wanted, failed; a loop or calm | `supervision.rs` |
@@ -32,6 +33,7 @@
 //! The brake (`brake.rs`) holds only automatic restarts. Requests for several services (`chain.rs`) are what a person would ask of
 //! each.
 
+mod ack;
 mod act;
 mod beat;
 mod brake;
@@ -49,6 +51,7 @@ mod hold;
 mod judge;
 mod needs;
 mod order;
+mod outbox;
 mod record;
 mod reload;
 mod resume;
@@ -69,8 +72,8 @@ mod want;
 mod window;
 
 use crate::model::{
-    CheckId, Delivery, Effect, EventKind, Exit, Identity, Input, MessageId, Mono, Name, Now, Plan, Record, Restored,
-    Sample, SavedService, Setting,
+    CheckId, Effect, EventKind, Exit, Identity, Input, Mono, Name, Now, Plan, Record, Restored, Sample, SavedService,
+    Setting,
 };
 use chain::Chain;
 use context::Context;
@@ -97,8 +100,6 @@ pub struct Engine {
     last_step: u64,
     refused: Option<Arc<str>>,
     notes: Vec<String>,
-    /// Messages from before this run of minder that were tried in vain, and why.
-    late: BTreeMap<MessageId, Arc<str>>,
 }
 
 impl Engine {
@@ -115,7 +116,6 @@ impl Engine {
             last_step: 0,
             refused: None,
             notes: Vec::new(),
-            late: BTreeMap::new(),
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         engine.context.event(None, None, EventKind::Started { version });
@@ -213,7 +213,8 @@ impl Engine {
                 self.context.event(None, None, EventKind::Refused { report: report.to_string() });
                 self.refused = Some(report);
             }
-            Input::Delivered { message, outcome } => self.delivered(message, outcome),
+            Input::Delivered { parcel, outcome } => self.context.delivered(parcel, outcome),
+            Input::Resend { request, who, messages } => self.context.resend(request, &who, messages),
             Input::Noted(words) => self.noted(&words),
             Input::Ending => {
                 self.end();
@@ -239,7 +240,7 @@ impl Engine {
                     }
                 }
                 // It is looked at in every step while it is on.
-                Timer::Brake => {}
+                Timer::Brake | Timer::Outbox => {}
             }
         }
     }
@@ -258,6 +259,7 @@ impl Engine {
                 break;
             }
         }
+        self.context.turn_outbox();
         for place in std::mem::take(&mut self.touched) {
             if let Some(service) = self.services.get_mut(place)
                 && std::mem::take(&mut service.dirty)
@@ -316,49 +318,6 @@ impl Engine {
                 service.after(cx);
             });
         }
-    }
-
-    fn delivered(&mut self, message: MessageId, outcome: Delivery) {
-        let cx = &mut self.context;
-        if let Some(sent) = cx.sent.get_mut(&message) {
-            if let Delivery::Deferred { why } = &outcome {
-                sent.late = Some(Arc::from(why.as_ref()));
-            }
-            if let Some(request) = sent.request.take() {
-                let to = Arc::clone(&sent.to);
-                match &outcome {
-                    Delivery::Delivered => cx.reply(request, true, format!("{to} has taken the message")),
-                    Delivery::Deferred { why } => {
-                        cx.reply(request, false, format!("{to} has not taken the message, it is tried again: {why}"));
-                    }
-                    Delivery::Dead { why } => {
-                        cx.reply(request, false, format!("the message has not reached {to}: {why}"));
-                    }
-                }
-            }
-            if !matches!(outcome, Delivery::Deferred { .. })
-                && let Some(sent) = cx.sent.remove(&message)
-                && let Delivery::Dead { why } = &outcome
-            {
-                let kind = EventKind::Undelivered { to: sent.to.to_string(), why: why.to_string() };
-                cx.event(sent.service.as_ref(), sent.incident, kind);
-            }
-        } else {
-            // From before this run of minder.
-            self.late.remove(&message);
-            match &outcome {
-                Delivery::Delivered => {}
-                Delivery::Deferred { why } => {
-                    self.late.insert(message, Arc::from(why.as_ref()));
-                }
-                Delivery::Dead { why } => {
-                    let kind = EventKind::Undelivered { to: format!("message {}", message.0), why: why.to_string() };
-                    cx.event(None, None, kind);
-                }
-            }
-        }
-        let at = cx.now.wall;
-        cx.emit(Effect::Record(Record::Message(message, outcome, at)));
     }
 
     fn noted(&mut self, words: &str) {

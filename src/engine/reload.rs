@@ -20,6 +20,7 @@ impl Engine {
         let mut old: BTreeMap<_, _> = old.into_iter().map(|s| (Arc::clone(&s.plan.name), s)).collect();
         self.context.schedule.clear();
         self.context.brake.disarm();
+        self.context.outbox.replan();
         for (place, service) in plan.services.iter().enumerate() {
             let cx = &mut self.context;
             let ids = &mut ids(&mut self.places);

@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Service(usize),
     /// The brake is to be looked at.
     Brake,
+    /// The outbox has something to do.
+    Outbox,
 }
 
 /// How often a change of a file is answered by a question.

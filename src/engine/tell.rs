@@ -83,6 +83,8 @@ impl ServiceState {
                     title: of.map_or_else(|| name.clone(), |of| format!("{name}: {of}")),
                     rules: BTreeSet::from([name]),
                     told: BTreeSet::new(),
+                    ack: None,
+                    escalated: 0,
                 };
                 cx.incident(&incident);
                 let kind = EventKind::Opened { severity: rule.severity };
@@ -272,7 +274,7 @@ impl ServiceState {
         self.dirty = true;
         let story = self.story_of(cx, Some(&incident));
         for to in &incident.told {
-            cx.tell(to, MessageKind::Resolved, story.clone(), Some(&self.plan.name), None);
+            cx.tell(to, MessageKind::Resolved, story.clone());
         }
         // What was held is over: nobody has heard of it, and nobody has to.
         self.tellings.retain(|telling| !(telling.held && matches!(telling.what, What::Incident)));
@@ -317,7 +319,10 @@ impl ServiceState {
                         continue;
                     }
                     for to in &telling.to {
-                        cx.tell(to, kind, Story::clone(&story), Some(&self.plan.name), None);
+                        match kind {
+                            MessageKind::Resolved => cx.tell_whole(to, Story::clone(&story)),
+                            kind => cx.tell(to, kind, Story::clone(&story)),
+                        }
                     }
                 }
             }
@@ -336,7 +341,7 @@ impl ServiceState {
         let story = self.story_of(cx, Some(&incident));
         for name in to {
             let kind = if incident.told.contains(&name) { MessageKind::Update } else { MessageKind::Firing };
-            cx.tell(&name, kind, story.clone(), Some(&self.plan.name), None);
+            cx.tell(&name, kind, story.clone());
             incident.told.insert(name);
         }
         cx.incident(&incident);
@@ -362,7 +367,9 @@ impl ServiceState {
             death: death.map(|process| EventKind::Died { process, how: self.last_exit }.to_string()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
             log: if incident.is_some_and(|incident| incident.closed.is_none()) { self.log.clone() } else { Vec::new() },
-            advice: Vec::new(),
+            ack: incident.and_then(|incident| incident.ack.clone()),
+            tags: self.plan.tags.iter().chain(&self.plan.group).cloned().collect(),
+            ..Story::default()
         }
     }
 

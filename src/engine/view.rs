@@ -6,12 +6,10 @@ use super::rule::{Phase, RuleTrack};
 use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
-    Check, CheckView, Comparison, Dimension, Each, Kind, Limit, MetricRef, MetricView, Mono, Now, Reading, Rule,
+    Check, CheckView, Comparison, Dimension, Each, Kind, Limit, MetricRef, MetricView, Mono, Name, Now, Reading, Rule,
     RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show, show_duration,
     unit_word,
 };
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 impl Engine {
     /// How everything stands now.
@@ -35,19 +33,11 @@ impl Engine {
 impl Engine {
     /// Who has not got messages, so that a mail server that is out of order is seen before one needs it.
     fn late_words(&self) -> Vec<String> {
-        let mut late: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
-        for sent in self.context.sent.values() {
-            let (waiting, why) = late.entry(&sent.to).or_default();
-            *waiting += 1;
-            *why = why.or(sent.late.as_deref());
-        }
-        let words = |(to, (waiting, why)): (&str, (usize, Option<&str>))| {
+        let words = |(to, waiting, why): (&Name, usize, &str)| {
             let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
-            Some(format!("{messages} for {to}, and will be tried again: {}", why?))
+            format!("{messages} for {to}, and will be tried again: {why}")
         };
-        let before =
-            |why: &Arc<str>| format!("messages from before minder was started wait, and will be tried again: {why}");
-        late.into_iter().filter_map(words).chain(self.late.values().next().map(before)).collect()
+        self.context.outbox.troubles().map(words).collect()
     }
 }
 

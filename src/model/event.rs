@@ -1,6 +1,6 @@
-//! Events, incidents and messages: what is remembered and told.
+//! Events and incidents: what is remembered.
 
-use super::{Exit, Identity, Name, Severity, Wall, services_words, show_duration};
+use super::{Ack, Exit, Identity, Name, Severity, Wall, services_words, show_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -351,8 +351,18 @@ pub struct Incident {
     pub title: String,
     /// Every rule that has fired in it.
     pub rules: BTreeSet<String>,
-    /// The notifiers that were told of it; each is told of its end.
+    /// The notifiers that are to hear of it, each of its end as well. What each has heard is known to the outbox.
     pub told: BTreeSet<Name>,
+    /// Somebody looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<Ack>,
+    /// So many steps of the service's escalation have been taken.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub escalated: u32,
+}
+
+fn is_none_yet(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Incident {
@@ -366,105 +376,6 @@ impl Incident {
         let colon = if self.title == "died" || self.title.starts_with("died (") { "" } else { ":" };
         format!("{}{colon} {}", self.service, self.title)
     }
-}
-
-/// A message's number: grows by one; never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct MessageId(pub u64);
-
-/// A message to one notifier.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// Its number.
-    pub id: MessageId,
-    /// The same for every attempt at it, and for no other message of any minder: receivers may use it against doubles.
-    pub key: String,
-    /// Which notifier.
-    pub to: Name,
-    /// What it is about.
-    pub kind: MessageKind,
-    /// When it was written.
-    pub at: Wall,
-    /// From when on it is no longer worth sending.
-    pub expires: Wall,
-    /// What it tells.
-    pub story: Story,
-}
-
-/// What a message is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MessageKind {
-    /// Something is wrong.
-    Firing,
-    /// There is more to tell of what is wrong: given up, another rule fires.
-    Update,
-    /// All is well again.
-    Resolved,
-    /// Something has changed; nothing is wrong.
-    Notice,
-    /// Somebody tries the notifier.
-    Test,
-}
-
-/// What a message tells: facts only; the sentences are made where it is sent.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Story {
-    /// The machine.
-    pub host: String,
-    /// The service; empty in a test, and where it is about minder itself.
-    pub service: String,
-    /// What it is, for people.
-    pub description: Option<String>,
-    /// The incident's number.
-    pub incident: Option<u64>,
-    /// How bad.
-    pub severity: Option<Severity>,
-    /// The service's status now.
-    pub status: String,
-    /// In a few words: `web: http.failed`, `web died (exit code 3)`.
-    pub title: String,
-    /// Since when.
-    pub since: Option<Wall>,
-    /// When it ended.
-    pub ended: Option<Wall>,
-    /// What fired.
-    pub rules: Vec<StoryRule>,
-    /// How the process died: `pid 812 killed by SIGSEGV, core dumped`.
-    pub death: Option<String>,
-    /// What was done, and what came of it.
-    pub actions: Vec<StoryAction>,
-    /// The last lines of the log, bounded.
-    pub log: Vec<String>,
-    /// What to do, where that is known: a line each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub advice: Vec<String>,
-}
-
-/// A rule in a story.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoryRule {
-    /// Its name.
-    pub rule: String,
-    /// Its condition, and hold.
-    pub condition: String,
-    /// The values and limits: `process.memory 612 MB (limit 500 MB)`.
-    pub value: String,
-    /// What the probe said.
-    pub note: Option<String>,
-    /// Since when it fires.
-    pub since: Wall,
-}
-
-/// An action in a story.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoryAction {
-    /// Which.
-    pub action: String,
-    /// Whether it did what it should; nothing while it is under way.
-    pub ok: Option<bool>,
-    /// What came of it.
-    pub words: String,
 }
 
 #[cfg(test)]

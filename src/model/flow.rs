@@ -3,8 +3,8 @@
 use super::controls::ControlSpec;
 use super::kinds::{Beat, Process};
 use super::{
-    Event, ExecSpec, Incident, Kind, Log, Message, MessageId, Metric, MetricSet, Name, Plan, Sample, SavedBrake,
-    SavedService, Signal, Wall,
+    Event, ExecSpec, Incident, Kind, Log, Message, Metric, MetricSet, Name, Parcel, ParcelId, Plan, Sample, SavedBrake,
+    SavedNotifier, SavedService, SavedSilences, Scope, Signal,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -174,6 +174,15 @@ pub enum Input {
         /// What really happened.
         report: Report,
     },
+    /// A person wants these messages, which could not be delivered, to be sent again.
+    Resend {
+        /// To be answered under this number.
+        request: RequestId,
+        /// Who asks.
+        who: Arc<str>,
+        /// Which, as the store has kept them.
+        messages: Vec<Message>,
+    },
     /// A person asks for something.
     Asked {
         /// To be answered under this number.
@@ -187,10 +196,10 @@ pub enum Input {
     Planned(Arc<Plan>),
     /// A new plan was refused; the old one stays. The report of its mistakes.
     Refused(Arc<str>),
-    /// What came of a message.
+    /// What came of an attempt to deliver.
     Delivered {
         /// Which.
-        message: MessageId,
+        parcel: ParcelId,
         /// What.
         outcome: Delivery,
     },
@@ -249,6 +258,41 @@ pub enum Command {
     NotifyTest {
         /// Which.
         notifier: Name,
+    },
+    /// Tell nobody of this for a while.
+    Silence {
+        /// Of what.
+        scope: Scope,
+        /// Why.
+        reason: String,
+        /// For so long at most, in milliseconds.
+        lasts: u64,
+        /// It ends with this process.
+        #[serde(default)]
+        holder: Option<Identity>,
+    },
+    /// End a silence before its time.
+    Unsilence {
+        /// Its number.
+        silence: u64,
+    },
+    /// Somebody looks after the open incident of a service.
+    Acknowledge {
+        /// Which.
+        service: Name,
+        /// Who, if not the one who asks.
+        #[serde(default)]
+        by: Option<String>,
+        /// What for, or how far it has come.
+        reason: String,
+        /// For so long, in milliseconds; until it is over if this is missing.
+        #[serde(default)]
+        lasts: Option<u64>,
+    },
+    /// Nobody looks after it any more.
+    Unacknowledge {
+        /// Which.
+        service: Name,
     },
 }
 
@@ -324,14 +368,19 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// It was taken.
-    Delivered,
-    /// It was not taken, and is tried again.
+    Delivered {
+        /// Why it was told in the built-in words, if the notifier's own could not be used.
+        plainly: Option<Arc<str>>,
+    },
+    /// It was not taken, or it is not known whether it was; another attempt may succeed.
     Deferred {
         /// Why.
         why: Arc<str>,
+        /// The receiver asks not to be tried again sooner.
+        after: Option<Duration>,
     },
-    /// It was refused for good, or has expired.
-    Dead {
+    /// It will never be taken.
+    Refused {
         /// Why.
         why: Arc<str>,
     },
@@ -360,8 +409,12 @@ pub enum Effect {
     Keep(CheckId, Arc<Sample>),
     /// Do this, after all records of this step are on disk (or 50 ms later).
     Act(ActId, Act),
-    /// Send this message. It is also a record: it waits in the outbox until it is delivered or expires.
+    /// People are to hear this: it is recorded, and waits in the outbox. It is sent, with others or by itself, by a
+    /// [`Effect::Send`].
     Tell(Message),
+    /// Try once to deliver this, after all records of this step are on disk (or 50 ms later), and answer with
+    /// [`Input::Delivered`]. At most one attempt at a time to each notifier, but for tests.
+    Send(Parcel),
     /// Keep this. All records of one step are one transaction.
     Record(Record),
     /// Answer a person.
@@ -512,8 +565,12 @@ pub enum Record {
     Service(Name, Box<SavedService>),
     /// A service is no longer in the plan.
     Gone(Name),
-    /// What came of a message.
-    Message(MessageId, Delivery, Wall),
+    /// A message of the outbox as it is now: its kind, its state, its steps.
+    Message(Box<Message>),
+    /// What a notifier has heard, as it is now.
+    Notifier(Name, Box<SavedNotifier>),
+    /// The silences in effect, as they are now.
+    Silences(Box<SavedSilences>),
     /// The state of the brake, as it is now.
     Brake(Box<SavedBrake>),
 }

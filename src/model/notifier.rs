@@ -2,12 +2,13 @@
 
 use super::mistake::{address_mistake, header_mistake, mail_mistake, url_mistake};
 use super::schema::OneOrMany;
-use super::{ExecSpec, Given, Mistake, Name, Secret};
+use super::{ExecSpec, Given, Hours, MessageKind, Mistake, Name, Secret, Severity};
 use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// A named place where messages go.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,43 @@ pub struct Notifier {
     pub name: Name,
     /// Where.
     pub place: NotifierPlace,
+    /// When it is told; always, where this is missing.
+    pub hours: Option<Hours>,
+    /// What it is told of: this and worse.
+    pub severity: Severity,
+    /// Which kinds of message it gets.
+    pub kinds: BTreeSet<MessageKind>,
+    /// What it hears together; one by one and at once, where this is missing.
+    pub group: Option<Group>,
+    /// How often it hears that something is still wrong; never, where this is missing.
+    pub remind: Option<Duration>,
+    /// How long a message to it is worth sending.
+    pub expire: Duration,
+}
+
+impl Notifier {
+    /// One that hears everything, at once.
+    pub fn new(name: Name, place: NotifierPlace) -> Notifier {
+        Notifier {
+            name,
+            place,
+            hours: None,
+            severity: Severity::Info,
+            kinds: MessageKind::WANTED.into(),
+            group: None,
+            remind: None,
+            expire: Duration::from_secs(86_400),
+        }
+    }
+}
+
+/// How messages to one notifier are put together: `group: { wait: 5s, every: 1m }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// So long the first one waits for others.
+    pub wait: Duration,
+    /// At most one message goes out in this time.
+    pub every: Duration,
 }
 
 /// Where a notifier sends.

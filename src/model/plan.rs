@@ -2,8 +2,8 @@
 
 use super::controls::{Argv, ControlSpec};
 use super::{
-    AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Log, Mail, MetricId, MetricSet, Mistake, Notifier,
-    Signal, Span, Times,
+    AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Log, Mail, Maintenance, MetricId, MetricSet, Mistake,
+    Notifier, Signal, Span, Times,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub struct Plan {
     pub brake: Times,
     /// Who hears of what concerns no single service: `defaults.notify`.
     pub notify: Vec<Name>,
+    /// Silences that come again by a schedule.
+    pub maintenance: Vec<Arc<Maintenance>>,
     /// The directories of supervisors whose entries are services: `services_from`.
     pub directories: Vec<PathBuf>,
     /// What people should know: what was left out, or has a trap.
@@ -67,6 +69,10 @@ pub struct Service {
     pub depends_on: Vec<Name>,
     /// Who hears of its incidents.
     pub notify: Vec<Name>,
+    /// Who hears of them as well, if nobody acknowledges them: in the order of their times.
+    pub escalate: Vec<Escalation>,
+    /// When it is said to flap instead of being told each time; never, where this is missing.
+    pub flapping: Option<Flapping>,
     /// After a start, only liveness rules judge for this long.
     pub grace: Duration,
     /// How long a death may take to turn into a new process by itself.
@@ -91,12 +97,35 @@ impl Service {
             control: None,
             depends_on: Vec::new(),
             notify: Vec::new(),
+            escalate: Vec::new(),
+            flapping: None,
             grace: Duration::from_secs(10),
             settle: Duration::from_secs(2),
             restart: Budget::default(),
             log: None,
         }
     }
+}
+
+/// A step of an escalation: `{ after: 15m, notify: [boss] }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Escalation {
+    /// So long after the incident's begin, without an acknowledgement.
+    pub after: Duration,
+    /// Who hears of it then.
+    pub notify: Vec<Name>,
+}
+
+/// When a service flaps: its incidents begin and end again and again. Each such change weighs 1 when it is new, less and
+/// less as it ages, and nothing after `within`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Flapping {
+    /// It flaps from this sum of weights on.
+    pub start: f64,
+    /// And no longer at this one.
+    pub stop: f64,
+    /// How long a change counts.
+    pub within: Duration,
 }
 
 /// A question asked on a schedule.

@@ -1,6 +1,6 @@
 //! What of the engine's state outlives minder: one record for each service, written on transitions.
 
-use super::{Exit, Identity, Incident, Mono, Name, Reading, Status, Subject, Wall};
+use super::{Exit, Identity, Incident, Message, MessageId, Mono, Name, Reading, Silence, Status, Subject, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,6 +12,12 @@ pub struct Restored {
     pub services: HashMap<Name, SavedService>,
     /// The state of the brake.
     pub brake: SavedBrake,
+    /// What each notifier has heard.
+    pub notifiers: HashMap<Name, SavedNotifier>,
+    /// The silences in effect.
+    pub silences: SavedSilences,
+    /// The messages that wait in the outbox, in the order of their numbers.
+    pub messages: Vec<Message>,
     /// The machine has not booted since: saved identities may still be right.
     pub same_boot: bool,
     /// The highest event, incident and message numbers used so far.
@@ -117,6 +123,32 @@ pub struct SavedPulse {
     pub code: Option<i32>,
     /// How long that run took, in milliseconds.
     pub took: Option<u64>,
+}
+
+/// What a notifier has heard.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedNotifier {
+    /// The incidents that it was told of, or may have been, and not of their end.
+    pub heard: BTreeSet<u64>,
+    /// The messages of the attempt under way, in their order, and what else was told in it.
+    pub under_way: Vec<MessageId>,
+    /// See `under_way`.
+    pub others: Vec<String>,
+    /// Since when it has taken nothing, though it was tried.
+    pub failing: Option<Wall>,
+    /// Those who were told of that.
+    pub told: BTreeSet<Name>,
+}
+
+/// The silences in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedSilences {
+    /// They, by number.
+    pub all: Vec<Silence>,
+    /// The highest number so far.
+    pub last: u64,
 }
 
 /// The brake's state: how many services were restarted automatically, and whether further ones are held.

@@ -91,6 +91,8 @@ pub(super) fn json(message: &Message) -> Vec<u8> {
             MessageKind::Firing => "minder.firing",
             MessageKind::Update => "minder.update",
             MessageKind::Resolved => "minder.resolved",
+            MessageKind::Reminder => "minder.reminder",
+            MessageKind::Acknowledged => "minder.acknowledged",
             MessageKind::Notice => "minder.notice",
             MessageKind::Test => "minder.test",
         },

@@ -19,11 +19,13 @@ pub(super) fn subject(message: &Message) -> String {
     let story = &message.story;
     let words = match message.kind {
         MessageKind::Firing if story.service.is_empty() => story.title.clone(),
-        MessageKind::Firing => {
+        MessageKind::Firing | MessageKind::Reminder => {
             let severity = story.severity.map(|s| format!(", {s}")).unwrap_or_default();
             format!("{}{severity}{}", story.title, outcome(&story.actions))
         }
-        MessageKind::Update => format!("{}, {}{}", story.title, story.status, outcome(&story.actions)),
+        MessageKind::Update | MessageKind::Acknowledged => {
+            format!("{}, {}{}", story.title, story.status, outcome(&story.actions))
+        }
         // It may be the only message of its incident: what was over before anybody was told is told once.
         MessageKind::Resolved => {
             let lasted = lasted(story).map(|lasted| format!(" after {lasted}")).unwrap_or_default();
@@ -53,7 +55,11 @@ pub(super) fn body(message: &Message, zone: &TimeZone) -> String {
     let mut body = Body { text: String::new(), zone };
     let story = &message.story;
     match message.kind {
-        MessageKind::Firing | MessageKind::Update | MessageKind::Notice => body.line(&story.title),
+        MessageKind::Firing
+        | MessageKind::Update
+        | MessageKind::Reminder
+        | MessageKind::Acknowledged
+        | MessageKind::Notice => body.line(&story.title),
         MessageKind::Resolved if story.service.is_empty() => body.line(&story.title),
         MessageKind::Resolved => body.line(&format!("{} is well again.", story.service)),
         MessageKind::Test => {
@@ -219,7 +225,17 @@ pub(super) mod tests {
 
     fn message(kind: MessageKind, story: Story) -> Message {
         let key = "3f9a02c177-41".to_owned();
-        Message { id: MessageId(41), key, to: "ops".into(), kind, at: Wall(AT), expires: Wall(AT + 86_400_000), story }
+        Message {
+            id: MessageId(41),
+            key,
+            to: "ops".into(),
+            kind,
+            at: Wall(AT),
+            expires: Wall(AT + 86_400_000),
+            story,
+            state: Default::default(),
+            steps: Vec::new(),
+        }
     }
 
     /// A crash, and a restart that went well.

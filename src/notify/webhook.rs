@@ -1,7 +1,6 @@
 //! Posts a message to a URL, as a CloudEvents 1.0 event in JSON.
 
 use super::names::Names;
-use super::queue::LONGEST_PAUSE;
 use super::{Failure, cloudevent, render};
 use crate::model::{Clock, Given, Message, Wall, WebhookSpec, plain};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -11,6 +10,9 @@ use std::time::Duration;
 
 /// For the whole exchange, from the name lookup to the end of the answer.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// A receiver that asks for more than this is tried again all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How much of an answer is read. It is not used; a receiver that is cut off may count that as an error of its own.
 const ANSWER: usize = 4096;
@@ -108,7 +110,7 @@ fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
             Wall(then.timestamp().as_millisecond()) - clock.now().wall
         }
     };
-    Some(wait.min(LONGEST_PAUSE))
+    Some(wait.min(LONGEST_WAIT))
 }
 
 /// What went wrong before there was an answer.
@@ -146,10 +148,10 @@ mod tests {
         for (text, seconds) in [
             ("7", Some(7)),
             (" 30 ", Some(30)),
-            ("99999999999", Some(300)),
+            ("99999999999", Some(3600)),
             ("Wed, 21 Oct 2015 07:29:05 GMT", Some(65)),
             ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
-            ("Wed, 21 Oct 2099 07:00:00 GMT", Some(300)),
+            ("Wed, 21 Oct 2099 07:00:00 GMT", Some(3600)),
             ("soon", None),
             ("-5", None),
             ("", None),

@@ -20,8 +20,12 @@ pub(super) struct Spec {
 }
 
 /// Services, events, incidents, outbox.
-pub(super) const STATE: Spec =
-    Spec { name: "state.db", application: 0x6d6e_6401, steps: &[include_str!("schema/state_1.sql")], aside: 5 };
+pub(super) const STATE: Spec = Spec {
+    name: "state.db",
+    application: 0x6d6e_6401,
+    steps: &[include_str!("schema/state_1.sql"), include_str!("schema/state_2.sql")],
+    aside: 5,
+};
 
 /// Samples and roll-ups.
 pub(super) const HISTORY: Spec = Spec {

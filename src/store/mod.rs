@@ -145,7 +145,6 @@ pub struct Opened {
     /// For the engine.
     pub restored: Restored,
     /// Messages that are not delivered and have not expired, in order; at most 10,000.
-    pub outbox: Vec<Message>,
     /// Random, made with `state.db` and kept in it.
     pub instance: String,
     /// What people should know: something was put aside.
@@ -205,7 +204,7 @@ impl Store {
         let store = Store { queue, buffers, history_trouble, reader, clock, ended };
         // Dropping the store ends the writer that did start.
         spawned.map_err(OpenError::Thread)?;
-        let opened = Opened { restored: found.restored, outbox: found.outbox, instance, notes: found.notes };
+        let opened = Opened { restored: found.restored, instance, notes: found.notes };
         Ok((store, opened))
     }
 

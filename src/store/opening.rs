@@ -88,9 +88,9 @@ fn mend_past(database: &mut Database, found: &mut Found, now: Wall) -> Result<()
         aside.display()
     ));
     let transaction = database.connection()?.0.transaction()?;
-    let messages = found.outbox.iter().cloned().collect();
+    let messages = found.restored.messages.iter().map(|message| (message.id, message.clone())).collect();
     found.facts.write_all(&transaction)?;
-    state::write_records(&transaction, &Batch { messages, ..Batch::default() }, 0, now)?;
+    state::write_records(&transaction, &Batch { messages, ..Batch::default() }, now)?;
     Ok(transaction.commit()?)
 }
 

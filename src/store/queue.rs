@@ -1,7 +1,9 @@
 //! What waits to be written to `state.db`: filled by the loop, which never waits, and emptied by the writer.
 
 use super::lock;
-use crate::model::{Delivery, Event, Incident, Message, MessageId, Name, Record, SavedBrake, SavedService, Wall};
+use crate::model::{
+    Event, Incident, Message, MessageId, Name, Record, SavedBrake, SavedNotifier, SavedService, SavedSilences,
+};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,17 +22,25 @@ pub(super) struct Batch {
     /// The latest state of the brake.
     pub brake: Option<Box<SavedBrake>>,
     pub incidents: BTreeMap<u64, Incident>,
+    /// The latest of what each notifier has heard.
+    pub notifiers: BTreeMap<Name, Box<SavedNotifier>>,
+    /// The latest silences.
+    pub silences: Option<Box<SavedSilences>>,
     pub events: VecDeque<Event>,
-    pub messages: VecDeque<Message>,
-    pub deliveries: VecDeque<(MessageId, Delivery, Wall)>,
+    /// Each message as it is now.
+    pub messages: BTreeMap<MessageId, Message>,
 }
 
 impl Batch {
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.brake.is_none() && self.len() == 0
+        self.services.is_empty()
+            && self.brake.is_none()
+            && self.notifiers.is_empty()
+            && self.silences.is_none()
+            && self.len() == 0
     }
     fn len(&self) -> usize {
-        self.incidents.len().max(self.events.len()).max(self.messages.len()).max(self.deliveries.len())
+        self.incidents.len().max(self.events.len()).max(self.messages.len())
     }
     fn add(&mut self, record: Record) {
         match record {
@@ -45,8 +55,15 @@ impl Batch {
                 self.services.insert(name, None);
             }
             Record::Brake(state) => self.brake = Some(state),
-            Record::Message(id, delivery, at) => self.deliveries.push_back((id, delivery, at)),
+            Record::Message(message) => self.message(*message),
+            Record::Notifier(name, state) => {
+                self.notifiers.insert(name, state);
+            }
+            Record::Silences(state) => self.silences = Some(state),
         }
+    }
+    fn message(&mut self, message: Message) {
+        self.messages.insert(message.id, message);
     }
     /// Puts this, which is newer, behind what is here.
     fn append(&mut self, mut newer: Batch) {
@@ -55,7 +72,8 @@ impl Batch {
         self.incidents.append(&mut newer.incidents);
         self.events.append(&mut newer.events);
         self.messages.append(&mut newer.messages);
-        self.deliveries.append(&mut newer.deliveries);
+        self.notifiers.append(&mut newer.notifiers);
+        self.silences = newer.silences.or(self.silences.take());
     }
     /// Drops the oldest of each until none are more than this; says how many.
     fn trim(&mut self, limit: usize) -> u64 {
@@ -63,8 +81,10 @@ impl Batch {
             queue.drain(..queue.len().saturating_sub(limit)).count()
         }
         let mut dropped = front(&mut self.events, limit);
-        dropped += front(&mut self.messages, limit);
-        dropped += front(&mut self.deliveries, limit);
+        while self.messages.len() > limit {
+            self.messages.pop_first();
+            dropped += 1;
+        }
         while self.incidents.len() > limit {
             self.incidents.pop_first();
             dropped += 1;
@@ -121,7 +141,7 @@ impl Queue {
             return Committed { number: inner.commits, queue: self.clone() };
         }
         inner.commits += 1;
-        inner.batch.messages.extend(messages);
+        messages.into_iter().for_each(|message| inner.batch.message(message));
         for record in records {
             inner.batch.add(record);
         }
@@ -232,7 +252,7 @@ impl Committed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::EventKind;
+    use crate::model::{EventKind, Wall};
 
     #[test]
     fn a_failure_leaves_only_so_many_and_the_newest() {

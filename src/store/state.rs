@@ -4,9 +4,9 @@ use super::database::{Database, Failure};
 use super::directory::Claim;
 use super::queue::{Batch, Queue};
 use super::steady::Steady;
-use crate::model::{Clock, Delivery, Message, Name, Restored, SavedService, Wall};
+use crate::model::{Clock, MessageState, Name, Restored, SavedService, Stage, Wall, Why};
 use rusqlite::{Connection, params};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +42,10 @@ pub(super) struct Facts {
     pub services: HashMap<Name, String>,
     /// The state of the brake as it is stored; empty if it was never on.
     pub brake: String,
-    /// How many messages wait in the outbox.
-    pub waiting: i64,
+    /// The silences as they are stored; empty if there were none.
+    pub silences: String,
+    /// What each notifier has heard as it is stored.
+    pub notifiers: BTreeMap<Name, String>,
     /// The highest numbers of events, incidents and messages so far.
     pub last: [u64; 3],
 }
@@ -52,7 +54,6 @@ pub(super) struct Facts {
 #[derive(Default)]
 pub(super) struct Found {
     pub restored: Restored,
-    pub outbox: Vec<Message>,
     pub notes: Vec<String>,
     pub facts: Facts,
 }
@@ -92,6 +93,27 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
         }
     }
 
+    found.facts.silences = connection.query_row(meta, ["silences"], |row| row.get(0))?;
+    if !found.facts.silences.is_empty() {
+        match serde_json::from_str(&found.facts.silences) {
+            Ok(state) => found.restored.silences = state,
+            Err(error) => found.notes.push(format!("the silences in state.db cannot be read: {error}")),
+        }
+    }
+    let mut select = connection.prepare("SELECT name, state FROM notifier")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, text): (String, String) = (row.get(0)?, row.get(1)?);
+        let name = Name::from(name);
+        match serde_json::from_str(&text) {
+            Ok(state) => drop(found.restored.notifiers.insert(name.clone(), state)),
+            Err(error) => {
+                found.notes.push(format!("what {name} has heard cannot be read in state.db and is lost: {error}"));
+            }
+        }
+        found.facts.notifiers.insert(name, text);
+    }
+
     let mut select = connection.prepare("SELECT name, state FROM service")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -127,14 +149,13 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
     let mut rows = select.query([now.0, WAITING_LIMIT])?;
     while let Some(row) = rows.next()? {
         match serde_json::from_str(row.get_ref(1)?.as_str().unwrap_or_default()) {
-            Ok(message) => found.outbox.push(message),
+            Ok(message) => found.restored.messages.push(message),
             Err(error) => {
                 let id: i64 = row.get(0)?;
                 found.notes.push(format!("message {id} in state.db cannot be read and is not sent: {error}"));
             }
         }
     }
-    found.facts.waiting = found.outbox.len() as i64;
     Ok(found)
 }
 
@@ -212,10 +233,16 @@ impl Writer {
         if let Some(brake) = &batch.brake {
             self.facts.brake = json(brake);
         }
+        if let Some(silences) = &batch.silences {
+            self.facts.silences = json(silences);
+        }
+        for (name, state) in &batch.notifiers {
+            self.facts.notifiers.insert(name.clone(), json(state));
+        }
         let newest = [
             batch.events.iter().map(|event| event.id).max(),
             batch.incidents.keys().max().copied(),
-            batch.messages.iter().map(|message| message.id.0).max(),
+            batch.messages.keys().map(|id| id.0).max(),
         ];
         for (last, newest) in self.facts.last.iter_mut().zip(newest) {
             *last = newest.unwrap_or(0).max(*last);
@@ -235,9 +262,14 @@ impl Writer {
         if batch.brake.is_some() {
             self.facts.write_brake(&transaction)?;
         }
-        let waiting = write_records(&transaction, batch, self.facts.waiting, now)?;
+        if batch.silences.is_some() {
+            self.facts.write_silences(&transaction)?;
+        }
+        for name in batch.notifiers.keys() {
+            self.facts.write_notifier(&transaction, name)?;
+        }
+        write_records(&transaction, batch, now)?;
         transaction.commit()?;
-        self.facts.waiting = waiting;
         if newest[0].is_some() {
             self.claim.note(&self.facts.boot, self.facts.last_event());
         }
@@ -281,6 +313,10 @@ impl Facts {
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])?;
         }
         self.write_brake(connection)?;
+        self.write_silences(connection)?;
+        for name in self.notifiers.keys() {
+            self.write_notifier(connection, name)?;
+        }
         for (table, last) in NUMBERED.iter().zip(self.last) {
             let name = format!("last-{table}");
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, last.to_string()])?;
@@ -291,19 +327,27 @@ impl Facts {
         Ok(())
     }
 
+    fn write_silences(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let put = "INSERT OR REPLACE INTO meta VALUES ('silences', ?)";
+        connection.prepare_cached(put)?.execute([&self.silences])?;
+        Ok(())
+    }
+
+    fn write_notifier(&self, connection: &Connection, name: &Name) -> rusqlite::Result<()> {
+        if let Some(state) = self.notifiers.get(name) {
+            let put = "INSERT OR REPLACE INTO notifier (name, state) VALUES (?, ?)";
+            connection.prepare_cached(put)?.execute([&**name, state])?;
+        }
+        Ok(())
+    }
+
     fn write_brake(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('brake', ?)")?.execute([&self.brake])?;
         Ok(())
     }
 }
 
-/// Returns how many messages wait now.
-pub(super) fn write_records(
-    connection: &Connection,
-    batch: &Batch,
-    mut waiting: i64,
-    now: Wall,
-) -> Result<i64, Failure> {
+pub(super) fn write_records(connection: &Connection, batch: &Batch, now: Wall) -> Result<(), Failure> {
     for event in &batch.events {
         connection
             .prepare_cached(
@@ -335,11 +379,15 @@ pub(super) fn write_records(
                 json(incident),
             ])?;
     }
-    for message in &batch.messages {
-        let new = connection
+    for message in batch.messages.values() {
+        let ended = (message.state != MessageState::Waiting).then_some(now.0);
+        let attempts = message.steps.iter().filter(|step| step.stage == Stage::Deliver).count();
+        let error =
+            message.steps.last().filter(|step| !matches!(step.why, Why::Taken)).map(|step| step.why.to_string());
+        connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO outbox (id, key, notifier, at, expires, state, attempts, title, data)
-                 VALUES (?,?,?,?,?,'waiting',0,?,?)",
+                "INSERT OR REPLACE INTO outbox (id, key, notifier, at, expires, state, ended, attempts, error, title, data)
+                 VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             )?
             .execute(params![
                 message.id.0 as i64,
@@ -347,37 +395,15 @@ pub(super) fn write_records(
                 &*message.to,
                 message.at.0,
                 message.expires.0,
+                message.state.word(),
+                ended,
+                attempts as i64,
+                error,
                 message.story.title,
                 json(message),
             ])?;
-        waiting += new as i64;
     }
-    for (id, delivery, at) in &batch.deliveries {
-        let (state, why) = match delivery {
-            Delivery::Delivered => ("delivered", None),
-            Delivery::Deferred { why } => ("waiting", Some(why)),
-            Delivery::Dead { why } => ("dead", Some(why)),
-        };
-        let ended = (state != "waiting").then_some(at.0);
-        let changed = connection
-            .prepare_cached(
-                "UPDATE outbox SET state = ?, ended = ?, error = ?, attempts = attempts + 1
-                 WHERE id = ? AND state = 'waiting'",
-            )?
-            .execute(params![state, ended, why.map(|why| &**why), id.0 as i64])?;
-        if ended.is_some() {
-            waiting -= changed as i64;
-        }
-    }
-    if waiting > WAITING_LIMIT {
-        let dropped = connection.execute(
-            "UPDATE outbox SET state = 'dead', ended = ?, error = 'dropped: too many messages wait'
-             WHERE id IN (SELECT id FROM outbox WHERE state = 'waiting' ORDER BY id LIMIT ?)",
-            [now.0, waiting - WAITING_LIMIT],
-        )?;
-        waiting -= dropped as i64;
-    }
-    Ok(waiting)
+    Ok(())
 }
 
 /// Plain data with texts as keys: it cannot fail.

@@ -107,18 +107,13 @@ impl Seen<'_> {
                     self.entries.push(Entry { listed, at, words });
                 }
             }
-            Effect::Tell(message) => {
-                let kind = match message.kind {
-                    crate::model::MessageKind::Firing => "firing",
-                    crate::model::MessageKind::Update => "update",
-                    crate::model::MessageKind::Resolved => "resolved",
-                    crate::model::MessageKind::Notice => "notice",
-                    crate::model::MessageKind::Test => "test",
-                };
-                let service: Name = message.story.service.as_str().into();
-                line(&service, format!("{} is told: {kind}", message.to));
-                let words = format!("{}{} {kind}", prefix(&service), message.to);
-                self.entries.push(Entry { listed: Listed::Told, at, words });
+            Effect::Send(parcel) => {
+                for message in &parcel.messages {
+                    let service: Name = message.story.service.as_str().into();
+                    line(&service, format!("{} is told: {}", message.to, message.kind));
+                    let words = format!("{}{} {}", prefix(&service), message.to, message.kind);
+                    self.entries.push(Entry { listed: Listed::Told, at, words });
+                }
             }
             Effect::Reply(_, answer) => self.lines.push(Line { at, words: format!("answer: {}", answer.words) }),
             _ => {}

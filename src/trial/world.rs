@@ -397,8 +397,9 @@ impl World {
                 Effect::WatchPath(id, _) if self.is_process(id) => drop(self.told.insert(id)),
                 Effect::Unwatch(identity) => drop(self.watched.remove(&identity)),
                 Effect::Act(id, act) => self.act(id, &act),
-                Effect::Tell(message) => {
-                    let delivered = Input::Delivered { message: message.id, outcome: Delivery::Delivered };
+                Effect::Send(parcel) => {
+                    let outcome = Delivery::Delivered { plainly: None };
+                    let delivered = Input::Delivered { parcel: parcel.id, outcome };
                     self.later(Duration::ZERO, Coming::Input(delivered));
                 }
                 Effect::Record(Record::Event(Event {

@@ -143,6 +143,8 @@ fn trouble(s: &mut ServiceView, status: Status, since: Wall, id: u64, summary: &
         title: summary.into(),
         rules: [s.rules[0].name.to_string()].into(),
         told: ["ops".into()].into(),
+        ack: None,
+        escalated: 0,
     });
 }
 

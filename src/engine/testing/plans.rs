@@ -21,8 +21,9 @@ pub fn service(name: &str) -> Service {
 pub fn plan(services: Vec<Service>) -> Arc<Plan> {
     let place =
         || NotifierPlace::Webhook(WebhookSpec { url: Given::literal("http://hook/"), headers: BTreeMap::new() });
-    let notifier = |name: &str| (name.into(), Arc::new(Notifier { name: name.into(), place: place() }));
+    let notifier = |name: &str| (name.into(), Arc::new(Notifier::new(name.into(), place())));
     Arc::new(Plan {
+        maintenance: Vec::new(),
         files: Vec::new(),
         services: services.into_iter().map(Arc::new).collect(),
         notifiers: ["ops", "chat"].into_iter().map(notifier).collect(),

@@ -90,6 +90,10 @@ pub struct World {
     told: usize,
     pub saved: BTreeMap<Name, SavedService>,
     pub brake: SavedBrake,
+    pub notifiers: BTreeMap<Name, SavedNotifier>,
+    pub silences: SavedSilences,
+    /// The messages that wait, as they are recorded.
+    pub outbox: BTreeMap<MessageId, Message>,
     series: BTreeMap<CheckId, Name>,
     watched: BTreeSet<Identity>,
     /// Inputs of the near future.
@@ -100,6 +104,8 @@ pub struct World {
     pub doubled: bool,
     /// Reports of `exec` never come.
     pub swallow_reports: bool,
+    /// Attempts to deliver have no outcome but what a test says. Otherwise all is taken, at once.
+    pub swallow_parcels: bool,
     /// Nobody is told of the end of a process.
     pub deaf: bool,
     /// Orders that would start what its supervisor was told to have down: when, and the service.
@@ -147,6 +153,10 @@ impl World {
             in_flight: BTreeMap::new(),
             doubled: false,
             swallow_reports: false,
+            swallow_parcels: false,
+            notifiers: BTreeMap::new(),
+            silences: SavedSilences::default(),
+            outbox: BTreeMap::new(),
             deaf: false,
             unwanted: Vec::new(),
             halved: BTreeSet::new(),
@@ -168,6 +178,9 @@ impl World {
         let restored = Restored {
             services: self.saved.clone().into_iter().collect(),
             brake: self.brake.clone(),
+            notifiers: self.notifiers.clone().into_iter().collect(),
+            silences: self.silences.clone(),
+            messages: self.outbox.values().cloned().collect(),
             same_boot: true,
             last_event: self.last.0,
             last_incident: self.last.1,
@@ -313,10 +326,30 @@ impl World {
                 Effect::Record(Record::Gone(name)) => drop(self.saved.remove(name)),
                 Effect::Record(Record::Event(event)) => self.last.0 = event.id,
                 Effect::Record(Record::Incident(incident)) => self.last.1 = self.last.1.max(incident.id),
-                Effect::Tell(message) => self.last.2 = message.id.0,
+                Effect::Tell(message) => {
+                    self.last.2 = message.id.0;
+                    self.keep(message);
+                }
+                Effect::Record(Record::Message(message)) => self.keep(message),
+                Effect::Record(Record::Notifier(name, saved)) => {
+                    drop(self.notifiers.insert(Arc::clone(name), SavedNotifier::clone(saved)));
+                }
+                Effect::Record(Record::Silences(saved)) => self.silences = SavedSilences::clone(saved),
+                Effect::Send(parcel) if !self.swallow_parcels => {
+                    let outcome = Delivery::Delivered { plainly: None };
+                    self.coming.push((self.ms, Input::Delivered { parcel: parcel.id, outcome }));
+                }
                 _ => {}
             }
             self.log.push((self.ms, effect));
+        }
+    }
+
+    fn keep(&mut self, message: &Message) {
+        if message.state == MessageState::Waiting {
+            self.outbox.insert(message.id, message.clone());
+        } else {
+            self.outbox.remove(&message.id);
         }
     }
 
@@ -451,7 +484,12 @@ impl World {
         let new = self.log[self.told..].iter().filter_map(|(_, effect)| match effect {
             Effect::Record(Record::Event(event)) => Some(event.kind.to_string()),
             Effect::Act(_, act) => Some(format!("> {}", act_words(act))),
-            Effect::Tell(message) => Some(format!("@ {} {:?}", message.to, message.kind)),
+            Effect::Tell(message) if message.state == MessageState::Waiting => {
+                Some(format!("@ {} {:?}", message.to, message.kind))
+            }
+            Effect::Send(Parcel { messages, .. }) if messages[0].kind == MessageKind::Test => {
+                Some(format!("@ {} Test", messages[0].to))
+            }
             Effect::Reply(_, answer) => Some(format!("= {} {}", answer.ok, answer.words)),
             _ => None,
         });
@@ -480,6 +518,13 @@ impl World {
 
     pub fn status(&self, name: &str) -> Status {
         self.view(name).status
+    }
+
+    /// Every attempt to deliver.
+    pub fn parcels(&self) -> Vec<Parcel> {
+        let sent = self.log.iter();
+        sent.filter_map(|(_, effect)| if let Effect::Send(parcel) = effect { Some(parcel.clone()) } else { None })
+            .collect()
     }
 
     pub fn messages(&self) -> Vec<Message> {

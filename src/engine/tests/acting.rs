@@ -220,17 +220,14 @@ fn a_notifier_is_tested() {
     let mut world = quiet(web(command()));
     world.ask(1, Command::NotifyTest { notifier: "ops".into() });
     assert_eq!(world.news(), ["@ ops Test"]);
-    let message = world.messages().pop().unwrap().id;
-    let deferred = Delivery::Deferred { why: "connection refused".into() };
-    world.input(Input::Delivered { message, outcome: deferred });
-    world.input(Input::Delivered { message, outcome: Delivery::Dead { why: "expired".into() } });
-    assert_eq!(
-        world.news(),
-        [
-            "= false ops has not taken the message, it is tried again: connection refused",
-            "message to ops not delivered: expired"
-        ]
-    );
+    assert_eq!(world.parcels().pop().unwrap().messages.len(), 1);
+    world.pass(1);
+    assert_eq!(world.news(), ["= true ops has taken the message"]);
+    world.swallow_parcels = true;
+    world.ask(2, Command::NotifyTest { notifier: "ops".into() });
+    let parcel = world.parcels().pop().unwrap().id;
+    world.input(Input::Delivered { parcel, outcome: Delivery::Refused { why: "no such mailbox".into() } });
+    assert_eq!(world.news(), ["@ ops Test", "= false the message has not reached ops: no such mailbox"]);
 }
 
 #[test]
@@ -418,16 +415,15 @@ fn messages_that_wait_are_noted_until_they_are_delivered() {
     world.pass(30_000);
     let notes = |world: &World| world.engine.snapshot(now(world.ms)).notes;
     assert_eq!(notes(&world), [""; 0]);
-    let messages = world.messages();
-    let late = |why: &str| Delivery::Deferred { why: why.into() };
-    world.input(Input::Delivered { message: messages[0].id, outcome: late("connection refused") });
+    let late = || Delivery::Deferred { why: "connection refused".into(), after: None };
+    world.swallow_parcels = true;
+    world.kill("web", Some(Exit::Signal { number: 11, core: true }));
+    world.pass(30_000);
+    let parcel = world.parcels().pop().unwrap().id;
+    world.input(Input::Delivered { parcel, outcome: late() });
     assert_eq!(notes(&world), ["1 message waits for ops, and will be tried again: connection refused"]);
-    world.input(Input::Delivered { message: messages[0].id, outcome: Delivery::Delivered });
-    assert_eq!(notes(&world), [""; 0]);
-    let before = MessageId(u64::MAX);
-    world.input(Input::Delivered { message: before, outcome: late("busy") });
-    assert_eq!(notes(&world), ["messages from before minder was started wait, and will be tried again: busy"]);
-    world.input(Input::Delivered { message: before, outcome: Delivery::Delivered });
+    world.swallow_parcels = false;
+    world.pass(2_000);
     assert_eq!(notes(&world), [""; 0]);
 }
 

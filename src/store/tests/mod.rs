@@ -5,7 +5,8 @@ mod state;
 
 use super::*;
 use crate::model::{
-    Event, EventKind, Found, Kind, MessageId, MessageKind, MetricId, MetricSet, Mono, Name, Now, Reading, Story, Wall,
+    Event, EventKind, Found, Kind, MessageId, MessageKind, MessageState, MetricId, MetricSet, Mono, Name, Now, Reading,
+    Stage, Story, Wall, Why,
 };
 
 /// A clock that stands still until it is set.
@@ -48,7 +49,17 @@ fn message(id: u64, expires: i64) -> Message {
         at: Wall(0),
         expires: Wall(expires),
         story: Story { title: format!("title {id}"), ..Story::default() },
+        state: MessageState::Waiting,
+        steps: Vec::new(),
     }
+}
+
+/// The same message, as it has gone on or ended.
+fn gone_on(id: u64, expires: i64, state: MessageState, why: Why) -> Record {
+    let mut message = message(id, expires);
+    message.state = state;
+    message.step(Wall(2), Stage::Deliver, why);
+    Record::Message(Box::new(message))
 }
 
 /// `process` with `down` and `memory`.

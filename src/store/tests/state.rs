@@ -1,7 +1,7 @@
 //! `state.db`: what was committed is there, whatever happens.
 
 use super::*;
-use crate::model::{Delivery, Incident, SavedService, Severity};
+use crate::model::{Incident, SavedService, Severity};
 use crate::store::state::{Facts, Writer, load};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -21,6 +21,8 @@ fn incident(id: u64, service: &str, closed: Option<i64>) -> Incident {
         title: "down".into(),
         rules: Default::default(),
         told: Default::default(),
+        ack: None,
+        escalated: 0,
     }
 }
 
@@ -39,7 +41,7 @@ fn state_comes_back() {
     let records = vec![
         Record::Service("web".into(), saved(3)),
         Record::Gone("gone".into()),
-        Record::Message(MessageId(8), Delivery::Deferred { why: "busy".into() }, Wall(2)),
+        gone_on(8, 9_000_000, MessageState::Waiting, Why::Deferred { error: "busy".into(), until: Wall(3) }),
     ];
     assert!(store.commit(records, vec![]).wait(LONG));
     assert!(store.close(LONG));
@@ -51,16 +53,16 @@ fn state_comes_back() {
     assert_eq!(restored.services.len(), 1);
     assert_eq!(restored.services["web"].streak, 3);
     assert_eq!((restored.last_event, restored.last_incident, restored.last_message), (41, 5, 9));
-    assert_eq!(second.outbox, vec![message(8, 9_000_000), message(9, 2_000_000)]);
+    assert_eq!(restored.messages.iter().map(|message| message.id.0).collect::<Vec<_>>(), [8, 9]);
     assert!(store.close(LONG));
 
     let (store, third) = Store::open(dir.path(), "boot-2", clock(3_000_000)).unwrap();
     assert!(!third.restored.same_boot);
-    assert_eq!(third.outbox, vec![message(8, 9_000_000)], "the other has expired");
+    assert_eq!(third.restored.messages.iter().map(|m| m.id.0).collect::<Vec<_>>(), [8], "the other has expired");
     assert_eq!(third.notes.len(), 1);
     let outbox = store.reader().outbox(10).unwrap();
     assert_eq!(outbox.iter().map(|row| (row.id, row.dead)).collect::<Vec<_>>(), [(8, false), (9, true)]);
-    assert_eq!((outbox[0].attempts, outbox[0].error.as_deref()), (1, Some("busy")));
+    assert_eq!((outbox[0].attempts, outbox[0].error.as_deref()), (1, Some("not taken, tried again: busy")));
 }
 
 #[test]
@@ -176,12 +178,12 @@ fn damage_in_the_past_costs_the_past_only() {
         assert!(!opened.restored.lost, "{table}");
         assert_eq!((&opened.instance, opened.restored.services["web"].streak), (&first.instance, 7));
         assert_eq!((opened.restored.last_event, opened.restored.last_incident), (2000, 2000));
-        assert_eq!(opened.outbox, [message(4, i64::MAX)]);
+        assert_eq!(opened.restored.messages, [message(4, i64::MAX)]);
         assert!(store.commit(vec![Record::Event(event(2001, "web"))], vec![]).wait(LONG));
         assert!(store.close(LONG));
         let (store, opened) = open(dir.path());
         assert!(opened.notes.is_empty() && !opened.restored.lost, "{:?}", opened.notes);
-        assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (7, 1));
+        assert_eq!((opened.restored.services["web"].streak, opened.restored.messages.len()), (7, 1));
         assert_eq!(store.reader().events(&EventFilter { limit: 9, ..Default::default() }).unwrap().len(), 1);
     }
 }
@@ -235,7 +237,7 @@ fn a_lock_of_somebody_else_at_the_start_is_survived() {
         other.execute_batch(how).unwrap();
         other.execute("UPDATE meta SET value = value", []).unwrap();
         let (store, opened) = open(dir.path());
-        assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (3, 1), "{how}");
+        assert_eq!((opened.restored.services["web"].streak, opened.restored.messages.len()), (3, 1), "{how}");
         assert!(!opened.restored.lost);
         let trouble = store.trouble().unwrap();
         assert!(trouble.contains("locked"), "{trouble}");
@@ -338,27 +340,22 @@ fn while_it_cannot_write_it_keeps_the_latest_in_memory() {
 }
 
 #[test]
-fn the_outbox_is_bounded_and_pruned() {
+fn the_outbox_is_pruned() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = writer(dir.path());
-    writer.write(&batch(vec![], (1..=10_005).map(|id| message(id, i64::MAX)).collect()), Wall(5)).unwrap();
-    assert_eq!(count(&mut writer, "outbox WHERE state = 'waiting'"), 10_000);
-    assert_eq!(count(&mut writer, "outbox WHERE state = 'dead' AND ended = 5 AND id <= 5"), 5);
+    writer.write(&batch(vec![], (1..=10).map(|id| message(id, i64::MAX)).collect()), Wall(5)).unwrap();
     let ended = vec![
-        Record::Message(MessageId(6), Delivery::Delivered, Wall(5)),
-        Record::Message(MessageId(7), Delivery::Dead { why: "no such mailbox".into() }, Wall(5)),
-        Record::Message(MessageId(10_005), Delivery::Delivered, Wall(5)),
-        // Told twice, counted once.
-        Record::Message(MessageId(6), Delivery::Delivered, Wall(6)),
+        gone_on(6, i64::MAX, MessageState::Delivered, Why::Taken),
+        gone_on(7, i64::MAX, MessageState::Dead, Why::Refused { error: "no such mailbox".into() }),
+        gone_on(10, i64::MAX, MessageState::Delivered, Why::Taken),
     ];
     writer.write(&batch(ended, vec![]), Wall(5)).unwrap();
-    assert_eq!(writer.facts.waiting, 9_997);
-    assert_eq!(count(&mut writer, "outbox WHERE state = 'waiting'"), 9_997);
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'waiting'"), 7);
     let day = 86_400_000;
     writer.prune(Wall(8 * day), Duration::from_secs(1)).unwrap();
     assert_eq!(count(&mut writer, "outbox WHERE id = 6"), 0);
-    assert_eq!(count(&mut writer, "outbox WHERE id = 10005"), 1, "the highest number stays");
-    assert_eq!(count(&mut writer, "outbox WHERE state = 'dead'"), 6);
+    assert_eq!(count(&mut writer, "outbox WHERE id = 10"), 1, "the highest number stays");
+    assert_eq!(count(&mut writer, "outbox WHERE state = 'dead'"), 1);
     writer.prune(Wall(31 * day), Duration::from_secs(1)).unwrap();
     assert_eq!(count(&mut writer, "outbox WHERE state = 'dead'"), 0);
 }
@@ -408,7 +405,7 @@ fn a_full_disk_at_the_start_is_survived() {
     let (store, opened) = open(dir.path());
     assert_eq!(opened.instance, first.instance);
     assert_eq!(opened.restored.services["web"].streak, 2);
-    assert_eq!((opened.restored.last_event, opened.outbox.len()), (1, 1));
+    assert_eq!((opened.restored.last_event, opened.restored.messages.len()), (1, 1));
     assert_eq!(store.reader().samples("web", "process", Wall(0), Wall(9000), 9).unwrap().rows.len(), 1);
 }
 
@@ -416,7 +413,7 @@ fn start_on_a_full_disk(dir: &Path) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let (store, opened) = open(dir);
     assert!(!opened.restored.lost);
-    assert_eq!((opened.restored.services["web"].streak, opened.outbox.len()), (1, 1));
+    assert_eq!((opened.restored.services["web"].streak, opened.restored.messages.len()), (1, 1));
     let trouble = store.trouble().unwrap();
     assert!(trouble.contains("state.db cannot be written") && trouble.contains("history.db"), "{trouble}");
     let records = vec![Record::Service("web".into(), saved(2)), Record::Event(event(1, "web"))];
