@@ -24,6 +24,7 @@ mod expand;
 mod expectation;
 pub mod explain;
 mod fill;
+mod implied;
 mod keys;
 mod lexer;
 mod listing;

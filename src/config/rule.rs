@@ -7,10 +7,8 @@ use super::resolve::{Asked, Resolver, Text};
 use super::syntax;
 use super::trap::trap_at;
 use super::tree::{Key, Node, Value};
-use crate::model::kinds::{Heartbeat, control};
 use crate::model::{
-    Action, Check, Condition, ExecSpec, Hold, Kind, MetricId, MetricRef, Name, Notifier, NotifierPlace, Rule, Severity,
-    write_duration,
+    Action, Condition, ExecSpec, Hold, MetricRef, Name, Notifier, NotifierPlace, Rule, Severity, write_duration,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -442,61 +440,7 @@ pub(super) fn unique(name: &str, taken: impl Fn(&str) -> bool) -> Name {
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default().into()
 }
 
-/// The rule of a check that no rule mentions: `down -> notify`. A heartbeat that says of itself that it has failed is as bad as one
-/// that is missing.
-pub(super) fn implied(index: usize, check: &Check) -> Option<Rule> {
-    let mut rule = told(index, check, check.kind.default_metric()?, Hold::None)?;
-    if matches!(*check.kind, Kind::Heartbeat(_)) {
-        let is = |id| is(index, check, MetricId(id));
-        rule.when = Condition::Or(Heartbeat::JUDGED.into_iter().filter_map(is).collect());
-    }
-    Some(rule)
-}
-
-/// The rules by which a supervisor is judged, but for the metrics that these rules mention.
-pub(super) fn implied_of_control(index: usize, check: &Check, rules: &[Rule]) -> Vec<Rule> {
-    let mentioned = |metric: MetricId| {
-        let at = MetricRef { check: u16::try_from(index).unwrap_or(u16::MAX), metric };
-        rules.iter().any(|rule| conditions_of(rule).flat_map(metrics_of).any(|metric| metric == at))
-    };
-    let rule = |(metric, hold): &(u8, Hold)| {
-        let metric = MetricId(*metric);
-        let mut rule = told(index, check, metric, *hold).filter(|_| !mentioned(metric))?;
-        if metric == MetricId(control::ALIVE) {
-            rule.when = Condition::Not(Box::new(rule.when));
-        }
-        Some(rule)
-    };
-    control::DEFAULT_RULES.iter().filter_map(rule).collect()
-}
-
 /// What a rule judges by.
 pub(super) fn conditions_of(rule: &Rule) -> impl Iterator<Item = &Condition> {
     std::iter::once(&rule.when).chain(rule.until.iter().map(|(until, _)| until))
-}
-
-/// A flag is true.
-fn is(index: usize, check: &Check, metric: MetricId) -> Option<Condition> {
-    let about = check.kind.metrics().get(usize::from(metric.0))?;
-    Some(Condition::Is(crate::model::Comparison {
-        term: crate::model::Term::Latest(MetricRef { check: u16::try_from(index).ok()?, metric }),
-        test: crate::model::Test::Truth,
-        text: format!("{}.{}", check.name, about.name).into(),
-        dimension: about.dimension,
-    }))
-}
-
-/// The rule that a flag is told of, and nothing else is done, as if it had been written.
-fn told(index: usize, check: &Check, metric: MetricId, hold: Hold) -> Option<Rule> {
-    let about = check.kind.metrics().get(usize::from(metric.0))?;
-    Some(Rule {
-        name: format!("{}.{}", check.name, about.name).into(),
-        when: is(index, check, metric)?,
-        hold,
-        until: None,
-        severity: if about.liveness { Severity::Critical } else { Severity::Warning },
-        actions: vec![Action::Notify(None)],
-        liveness: about.liveness,
-        implied: true,
-    })
 }

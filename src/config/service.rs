@@ -2,13 +2,14 @@
 
 use super::check::{ReadCheck, nobody};
 use super::diagnostic::{Diagnostic, Place};
+use super::implied::complete;
 use super::plan::Builder;
 use super::resolve::Asked;
-use super::rule::{Around, Can, Drafted, conditions_of, implied, implied_of_control, metrics_of, unique};
+use super::rule::{Around, Can, Drafted, unique};
 use super::tree::{Key, Node, Value};
 use crate::model::controls::ControlSpec;
-use crate::model::kinds::{Heartbeat, Process, Processes};
-use crate::model::{Action, Check, Kind, Log, MetricId, Name, Rule, Service, Span};
+use crate::model::kinds::Process;
+use crate::model::{Action, Check, Kind, Log, Name, Rule, Service, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -238,37 +239,4 @@ fn note_of_pidfile(service: &str, check: &Check) -> Option<String> {
          better write `control: {{ runit: {} }}` and `process: supervised`",
         directory.display()
     ))
-}
-
-/// Adds the default rules of checks that no rule mentions, and notes which metrics are to be recorded.
-fn complete(mut rules: Vec<Rule>, checks: &mut [Check]) -> Vec<Rule> {
-    let mut implied_rules = Vec::new();
-    for (index, check) in checks.iter_mut().enumerate() {
-        if let Some(metric) = check.kind.default_metric() {
-            check.keep.insert(metric);
-        }
-        // What is of each process has no history: without this, such a check would have none at all.
-        if matches!(*check.kind, Kind::Processes(_)) {
-            check.keep.insert(MetricId(Processes::COUNT));
-        }
-        if matches!(*check.kind, Kind::Heartbeat(_)) {
-            Heartbeat::JUDGED.into_iter().for_each(|id| check.keep.insert(MetricId(id)));
-        }
-        let mut metrics = rules.iter().flat_map(conditions_of).flat_map(metrics_of);
-        if matches!(*check.kind, Kind::Control(_)) {
-            implied_rules.extend(implied_of_control(index, check, &rules));
-        } else if !metrics.any(|metric| usize::from(metric.check) == index) {
-            implied_rules.extend(implied(index, check));
-        }
-    }
-    for mut rule in implied_rules {
-        rule.name = unique(&rule.name, |name| rules.iter().any(|rule| &*rule.name == name));
-        rules.push(rule);
-    }
-    for metric in rules.iter().flat_map(conditions_of).flat_map(metrics_of) {
-        if let Some(check) = checks.get_mut(usize::from(metric.check)) {
-            check.keep.insert(metric.metric);
-        }
-    }
-    rules
 }

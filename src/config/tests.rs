@@ -1,6 +1,7 @@
 //! The reader as a whole: what a good plan becomes, and that no text can break it.
 
 mod explained;
+mod implied;
 mod reference;
 mod templates;
 

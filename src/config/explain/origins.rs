@@ -351,9 +351,9 @@ fn checks_of(service: &Service, rule: &Rule) -> String {
     let mut names: Vec<&str> = Vec::new();
     rule.when.each(&mut |comparison| {
         let check = service.checks.get(usize::from(comparison.term.metric().check));
-        // Of what a supervisor says, each metric has its own.
-        let whole = |check: &Check| matches!(*check.kind, Kind::Control(_));
-        names.extend(check.map(|check| if whole(check) { &*rule.name } else { &*check.name }));
+        // Of some kinds, each metric has its own.
+        let by_metric = |check: &Check| check.kind.default_rules().is_some();
+        names.extend(check.map(|check| if by_metric(check) { &*rule.name } else { &*check.name }));
     });
     names.join(", ")
 }

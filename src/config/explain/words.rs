@@ -130,7 +130,7 @@ fn sentence(service: &Service, rule: &Rule) -> String {
         }
         Some((condition, hold)) => format!("; over when `{condition}` for {hold}"),
     };
-    let whose = match (rule.implied, judges_control(service, rule)) {
+    let whose = match (rule.implied, judges_by_metric(service, rule)) {
         (false, _) => "",
         (true, false) => "; no rule mentions this check",
         (true, true) => "; no rule mentions this metric",
@@ -196,14 +196,14 @@ fn steps(service: &Service, rule: &Rule) -> String {
     }
 }
 
-/// Whether it is about what a supervisor says.
-fn judges_control(service: &Service, rule: &Rule) -> bool {
-    let mut control = false;
+/// Whether it is about a check of which each metric is judged by a default rule of its own.
+fn judges_by_metric(service: &Service, rule: &Rule) -> bool {
+    let mut by_metric = false;
     rule.when.each(&mut |comparison| {
         let check = service.checks.get(usize::from(comparison.term.metric().check));
-        control |= check.is_some_and(|check| matches!(*check.kind, Kind::Control(_)));
+        by_metric |= check.is_some_and(|check| check.kind.default_rules().is_some());
     });
-    control
+    by_metric
 }
 
 /// Whether one of its metrics is of each of many processes.

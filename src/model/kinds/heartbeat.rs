@@ -3,7 +3,7 @@
 //! It is not asked: what comes in is a [`Beat`], by the notify socket of the service (systemd's `sd_notify` protocol) or by HTTP.
 
 use super::{CheckKind, Mistake};
-use crate::model::{Cron, Dimension, Given, Identity, Metric, Secret, Source, Span, Wall, Zone};
+use crate::model::{Cron, Dimension, Given, Hold, Identity, Metric, Secret, Source, Span, Wall, Zone};
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,10 @@ impl Heartbeat {
     pub fn late(&self) -> Duration {
         self.late.map_or(LATE, |late| late.0)
     }
-    /// What is kept in history, and judged if no rule is about it: a job that fails must not need a rule to be heard of.
-    pub const JUDGED: [u8; 3] = [Heartbeat::MISSING, Heartbeat::FAILED, Heartbeat::OVERRUN];
+    /// By what it is judged, unless its rules mention the metric: a job that fails must not need a rule to be heard of. Each is told,
+    /// and kept in history.
+    pub const DEFAULT_RULES: &[(u8, Hold)] =
+        &[(Heartbeat::MISSING, Hold::None), (Heartbeat::FAILED, Hold::None), (Heartbeat::OVERRUN, Hold::None)];
 }
 
 /// Places of the metrics that other parts name.

@@ -37,7 +37,7 @@ pub use tcp::{Tcp, TlsOrNot};
 
 use super::controls::ControlSpec;
 pub use super::mistake::Mistake;
-use super::{Given, Metric, MetricId};
+use super::{Given, Hold, Metric, MetricId};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -172,6 +172,16 @@ impl Kind {
     /// Whether it asks about the process that another check, or the control, of its service finds.
     pub fn is_of_the_process(&self) -> bool {
         matches!(self, Kind::Cgroup(Cgroup { path: None }))
+    }
+
+    /// The metrics by which it is judged unless a rule mentions that very metric, for a kind with several such. Any other kind has
+    /// one at most ([`Kind::default_metric`]), by which it is judged unless a rule mentions the check.
+    pub fn default_rules(&self) -> Option<&'static [(u8, Hold)]> {
+        match self {
+            Kind::Control(_) => Some(control::DEFAULT_RULES),
+            Kind::Heartbeat(_) => Some(Heartbeat::DEFAULT_RULES),
+            _ => None,
+        }
     }
 }
 
