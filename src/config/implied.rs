@@ -1,7 +1,7 @@
 //! The default rules: what a service is judged by where its own rules say nothing.
 
 use super::rule::{conditions_of, metrics_of, unique};
-use crate::model::kinds::{Processes, control};
+use crate::model::kinds::Processes;
 use crate::model::{Action, Check, Comparison, Condition, Hold, Kind, MetricId, MetricRef, Rule, Severity, Term, Test};
 
 /// Adds the default rules, and notes which metrics are to be recorded.
@@ -58,10 +58,10 @@ fn told(index: usize, check: &Check, metric: MetricId, hold: Hold) -> Option<Rul
         text: format!("{}.{}", check.name, about.name).into(),
         dimension: about.dimension,
     });
-    let good = matches!(*check.kind, Kind::Control(_)) && metric == MetricId(control::ALIVE);
+    let is_good = about.wrong.is_some_and(|(bad, _)| !bad);
     Some(Rule {
         name: format!("{}.{}", check.name, about.name).into(),
-        when: if good { Condition::Not(Box::new(is)) } else { is },
+        when: if is_good { Condition::Not(Box::new(is)) } else { is },
         hold,
         until: None,
         severity: if about.liveness { Severity::Critical } else { Severity::Warning },

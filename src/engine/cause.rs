@@ -1,9 +1,9 @@
-//! Which death is the cause of an incident: its title and what is wrong then say how the process died.
+//! What an incident is called: by the rule that fired first, and where a death is the cause of it, by how the process died.
 
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::kinds::Process;
-use crate::model::{Identity, Incident, Rule, Test, Wall};
+use crate::model::{Comparison, Condition, Identity, Incident, Rule, Term, Test, Wall};
 use std::time::Duration;
 
 /// A death so long before an incident is told as its cause.
@@ -34,6 +34,25 @@ impl ServiceState {
             };
         });
         about.then(|| Incident::of_death(self.last_exit))
+    }
+
+    /// What this rule fires for, for a title: its name, or words where nobody has given it a name and the metric has them.
+    pub fn title_of(&self, rule: &Rule) -> String {
+        self.wrong_words(rule).unwrap_or_else(|| rule.name.to_string())
+    }
+
+    fn wrong_words(&self, rule: &Rule) -> Option<String> {
+        let (is, bad) = match &rule.when {
+            Condition::Not(part) => (&**part, false),
+            when => (when, true),
+        };
+        let Condition::Is(Comparison { term: Term::Latest(id), test: Test::Truth, .. }) = is else { return None };
+        let check = self.plan.checks.get(usize::from(id.check))?;
+        let metric = check.kind.metrics().get(usize::from(id.metric.0))?;
+        let (_, words) = metric.wrong.filter(|(flag, _)| *flag == bad)?;
+        let of = rule.name.strip_suffix(metric.name)?.strip_suffix('.').filter(|of| *of == &*check.name)?;
+        // Of several checks of a kind, which one it is.
+        Some(if of == check.kind.name() { words.to_owned() } else { format!("{of}: {words}") })
     }
 
     /// Gives the open incident its title, if a death is the cause of it: at the firing, and again when more is known.

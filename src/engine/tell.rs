@@ -74,13 +74,14 @@ impl ServiceState {
                 cx.incident(incident);
             }
             None => {
+                let title = self.title_of(rule);
                 let incident = Incident {
                     id: cx.next_incident(),
                     service: Arc::clone(&self.plan.name),
                     opened: cx.now.wall,
                     closed: None,
                     severity: rule.severity,
-                    title: of.map_or_else(|| name.clone(), |of| format!("{name}: {of}")),
+                    title: of.map_or_else(|| title.clone(), |of| format!("{title}: {of}")),
                     rules: BTreeSet::from([name]),
                     told: BTreeSet::new(),
                     ack: None,
@@ -117,7 +118,7 @@ impl ServiceState {
             if !to.is_empty() {
                 let mut notice = self.story_of(cx, self.incident.as_ref());
                 notice.severity = Some(Severity::Info);
-                notice.title = format!("{}: {}", self.plan.name, rule.name);
+                notice.title = format!("{}: {}", self.plan.name, self.title_of(rule));
                 notice.rules = vec![story];
                 let from = further.unwrap_or(AT_ONCE);
                 self.tell_later(cx, What::Story(MessageKind::Notice, Box::new(notice)), to, rule, from);

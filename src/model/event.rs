@@ -371,7 +371,7 @@ impl Incident {
         how.map_or_else(|| "died".to_owned(), |how| format!("died ({})", how.in_short()))
     }
 
-    /// The title with whose it is: `web: http.failed`, `web died (SIGSEGV, core dumped)`.
+    /// The title with whose it is: `web: http.failed`, `web: its supervisor is gone`, `web died (SIGSEGV, core dumped)`.
     pub fn headline(&self) -> String {
         let colon = if self.title == "died" || self.title.starts_with("died (") { "" } else { ":" };
         format!("{}{colon} {}", self.service, self.title)

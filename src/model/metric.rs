@@ -23,12 +23,14 @@ pub struct Metric {
     pub at_most: Option<f64>,
     /// What it is, for people: a phrase without a full stop.
     pub about: &'static str,
+    /// Of a flag whose name says too little in a title: which value is bad, and what is wrong then.
+    pub wrong: Option<(bool, &'static str)>,
 }
 
 impl Metric {
     /// A plain metric: not of a whole, not about liveness, not one of many, unbounded.
     pub const fn new(name: &'static str, dimension: Dimension, about: &'static str) -> Metric {
-        Metric { name, dimension, of_whole: false, liveness: false, each: false, at_most: None, about }
+        Metric { name, dimension, of_whole: false, liveness: false, each: false, at_most: None, about, wrong: None }
     }
     /// The same, as a part of a whole.
     pub const fn of_whole(self) -> Metric {
@@ -45,6 +47,10 @@ impl Metric {
     /// The same, with the largest value that it can have.
     pub const fn at_most(self, most: f64) -> Metric {
         Metric { at_most: Some(most), ..self }
+    }
+    /// The same, with what to say in a title when it has this value.
+    pub const fn wrong_if(self, flag: bool, words: &'static str) -> Metric {
+        Metric { wrong: Some((flag, words)), ..self }
     }
 }
 

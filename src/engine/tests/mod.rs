@@ -13,3 +13,4 @@ mod several;
 mod supervised;
 mod telling;
 mod time;
+mod titles;

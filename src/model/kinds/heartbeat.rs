@@ -90,9 +90,11 @@ impl CheckKind for Heartbeat {
     const SHORT: Option<&'static str> = Some("every");
     const DEFAULT: Option<&'static str> = Some("missing");
     const METRICS: &'static [Metric] = &[
-        Metric::new("missing", Dimension::Flag, "no beat came in time").liveness(),
-        Metric::new("failed", Dimension::Flag, "the last run said that it failed"),
-        Metric::new("overrun", Dimension::Flag, "the run under way takes longer than it may"),
+        Metric::new("missing", Dimension::Flag, "no beat came in time").liveness().wrong_if(true, "no heartbeat"),
+        Metric::new("failed", Dimension::Flag, "the last run said that it failed")
+            .wrong_if(true, "the last run failed"),
+        Metric::new("overrun", Dimension::Flag, "the run under way takes longer than it may")
+            .wrong_if(true, "the run takes too long"),
         Metric::new("ready", Dimension::Flag, "it has said that it is ready"),
         Metric::new("age", Dimension::Time, "since the last beat"),
         Metric::new("duration", Dimension::Time, "how long the last run took"),
