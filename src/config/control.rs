@@ -83,7 +83,7 @@ impl Builder<'_> {
             self.found.push(diagnostic.help("give the other one another `name`, or leave `check: true` away"));
             return None;
         }
-        let directory = runit.path();
+        let directory = spec.service_dir()?;
         let program = directory.join("check").to_str().map(|program| Argv(vec![program.to_owned()]));
         let (command, directory) = program.zip(directory.to_str().and_then(|path| path.parse().ok()))?;
         let kind = Kind::Program(Program::in_directory(command, directory));

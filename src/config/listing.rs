@@ -272,8 +272,7 @@ mod tests {
             assert!(plan.notes.is_empty());
         }
         let control = plan(dir.path(), "services_from: { runit: SERVICES }\n").unwrap().services[2].control.clone();
-        let Some(crate::model::controls::ControlSpec::Runit(control)) = control else { panic!("{control:?}") };
-        assert_eq!(control.path(), dir.path().join("service/web"));
+        assert_eq!(control.unwrap().service_dir().unwrap(), dir.path().join("service/web"));
     }
 
     #[test]

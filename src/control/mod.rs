@@ -200,9 +200,9 @@ impl Shared {
     /// Who is asked and told; nobody for a control that is commands.
     fn supervisor(&self, control: &ControlSpec) -> Option<Box<dyn Supervisor>> {
         match control {
-            ControlSpec::Runit(control) => Some(Box::new(Runit::new(control.path()))),
-            ControlSpec::S6(control) => Some(Box::new(S6::new(control.path(), self.given_up.clone()))),
-            ControlSpec::Daemontools(control) => Some(Box::new(Daemontools::new(control.path()))),
+            ControlSpec::Runit(_) => Some(Box::new(Runit::new(control.service_dir()?))),
+            ControlSpec::S6(_) => Some(Box::new(S6::new(control.service_dir()?, self.given_up.clone()))),
+            ControlSpec::Daemontools(_) => Some(Box::new(Daemontools::new(control.service_dir()?))),
             ControlSpec::Systemd(control) => Some(Box::new(systemd::Systemd::new(control.name()))),
             ControlSpec::Supervisord(control) => Some(Box::new(supervisord::Supervisord(control.clone()))),
             ControlSpec::Upstart(control) => Some(Box::new(upstart::Upstart::new(control))),

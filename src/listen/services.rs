@@ -75,13 +75,9 @@ impl Services {
 
     pub(super) fn watch(&mut self, check: CheckId, control: &ControlSpec, files: &mut Files) {
         self.forget(check);
-        let (service, in_place) = match control {
-            ControlSpec::Runit(c) => (c.path(), false),
-            ControlSpec::S6(c) => (c.path(), false),
-            // daemontools-encore writes over it.
-            ControlSpec::Daemontools(c) => (c.path(), true),
-            _ => return,
-        };
+        let Some(service) = control.service_dir() else { return };
+        // daemontools-encore writes over it.
+        let in_place = matches!(control, ControlSpec::Daemontools(_));
         files.watch(check, &service.join("supervise/status"), in_place);
         let is_s6 = matches!(control, ControlSpec::S6(_));
         self.watched.insert(check, Watched { service, is_s6, was_wanted: false, presence: None, events: None });

@@ -12,6 +12,7 @@ pub use supervisors::{
 use super::{Given, Mistake};
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 macro_rules! controls {
@@ -85,6 +86,17 @@ impl ControlSpec {
     /// on a schedule, as a check.
     pub fn supervises(&self) -> bool {
         !matches!(self, ControlSpec::Command(_) | ControlSpec::Sysv(_))
+    }
+
+    /// The directory of the service, where its supervisor knows it by one.
+    pub fn service_dir(&self) -> Option<PathBuf> {
+        let (directory, service) = match self {
+            ControlSpec::Runit(c) => (&c.directory, &c.service),
+            ControlSpec::S6(c) => (&c.directory, &c.service),
+            ControlSpec::Daemontools(c) => (&c.directory, &c.service),
+            _ => return None,
+        };
+        Some(directory.as_path().join(service))
     }
 
     /// Whether an event of the supervisor with this word is about the service of this name: see [`super::Input::Nudged`].

@@ -118,27 +118,6 @@ fn supervisor_sock() -> String {
     "unix:///run/supervisor.sock".to_owned()
 }
 
-impl RunitControl {
-    /// The directory of the service.
-    pub fn path(&self) -> PathBuf {
-        self.directory.as_path().join(&self.service)
-    }
-}
-
-impl S6Control {
-    /// The directory of the service.
-    pub fn path(&self) -> PathBuf {
-        self.directory.as_path().join(&self.service)
-    }
-}
-
-impl DaemontoolsControl {
-    /// The directory of the service.
-    pub fn path(&self) -> PathBuf {
-        self.directory.as_path().join(&self.service)
-    }
-}
-
 impl SystemdControl {
     /// The unit's name, suffix included.
     pub fn name(&self) -> String {
