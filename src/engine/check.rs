@@ -1,8 +1,9 @@
 //! What is known of one check: its latest sample, its windows, its rhythm, for a check of a process its life, and for a heartbeat
 //! its pulse.
 
-use super::beat::{Pulse, keys_of};
+use super::beat::keys_of;
 use super::death::Life;
+use super::pulse::Pulse;
 use super::schedule::{Rhythm, phase};
 use super::window::Window;
 use crate::model::kinds::Process;

@@ -52,6 +52,7 @@ mod judge;
 mod needs;
 mod order;
 mod outbox;
+mod pulse;
 mod record;
 mod reload;
 mod resume;
