@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only for tests and benchmarks")]
 
 mod plans;
+mod real;
 mod world;
 
 pub use plans::*;
+pub use real::*;
 pub use world::*;
