@@ -431,7 +431,8 @@ fn what_s6_gives_up_is_heard_though_its_status_does_not_say_it() {
 #[test]
 fn fifos_of_a_minder_that_was_killed_are_removed_and_no_others() {
     let (listen, mut rx) = listen();
-    let service = Service::new("s6-supervise", &[("run", "exec sleep 4711")]);
+    // It is down: a start would be an event, for which s6 itself removes FIFOs without a reader.
+    let service = Service::new("s6-supervise", &[("run", "exec sleep 4711"), ("down", "")]);
     let event = service.path().join("event");
     let make = |name: &str| {
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
