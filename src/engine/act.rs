@@ -233,7 +233,7 @@ impl ServiceState {
             self.work = Some(work);
             return false;
         };
-        self.end_work(cx, work, outcome);
+        self.end_work(cx, *work, outcome);
         true
     }
 

@@ -24,8 +24,8 @@ pub(super) struct CheckState {
     pub rules: Vec<usize>,
     /// Of a check of a process.
     pub life: Option<Life>,
-    /// Of a heartbeat.
-    pub pulse: Option<Pulse>,
+    /// Of a heartbeat; boxed, for most checks are none.
+    pub pulse: Option<Box<Pulse>>,
 }
 
 impl CheckState {
@@ -41,7 +41,7 @@ impl CheckState {
             windows: Vec::new(),
             rules: Vec::new(),
             life: matches!(*check.kind, Kind::Process(_)).then(Life::default),
-            pulse: keys_of(&check.kind).map(|keys| Pulse::new(keys, now)),
+            pulse: keys_of(&check.kind).map(|keys| Box::new(Pulse::new(keys, now))),
         };
         state.learn_rules(service, place);
         state

@@ -121,7 +121,7 @@ impl ServiceState {
             (Report::Launched { .. } | Report::Done { .. }, _) => {}
         }
         match over {
-            Some(outcome) => self.end_work(cx, work, outcome),
+            Some(outcome) => self.end_work(cx, *work, outcome),
             None => self.work = Some(work),
         }
     }

@@ -56,7 +56,7 @@ impl ServiceState {
             let mut work = Work::new(goal, saved.by, false, cx.now.mono, cx.now);
             // While its supervisor is asked, no rule need ask for it any more: it was begun.
             (work.charged, work.once) = (true, true);
-            self.work = Some(work);
+            self.work = Some(Box::new(work));
         }
     }
 

@@ -68,9 +68,10 @@ pub(super) struct ServiceState {
 
     pub needs: Needs,
     pub used: Used,
-    pub work: Option<Work>,
+    /// Boxed, for most services have none.
+    pub work: Option<Box<Work>>,
     /// What comes after the work, because somebody wants something else.
-    pub next: Option<Work>,
+    pub next: Option<Box<Work>>,
     /// An action that the end of minder interrupted.
     pub interrupted: Option<SavedAct>,
     /// Until then, what the interrupted action has launched may show itself.

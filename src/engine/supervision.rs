@@ -12,7 +12,7 @@
 //! So often within ten minutes that it is a loop ([`A_LOOP`]), `control.flapping` becomes true, and stays so until it was not
 //! started again for [`CALM`]: a loop is told once, however long it lasts.
 
-use super::act::{Goal, Work};
+use super::act::Goal;
 use super::context::Context;
 use super::death::Life;
 use super::service::ServiceState;
@@ -228,7 +228,7 @@ impl ServiceState {
                 state.wanted = self.control_state.as_ref().and_then(|before| before.wanted);
             }
             self.correct(&mut state, cx.now.wall);
-            if self.work.as_ref().is_some_and(Work::brings_up) {
+            if self.work.as_ref().is_some_and(|work| work.brings_up()) {
                 self.restarts.forgive(cx.now.mono);
             } else if self.restarts.heard(&state, sample.at.mono, cx.now) {
                 self.dirty = true;

@@ -49,13 +49,13 @@ impl ServiceState {
         match self.used.next(&self.plan.restart, cx.now) {
             Verdict::At(at) => {
                 self.ask_needs(cx);
-                self.work = Some(Work { once, ..Work::new(goal, &*rule.name, false, at, cx.now) });
+                self.work = Some(Box::new(Work { once, ..Work::new(goal, &*rule.name, false, at, cx.now) }));
                 !was_given_up
             }
             Verdict::Spent => {
                 self.give_up(cx);
                 if let Verdict::At(at) = self.used.next(&self.plan.restart, cx.now) {
-                    self.work = Some(Work::new(goal, &*rule.name, false, at, cx.now));
+                    self.work = Some(Box::new(Work::new(goal, &*rule.name, false, at, cx.now)));
                 }
                 false
             }
@@ -101,10 +101,10 @@ impl ServiceState {
                     }
                     current.requests.extend(work.requests);
                 } else {
-                    self.next = Some(work);
+                    self.next = Some(Box::new(work));
                 }
             }
-            _ => self.work = Some(work),
+            _ => self.work = Some(Box::new(work)),
         }
     }
 }

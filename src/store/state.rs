@@ -39,7 +39,7 @@ pub(super) struct Facts {
     pub instance: String,
     pub boot: String,
     /// The state of every service as it is stored.
-    pub services: HashMap<Name, String>,
+    pub services: HashMap<Name, Box<str>>,
     /// The state of the brake as it is stored; empty if it was never on.
     pub brake: String,
     /// The silences as they are stored; empty if there were none.
@@ -129,7 +129,7 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
                 found.notes.push(format!("the state of {name} in state.db cannot be read and is lost: {error}"));
             }
         }
-        found.facts.services.insert(name, text);
+        found.facts.services.insert(name, text.into());
     }
 
     // Pruning never removes the highest number, so that it is not given out again; a database that was written anew while
@@ -221,7 +221,7 @@ impl Writer {
         for (name, state) in &batch.services {
             match state.as_ref().map(serde_json::to_string) {
                 Some(Ok(text)) => {
-                    self.facts.services.insert(name.clone(), text);
+                    self.facts.services.insert(name.clone(), text.into());
                 }
                 // Of plain data: it cannot fail; and if it did, the former state would be the better one to keep.
                 Some(Err(_)) => {}
