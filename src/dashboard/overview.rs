@@ -83,7 +83,8 @@ fn beside_limits<'a>(service: &'a ServiceView, check: &CheckView) -> Vec<&'a Val
     let mut values: Vec<&ValueView> = Vec::new();
     for value in service.rules.iter().flat_map(|r| &r.values) {
         let same = |v: &&ValueView| v.metric == value.metric && v.limit == value.limit;
-        if *value.check == *check.name && !value.limit.is_empty() && !values.iter().any(same) {
+        let is_flag = value.limit.is_empty() || value.limit == "no";
+        if *value.check == *check.name && !is_flag && !values.iter().any(same) {
             values.push(value);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, charts};
 use super::problem::{ProblemPage, render};
-use super::strip::{Stretch, Strip};
+use super::strip::{Stretch, Strip, is_drawn};
 use super::words::{Moment, Page, class, filters, number};
 use super::{Bar, EventFilter, Front, Problem, Samples, assets};
 use crate::model::{CheckView, Event, EventKind, RuleState, ServiceView, Snapshot, write_duration};
@@ -161,7 +161,7 @@ pub(super) async fn show(
         CheckPart {
             check,
             every: write_duration(Duration::from_millis(check.every)),
-            strip: past.map(|(bars, _)| Strip::new(bars, stretch, span.words(), &moment)),
+            strip: past.filter(|_| is_drawn(check)).map(|(bars, _)| Strip::new(bars, stretch, span.words(), &moment)),
             charts: past.map(draw).unwrap_or_default(),
         }
     };

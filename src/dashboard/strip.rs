@@ -2,7 +2,7 @@
 
 use super::words::Moment;
 use super::{Bar, Front, Problem};
-use crate::model::{Name, Snapshot, Wall};
+use crate::model::{CheckView, Name, Snapshot, Wall};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -46,6 +46,11 @@ impl Stretch {
     }
 }
 
+/// Of a control no sample is well or bad by itself: what it says is told by its status, its values, and what happened.
+pub(super) fn is_drawn(check: &CheckView) -> bool {
+    check.kind != "control"
+}
+
 /// The last hour of the worst services' checks.
 pub(super) async fn overview(front: &Front, snapshot: &Snapshot) -> Result<Arc<Strips>, Problem> {
     // Held while the history is read, so that of many who look at the same time one reads.
@@ -58,8 +63,9 @@ pub(super) async fn overview(front: &Front, snapshot: &Snapshot) -> Result<Arc<S
     }
     let stretch = Stretch::last(HOUR, HOUR_BARS, snapshot.at);
     let services = snapshot.worst_first();
-    let all = services.iter().flat_map(|s| s.checks.iter().map(|c| (s.name.clone(), c.name.clone())));
-    let wanted: Vec<(Name, Name)> = all.take(MAX_STRIPS).collect();
+    let all = services.iter().flat_map(|s| s.checks.iter().map(move |c| (*s, c)));
+    let drawn = all.filter(|(_, check)| is_drawn(check)).map(|(s, c)| (s.name.clone(), c.name.clone()));
+    let wanted: Vec<(Name, Name)> = drawn.take(MAX_STRIPS).collect();
     let strips = front.look(move |history| {
         let bars = |(service, check): (Name, Name)| {
             let bars = history.bars(&service, &check, stretch.from, stretch.to, stretch.buckets)?;

@@ -164,9 +164,11 @@ fn insert(connection: &Connection, table: &str, series: i64, packed: &Packed) ->
         .execute(params![series, packed.start, packed.end, packed.rows, packed.data])
 }
 
-/// The metric that says whether a check is bad: the one flag of its kind, if it has one.
+/// The metric that says whether a check is bad: the first flag of its kind, if it has one. A control has none that says all: that its
+/// supervisor lives is good, that it has given up is bad.
 pub(super) fn judged(series: &Series) -> Option<&'static str> {
-    series.table.iter().find(|metric| metric.dimension == Dimension::Flag).map(|metric| metric.name)
+    let flag = series.table.iter().find(|metric| metric.dimension == Dimension::Flag);
+    flag.filter(|_| series.kind != "control").map(|metric| metric.name)
 }
 
 /// The number of the series, made if it is new.

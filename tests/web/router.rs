@@ -170,6 +170,23 @@ async fn a_service_has_its_page() {
 }
 
 #[tokio::test]
+async fn of_a_control_no_bars_are_drawn() {
+    let strips = async |snapshot: &Snapshot| {
+        let world = World::new(snapshot.clone());
+        let (all, one) = (get(&world, "/").await.body, get(&world, "/services/web").await.body);
+        (all.matches("class=\"strip\"").count(), one.matches("class=\"bars\"").count())
+    };
+    let mut snapshot = fixture::snapshot();
+    let (all, of_web) = strips(&snapshot).await;
+    let web = snapshot.services.iter().position(|s| &*s.name == "web").unwrap();
+    for (kind, more) in [("control", 0), ("tcp", 1)] {
+        let checks = &mut snapshot.services[web].checks;
+        checks.push(CheckView { name: kind.into(), kind: kind.into(), ..checks[0].clone() });
+        assert_eq!(strips(&snapshot).await, (all + more, of_web + more), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_limit_in_percent_is_drawn_in_the_unit_that_is_kept() {
     let got = get(&world(), "/services/root-disk").await;
     // 90 % where 93.5 % are 37.4 GB, below the upper edge at 115 % of the most that was seen.

@@ -3,6 +3,7 @@
 mod wholes;
 
 use super::*;
+use crate::model::kinds::control;
 use crate::store::history::{Known, Sweep, Writer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -169,6 +170,31 @@ fn a_block_that_is_on_disk_and_still_in_memory_counts_once() {
     assert_eq!((buffers.blocks("web", "process").len(), count(&mut writer, "block")), (1, 1));
     assert_eq!(reader.samples("web", "process", Wall(0), Wall(HOUR), 100).unwrap().rows.len(), 50);
     assert_eq!(reader.bars("web", "process", Wall(0), Wall(HOUR), 1).unwrap()[0].bad, 50);
+}
+
+/// Of a control the first flag is a good one.
+#[test]
+fn a_supervisor_that_is_there_is_no_trouble() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let reader = Reader::new(dir.path(), writer.buffers.clone());
+    writer.database.connection().unwrap();
+    let mut metrics = MetricSet::default();
+    metrics.insert(MetricId(control::ALIVE));
+    let series =
+        Series { service: "web".into(), check: "control".into(), metrics, kind: "control", table: control::METRICS };
+    writer.buffers.series(CHECK, series);
+    for second in 0..3600 {
+        let readings = vec![(MetricId(control::ALIVE), Reading::Flag(true))];
+        writer.buffers.keep(CHECK, &Sample { readings, ..sample(second * 1000, None, None) });
+    }
+    for stored in [false, true] {
+        for parts in [1, 120] {
+            let bars = reader.bars("web", "control", Wall(0), Wall(HOUR), parts).unwrap();
+            assert!(bars.iter().all(|bar| bar.samples > 0 && bar.bad == 0), "{parts}, {stored}: {bars:?}");
+        }
+        flush(&mut writer);
+    }
 }
 
 #[test]
