@@ -9,30 +9,21 @@ use std::time::Duration;
 fn start(minder: &mut Minder, receiver: &Receiver) -> (Runsv, u32) {
     let sick = minder.dir().join("sick");
     let runsv = Runsv::start(minder.dir(), "app", &format!("rm -f {}\nexec sleep 100000", sick.display()));
-    minder.write(&format!(
-        r#"
-notifiers:
-  chat: {{ webhook: {{ url: "{hook}" }} }}
-services:
-  app:
-    notify: [chat]
-    grace: 1s
+    let keys = format!(
+        "    grace: 1s
     settle: 2s
-    control:
-      runit: {{ service: app, directory: {dir} }}
+    control: {{ runit: {dir}/app }}
     checks:
       - process: supervised
         every: 500ms
       - file: {sick}
         every: 500ms
-    rules:
-      - process.down -> restart
-      - not file.missing -> restart
-"#,
-        hook = receiver.url(),
+    rules: [process.down -> restart, not file.missing -> restart]
+",
         dir = minder.dir().display(),
         sick = sick.display(),
-    ));
+    );
+    minder.write_app(receiver, &keys);
     minder.start();
     wait_until("minder watches it", SOON, || minder.watched("app").is_some() && minder.watched("app") == runsv.pid());
     minder.wait_status("app", "ok", SOON);

@@ -10,11 +10,7 @@ fn what_s6_gives_up_is_told() {
     let (receiver, mut minder) = (Receiver::start(), Minder::new());
     let files = [("run", "test -e good && exec sleep 100000; exit 3"), ("finish", "sleep 0.2; exit 125"), ("down", "")];
     let service = Supervised::start("s6-supervise", minder.dir(), "app", &files);
-    let (hook, control) = (receiver.url(), service.control());
-    minder.write(&format!(
-        "notifiers:\n  chat: {{ webhook: {{ url: \"{hook}\" }} }}\n\
-         services:\n  app:\n    notify: [chat]\n    control: {control}\n"
-    ));
+    minder.write_app(&receiver, &format!("    control: {}\n", service.control()));
     minder.start();
     minder.wait_status("app", "stopped", SOON);
     service.order("up");

@@ -13,21 +13,8 @@ fn sleeper(dir: &Path) -> String {
 
 /// One service, `app`, that is a program of supervisord; `more` is more of the service.
 fn write(minder: &Minder, receiver: &Receiver, supervisord: &Supervisord, more: &str) {
-    minder.write(&format!(
-        r#"
-notifiers:
-  chat: {{ webhook: {{ url: "{hook}" }} }}
-services:
-  app:
-    notify: [chat]
-    grace: 1s
-    settle: 2s
-    control:
-      supervisord: {{ program: app, server: "{server}" }}
-{more}"#,
-        hook = receiver.url(),
-        server = supervisord.server(),
-    ));
+    let control = format!("{{ supervisord: {{ program: app, server: \"{}\" }} }}", supervisord.server());
+    minder.write_app(receiver, &format!("    grace: 1s\n    settle: 2s\n    control: {control}\n{more}"));
 }
 
 const PROCESS: &str = "    checks:\n      - process: supervised\n        every: 500ms\n";

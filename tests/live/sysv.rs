@@ -49,26 +49,19 @@ fn an_init_script_starts_stops_and_restarts_what_minder_watches() {
     let receiver = Receiver::start();
     let mut minder = Minder::new();
     let script = script(&minder);
-    minder.write(&format!(
-        r#"
-notifiers:
-  chat: {{ webhook: {{ url: "{hook}" }} }}
-services:
-  app:
-    notify: [chat]
-    grace: 1s
+    let keys = format!(
+        "    grace: 1s
     settle: 1s
     control: {{ sysv: {script} }}
     checks:
       - process: {{ pidfile: {dir}/app.pid }}
         every: 500ms
-    rules:
-      - process.down -> restart
-"#,
-        hook = receiver.url(),
+    rules: [process.down -> restart]
+",
         script = script.display(),
         dir = minder.dir().display(),
-    ));
+    );
+    minder.write_app(&receiver, &keys);
     minder.start();
     // It did not run: what is not up is started.
     wait_until("it is started", SOON, || minder.watched("app").is_some_and(process_exists));

@@ -1,6 +1,6 @@
 //! minder itself, as a person would run it: the program, a folder of rules, a state directory.
 
-use super::{Init, free_port, process_exists, signal, sweep, wait_for, wait_until};
+use super::{Init, Receiver, free_port, process_exists, signal, sweep, wait_for, wait_until};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -48,6 +48,14 @@ impl Minder {
     pub fn write(&self, yaml: &str) {
         let base = format!("version: 1\nboot_grace: 0s\ndashboard: {{ listen: \"127.0.0.1:{}\" }}\n", self.port);
         std::fs::write(self.rules().join("rules.yaml"), base + yaml).unwrap();
+    }
+
+    /// Writes the rules of one service, `app`, with these keys, whose incidents the receiver hears.
+    pub fn write_app(&self, receiver: &Receiver, keys: &str) {
+        self.write(&format!(
+            "notifiers: {{ chat: {{ webhook: {{ url: \"{}\" }} }} }}\nservices:\n  app:\n    notify: [chat]\n{keys}",
+            receiver.url(),
+        ));
     }
 
     /// A command of the command line, pointed at this minder.

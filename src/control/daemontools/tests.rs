@@ -3,8 +3,7 @@ use crate::control::service_dir::testing::{SLEEP, STUBBORN, Service, bytes, is_r
 use crate::control::supervisor::{restart, start, stop};
 use crate::daemon::RealClock;
 use crate::model::Clock;
-use crate::sys::testing::{Script, kill, lives, until};
-use rustix::process::Signal;
+use crate::sys::testing::{Script, until};
 use std::time::Duration;
 
 fn service(run: &str) -> Service {
@@ -143,16 +142,7 @@ fn orders_are_verified() {
 
 #[test]
 fn a_killed_supervisor_leaves_a_status_that_is_not_believed() {
-    let service = service(SLEEP);
-    let process = service.until(Phase::Running).process.unwrap();
-    kill(service.supervisor.as_ref().unwrap().own_pid(), Signal::KILL);
-    until("supervise is gone", || !service.state().alive);
-    let state = service.state();
-    assert_eq!((&*state.word, state.process), ("supervise is gone", None));
-    assert!(lives(process.pid), "the service lives on");
-    for result in [service.start(), service.stop(), service.restart(), service.restart_by_hand()] {
-        assert!(result.unwrap_err().ends_with("supervise is gone"));
-    }
+    service(SLEEP).is_not_believed_without_its_supervisor();
 }
 
 #[test]

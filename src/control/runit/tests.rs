@@ -1,10 +1,10 @@
 use super::*;
-use crate::control::service_dir::testing::{PATIENCE, SLEEP, STUBBORN, Service, bytes, is_recent};
+use crate::control::service_dir::testing::{PATIENCE, SLEEP, STUBBORN, Service, bytes};
 use crate::control::supervisor::STEADY;
 use crate::control::tests::{Bench, path, why};
 use crate::model::controls::{ControlSpec, RunitControl};
 use crate::model::{Act, CheckId, Found, Input, Kind, MetricSet, Question, Report, Span};
-use crate::sys::testing::{kill, lives, until};
+use crate::sys::testing::{kill, until};
 use rustix::fs::{FileType, Mode};
 use rustix::process::Signal;
 use std::fs;
@@ -37,20 +37,7 @@ fn the_bytes_mean_what_they_should() {
 
 #[test]
 fn a_restart_is_seen_to_have_happened() {
-    let service = service(SLEEP);
-    let before = service.until(Phase::Running);
-    assert_eq!((before.alive, before.wanted), (true, Some(true)));
-    assert!(is_recent(before.since), "{before:?}");
-    let done = service.restart().unwrap();
-    let after = service.state();
-    assert!(done.starts_with(&format!("up as pid {} after ", after.process.unwrap().pid)), "{done}");
-    assert_ne!((before.process, before.stamp), (after.process, after.stamp));
-    assert!(service.start().unwrap().starts_with("already up as pid "));
-    assert!(service.stop().unwrap().starts_with("down after "));
-    let down = service.state();
-    assert_eq!((down.wanted, down.process, &*down.word), (Some(false), None, "down"));
-    assert_eq!(service.stop().unwrap(), "already down");
-    assert!(service.start().unwrap().starts_with("up as pid "));
+    service(SLEEP).obeys();
 }
 
 #[test]
@@ -106,19 +93,10 @@ fn the_pid_of_a_finish_script_is_not_the_services() {
 
 #[test]
 fn a_killed_runsv_leaves_a_status_that_is_not_believed() {
-    let mut service = service(SLEEP);
-    let process = service.until(Phase::Running).process.unwrap();
-    kill(service.supervisor.as_ref().unwrap().own_pid(), Signal::KILL);
-    until("runsv is gone", || !service.state().alive);
-    let state = service.state();
-    assert_eq!((&*state.word, state.process), ("runsv is gone", None));
-    assert!(lives(process.pid), "the service lives on");
-    let before = service.status();
-    assert_eq!((before[17], before[19]), (b'u', 1), "and the status says so still");
-    for result in [service.start(), service.stop(), service.restart()] {
-        assert!(result.unwrap_err().ends_with("runsv is gone"));
-    }
-    service.supervisor = None;
+    let service = service(SLEEP);
+    service.is_not_believed_without_its_supervisor();
+    let status = service.status();
+    assert_eq!((status[17], status[19]), (b'u', 1), "and the status says so still");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::control::service_dir::testing::{PATIENCE, SLEEP, STUBBORN, Service, bytes, is_recent};
 use crate::control::supervisor::restart;
 use crate::daemon::RealClock;
-use crate::sys::testing::{Script, kill, lives, until};
+use crate::sys::testing::{Script, kill, until};
 use rustix::process::Signal;
 use std::fs;
 use std::time::Duration;
@@ -120,16 +120,7 @@ fn a_clean_exit_is_known_from_none() {
 
 #[test]
 fn a_restart_is_seen_to_have_happened() {
-    let service = service(SLEEP);
-    let before = service.until(Phase::Running);
-    let done = service.restart().unwrap();
-    let after = service.state();
-    assert!(done.starts_with(&format!("up as pid {} after ", after.process.unwrap().pid)), "{done}");
-    assert_ne!((before.process, before.stamp), (after.process, after.stamp));
-    assert!(service.start().unwrap().starts_with("already up as pid "));
-    assert!(service.stop().unwrap().starts_with("down after "));
-    assert_eq!(service.stop().unwrap(), "already down");
-    assert!(service.start().unwrap().starts_with("up as pid "));
+    service(SLEEP).obeys();
 }
 
 #[test]
@@ -178,16 +169,7 @@ fn what_is_given_up_may_be_started_again() {
 #[test]
 fn a_killed_supervisor_leaves_a_status_that_is_not_believed() {
     let mut service = service(SLEEP);
-    let process = service.until(Phase::Running).process.unwrap();
-    kill(service.supervisor.as_ref().unwrap().own_pid(), Signal::KILL);
-    until("s6-supervise is gone", || !service.state().alive);
-    let state = service.state();
-    assert_eq!((&*state.word, state.process, state.since), ("s6-supervise is gone", None, None));
-    assert!(lives(process.pid), "the service lives on");
-    for result in [service.start(), service.stop(), service.restart()] {
-        assert!(result.unwrap_err().ends_with("s6-supervise is gone"));
-    }
-    kill(process.pid, Signal::KILL);
+    kill(service.is_not_believed_without_its_supervisor(), Signal::KILL);
     service.supervise();
     service.until(Phase::Running);
 }

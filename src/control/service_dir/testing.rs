@@ -4,7 +4,8 @@ use crate::control::supervisor::{Supervisor, restart, start, stop};
 use crate::daemon::RealClock;
 use crate::model::{ControlState, GivenUp, Phase, Wall};
 use crate::sys::fifo;
-use crate::sys::testing::{Script, until};
+use crate::sys::testing::{Script, kill, lives, until};
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -96,6 +97,49 @@ impl Service {
     }
     pub(crate) fn restart_by_hand(&self) -> Result<String, String> {
         restart(&*self.control, true, PATIENCE, &RealClock)
+    }
+
+    /// It is restarted, stopped and started, and each is seen to have happened.
+    pub(crate) fn obeys(&self) {
+        let before = self.until(Phase::Running);
+        assert_eq!((before.alive, before.wanted), (true, Some(true)));
+        assert!(is_recent(before.since), "{before:?}");
+        let done = self.restart().unwrap();
+        let after = self.state();
+        assert!(done.starts_with(&format!("up as pid {} after ", after.process.unwrap().pid)), "{done}");
+        assert_ne!((before.process, before.stamp), (after.process, after.stamp));
+        assert!(self.start().unwrap().starts_with("already up as pid "));
+        assert!(self.stop().unwrap().starts_with("down after "));
+        let down = self.state();
+        assert_eq!((down.wanted, down.process, &*down.word), (Some(false), None, "down"));
+        assert_eq!(self.stop().unwrap(), "already down");
+        assert!(self.start().unwrap().starts_with("up as pid "));
+    }
+
+    /// Its supervisor is killed: the status, which says still that it runs, is not believed, and no order is given. What is left
+    /// is its process.
+    pub(crate) fn is_not_believed_without_its_supervisor(&self) -> u32 {
+        let pid = self.until(Phase::Running).process.unwrap().pid;
+        kill(self.supervisor.as_ref().unwrap().own_pid(), Signal::KILL);
+        until("its supervisor is gone", || !self.state().alive);
+        let (state, gone) = (self.state(), format!("{} is gone", self.program));
+        assert_eq!((&*state.word, state.process, state.since), (&*gone, None, None));
+        assert!(lives(pid), "the service lives on");
+        for result in [self.start(), self.stop(), self.restart(), self.restart_by_hand()] {
+            assert!(result.unwrap_err().ends_with(&gone));
+        }
+        pid
+    }
+}
+
+impl Drop for Service {
+    /// Its supervisor's end is not its own: s6-supervise gives it a session of its own, and one that was killed leaves it behind.
+    fn drop(&mut self) {
+        self.supervisor = None;
+        let pids =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let is_in_there = |pid: &u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == self.dir.path());
+        pids.filter(is_in_there).for_each(|pid| kill(pid, Signal::KILL));
     }
 }
 
