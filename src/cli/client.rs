@@ -2,7 +2,7 @@
 
 use super::{Failure, code};
 use crate::daemon::paths;
-use crate::model::plain_lines;
+use crate::model::{Wall, plain_lines};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
@@ -40,6 +40,11 @@ struct Problem {
     detail: String,
 }
 
+#[derive(Deserialize)]
+struct Health {
+    at: Wall,
+}
+
 impl Client {
     pub fn new(socket: Option<&Path>) -> Result<Client, Failure> {
         let path = socket.map_or_else(paths::socket, Path::to_owned);
@@ -53,6 +58,12 @@ impl Client {
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let reply = self.send(Method::GET, path, Bytes::new(), SOON)?;
         if reply.status.is_success() { self.read(&reply) } else { Err(self.refused(&reply)) }
+    }
+
+    /// The moment so long ago by the daemon's clock, which is what history is written by, in milliseconds.
+    pub fn ago(&self, since: Duration) -> Result<i64, Failure> {
+        let health: Health = self.get("/api/v1/healthz")?;
+        Ok(health.at.0.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// What the answer says.

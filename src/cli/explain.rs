@@ -1,13 +1,16 @@
-//! `minder explain`: what the rules of a service amount to.
+//! `minder explain`: what the rules of a service amount to; or the way of a message.
 
-use super::{Failure, Outcome, code, validate};
+use super::client::Client;
+use super::{Failure, Outcome, code, messages, validate};
 use crate::config::{explain, nearest};
 use crate::model::Plan;
 use std::path::PathBuf;
 
-/// Say what rules amount to, and where each default comes from
+/// Say what rules amount to, and where each default comes from; or why a message was told, or not
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  minder explain web\n  minder explain --rules ./rules")]
+#[command(
+    after_help = "Examples:\n  minder explain web\n  minder explain --rules ./rules\n  minder explain --message 12"
+)]
 pub(super) struct Args {
     /// The service; all of them without one
     service: Option<String>,
@@ -17,9 +20,15 @@ pub(super) struct Args {
     /// A file of NAME=value lines that stands in for the daemon's environment
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// The whole way of the message of this number: what was done with it, when, and why
+    #[arg(long, value_name = "ID", conflicts_with_all = ["service", "rules", "env_file"])]
+    message: Option<u64>,
 }
 
-pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
+pub(super) fn run(args: &Args, client: impl FnOnce() -> Result<Client, Failure>) -> Result<Outcome, Failure> {
+    if let Some(id) = args.message {
+        return messages::explain(id, &client()?);
+    }
     let (plan, sources) = validate::load(args.rules.as_deref(), args.env_file.as_deref())?;
     let text = match &args.service {
         None => explain::all(&plan, &sources),

@@ -39,11 +39,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct Health {
-    at: Wall,
-}
-
 /// Of metrics that are parts of a whole: from when on it was how much.
 type Wholes = BTreeMap<String, Vec<(Wall, Option<f64>)>>;
 
@@ -99,12 +94,6 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     Ok(Outcome { text, code: code::WELL })
 }
 
-/// The moment so long ago by the daemon's clock, which is what history is written by.
-fn ago(client: &Client, since: Duration) -> Result<i64, Failure> {
-    let health: Health = client.get("/api/v1/healthz")?;
-    Ok(health.at.0.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
-}
-
 fn events(args: &Args, client: &Client) -> Result<String, Failure> {
     let mut path = format!("/api/v1/events?limit={}", args.limit.unwrap_or(50));
     if let Some(service) = &args.service {
@@ -114,7 +103,7 @@ fn events(args: &Args, client: &Client) -> Result<String, Failure> {
         let _ = write!(path, "&kind={}", encode(kind));
     }
     if let Some(since) = args.since {
-        let _ = write!(path, "&from={}", ago(client, since)?);
+        let _ = write!(path, "&from={}", client.ago(since)?);
     }
     let mut events: Vec<Event> = client.get(&path)?;
     // As in a log, the newest stands last, beside the prompt.
@@ -153,7 +142,7 @@ const PART: usize = 20_000;
 const MOST: usize = 500_000;
 
 fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<String, Failure> {
-    let mut from = ago(client, args.since.unwrap_or(Duration::from_secs(3600)))?;
+    let mut from = client.ago(args.since.unwrap_or(Duration::from_secs(3600)))?;
     let limit = args.limit.unwrap_or(MOST).min(MOST);
     let (service, check) = (encode(service), encode(check));
     let mut all = Samples::default();

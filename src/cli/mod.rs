@@ -9,8 +9,10 @@ mod import;
 mod init;
 mod install;
 mod log;
+mod messages;
 mod pages;
 mod report;
+mod resend;
 mod run;
 mod run_job;
 mod schema;
@@ -69,6 +71,8 @@ enum Command {
     Status(status::Args),
     Top(top::Args),
     History(history::Args),
+    Messages(messages::Args),
+    Resend(resend::Args),
     Start(steer::Start),
     Stop(steer::Stop),
     Restart(steer::Restart),
@@ -133,7 +137,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Run(args) => run::run(args, cli.socket),
         Command::Validate(args) => validate::run(&args),
-        Command::Explain(args) => explain::run(&args),
+        Command::Explain(args) => explain::run(&args, client),
         Command::Env(args) => env::run(&args, cli.socket),
         Command::Test(args) => test::run(&args),
         Command::Backtest(args) => backtest::run(&args),
@@ -144,6 +148,8 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Status(args) => status::run(&args, &client()?),
         Command::Top(args) => top::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
+        Command::Messages(args) => messages::run(&args, &client()?),
+        Command::Resend(args) => resend::run(args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),
         Command::Stop(args) => steer::run(args, &client()?),
         Command::Restart(args) => steer::run(args, &client()?),

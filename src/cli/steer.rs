@@ -106,7 +106,7 @@ pub(super) fn reload(client: &Client) -> Result<Outcome, Failure> {
     send(client, "/api/v1/reload", Bytes::new(), OUTCOME)
 }
 
-fn send(client: &Client, path: &str, body: Bytes, within: std::time::Duration) -> Result<Outcome, Failure> {
+pub(super) fn send(client: &Client, path: &str, body: Bytes, within: std::time::Duration) -> Result<Outcome, Failure> {
     let reply = client.send(Method::POST, path, body, within)?;
     match reply.status {
         StatusCode::OK | StatusCode::ACCEPTED => {

@@ -303,10 +303,12 @@ impl Core {
                 let _ = reply.send(snapshot);
             }
             Ask::Command { who, command, reply } => {
-                self.people.next += 1;
-                let request = RequestId(self.people.next);
-                self.people.waiting.insert(request, reply);
+                let request = self.awaited(reply);
                 self.step(Input::Asked { request, who, command });
+            }
+            Ask::Resend { who, messages, reply } => {
+                let request = self.awaited(reply);
+                self.step(Input::Resend { request, who, messages });
             }
             Ask::Ended { uid, service, how, reply } => {
                 let is_known = self.plan.services.iter().any(|known| known.name == service);
@@ -331,6 +333,14 @@ impl Core {
             Ask::Reload(reply) => self.reload(Some(reply), reloaded),
             Ask::Nudge { control, name } => self.step(Input::Nudged { control, name }),
         }
+    }
+
+    /// A number for the request of a person who waits for the engine's answer.
+    fn awaited(&mut self, reply: oneshot::Sender<Answer>) -> RequestId {
+        self.people.next += 1;
+        let request = RequestId(self.people.next);
+        self.people.waiting.insert(request, reply);
+        request
     }
 
     /// The service, and its heartbeat, that is meant.

@@ -1,6 +1,6 @@
 //! The same as the pages, as JSON under `/api/v1`; and the commands.
 
-use super::{Ask, Bar, EventFilter, Front, Problem, Samples, Unsent, serve::Who};
+use super::{Ask, Bar, EventFilter, Front, Problem, Samples, serve::Who};
 use crate::model::controls::ControlSpec;
 use crate::model::{Answer, Command, Event, Incident, ServiceView, Snapshot, Wall};
 use axum::body::Bytes;
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
+pub(super) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "Not understood", detail)
 }
 
@@ -168,10 +168,6 @@ pub(super) async fn incidents(
     front.look(move |history| history.incidents(newest.service.as_deref(), limit)).await.map(Json)
 }
 
-pub(super) async fn outbox(State(front): State<Arc<Front>>) -> Result<Json<Vec<Unsent>>, Problem> {
-    front.look(|history| history.outbox(1000)).await.map(Json)
-}
-
 /// The longest name of a service that is handed on.
 const NAME: usize = 512;
 
@@ -235,6 +231,6 @@ pub(super) async fn reload(State(front): State<Arc<Front>>) -> Result<Response, 
     answer.map_err(|_| Problem::ending())?.map(told)
 }
 
-fn told(answer: Answer) -> Response {
+pub(super) fn told(answer: Answer) -> Response {
     (if answer.ok { StatusCode::OK } else { StatusCode::CONFLICT }, Json(answer)).into_response()
 }

@@ -10,6 +10,7 @@ mod beat;
 mod chart;
 mod guard;
 mod live;
+mod messages;
 mod overview;
 mod past;
 mod problem;
@@ -19,14 +20,16 @@ mod service;
 mod strip;
 mod words;
 
-pub use crate::store::{Bar, EventFilter, Samples, Unsent};
+pub use crate::store::{Bar, EventFilter, MessageFilter, Samples};
 pub use beat::Whose;
 pub use problem::Problem;
 pub use report::reports;
 pub use serve::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
 
 use crate::model::kinds::Beat;
-use crate::model::{Answer, Change, Command, Event, Exit, Incident, Name, Snapshot, Wall};
+use crate::model::{
+    Answer, Change, Command, Event, Exit, Incident, Message, MessageId, MessageView, Name, Snapshot, Wall,
+};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -82,6 +85,15 @@ pub enum Ask {
         /// What is wrong with it, if anything, for people.
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// Somebody wants messages that are dead to be sent again.
+    Resend {
+        /// Who, for the record.
+        who: Arc<str>,
+        /// Which, as the store has kept them.
+        messages: Vec<Message>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Answer>,
+    },
     /// Read the rules anew.
     Reload(oneshot::Sender<Answer>),
     /// A supervisor tells of a change: its control is asked at once.
@@ -105,8 +117,14 @@ pub trait History: Send + Sync {
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String>;
     /// The same time to be drawn: samples, or means of minutes where it is long; a few thousand at most.
     fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String>;
-    /// Messages not delivered: those that wait, the oldest first, then those that are dead.
-    fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, String>;
+    /// Messages, the newest first.
+    fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String>;
+    /// The message of this number.
+    fn message(&self, id: MessageId) -> Result<Option<MessageView>, String>;
+    /// Those of these messages that are dead, in the order of their numbers.
+    fn dead(&self, ids: &[MessageId]) -> Result<Vec<Message>, String>;
+    /// The latest messages that are dead, to one notifier or all, in the order of their numbers.
+    fn all_dead(&self, notifier: Option<&str>, limit: usize) -> Result<Vec<Message>, String>;
 }
 
 /// What the pages need of the daemon, and what bounds them.
@@ -178,6 +196,7 @@ pub fn socket(front: Arc<Front>) -> Router {
     let commands = Router::new()
         .route("/api/v1/commands", post(api::command))
         .route("/api/v1/reload", post(api::reload))
+        .route("/api/v1/resend", post(messages::resend))
         .route("/api/v1/services/{name}/heartbeat", post(beat::named))
         .route("/api/v1/nudges", post(api::nudge))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -197,7 +216,8 @@ fn reads(front: Arc<Front>) -> Router {
         .route("/api/v1/services/{name}/checks/{check}/bars", get(api::bars))
         .route("/api/v1/events", get(api::events))
         .route("/api/v1/incidents", get(api::incidents))
-        .route("/api/v1/outbox", get(api::outbox))
+        .route("/api/v1/messages", get(messages::list))
+        .route("/api/v1/messages/{id}", get(messages::one))
         .route("/api/v1/heartbeat/{secret}", get(beat::well).post(beat::well))
         .route("/api/v1/heartbeat/{secret}/{what}", get(beat::told).post(beat::told))
         .fallback(problem::nothing_here)

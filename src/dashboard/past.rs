@@ -1,7 +1,7 @@
 //! The history as the store has it.
 
-use super::{Bar, EventFilter, History, Samples, Unsent};
-use crate::model::{Event, Incident, Wall};
+use super::{Bar, EventFilter, History, MessageFilter, Samples};
+use crate::model::{Event, Incident, Message, MessageId, MessageView, Wall};
 use crate::store::{ReadError, Reader, Step};
 
 /// Up to here, in milliseconds, samples are drawn; beyond, means of minutes.
@@ -55,8 +55,20 @@ impl History for Reader {
         Ok(means)
     }
 
-    fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, String> {
-        Reader::outbox(self, limit).map_err(words)
+    fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String> {
+        Reader::messages(self, filter).map_err(words)
+    }
+
+    fn message(&self, id: MessageId) -> Result<Option<MessageView>, String> {
+        Reader::message(self, id).map_err(words)
+    }
+
+    fn dead(&self, ids: &[MessageId]) -> Result<Vec<Message>, String> {
+        Reader::dead(self, ids).map_err(words)
+    }
+
+    fn all_dead(&self, notifier: Option<&str>, limit: usize) -> Result<Vec<Message>, String> {
+        Reader::all_dead(self, notifier, limit).map_err(words)
     }
 }
 

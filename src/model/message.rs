@@ -84,6 +84,15 @@ pub enum MessageState {
 }
 
 impl MessageState {
+    /// All there are.
+    pub const ALL: [MessageState; 4] =
+        [MessageState::Waiting, MessageState::Delivered, MessageState::Dead, MessageState::Dropped];
+
+    /// The state of this word.
+    pub fn of(word: &str) -> Option<MessageState> {
+        MessageState::ALL.into_iter().find(|state| state.word() == word)
+    }
+
     /// The word, as it is stored and filtered.
     pub fn word(self) -> &'static str {
         match self {
@@ -244,6 +253,13 @@ pub enum Why {
         /// Who.
         by: String,
     },
+}
+
+impl Why {
+    /// It was tried, and this came of it.
+    pub fn is_attempt(&self) -> bool {
+        matches!(self, Why::Taken | Why::Deferred { .. } | Why::Refused { .. })
+    }
 }
 
 impl fmt::Display for Why {

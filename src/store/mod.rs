@@ -15,9 +15,10 @@
 //! |---|---|---|
 //! | `meta` | fact about the database | for ever |
 //! | `service` | service: its state as JSON | while it is in the plan |
+//! | `notifier` | notifier: what it has heard and not the end of, as JSON | as long as there is something |
 //! | `event` | event; view `events` | `history.keep` |
 //! | `incident` | incident; view `incidents` | `history.keep` after its end |
-//! | `outbox` | message; view `messages` | delivered 7 days, dead 30 days; at most 10,000 wait |
+//! | `outbox` | message; view `messages` | delivered and dropped 7 days, the latest 20,000 of each; dead 30 days, the latest 10,000 |
 //!
 //! # `history.db`: disposable
 //!
@@ -35,9 +36,10 @@
 //!
 //! # Without a disk
 //!
-//! A full or broken disk stops nothing: the latest state of each service and the last 1,000 events and messages stay in memory
-//! and are written when the disk is back; samples stay in their 2 MB of buffers, and the oldest are dropped. What is lost is
-//! counted and told ([`Store::trouble`]).
+//! A full or broken disk stops nothing. The latest state of each service, what notifiers have heard, silences, and every message
+//! that waits stay in memory and are written when the disk is back, and so are the last 1,000 events, incidents, and messages that
+//! have ended; samples stay in their 2 MB of buffers, and the oldest are dropped. What is lost is counted and told
+//! ([`Store::trouble`]). A message whose end is lost is not sent again: what is not known to wait, waits no longer.
 //!
 //! # What is not well at the start
 //!
@@ -66,10 +68,10 @@ mod steady;
 mod tests;
 
 pub use queue::Committed;
-pub use reader::{Bar, EventFilter, ReadError, Reader, Rollup, Samples, Unsent, Wholes};
+pub use reader::{Bar, EventFilter, MessageFilter, ReadError, Reader, Rollup, Samples, Wholes};
 pub use rollup::{Step, Sum};
 
-use crate::model::{CheckId, Clock, HistoryLimits, Message, Record, Restored, Sample, Series};
+use crate::model::{CheckId, Clock, HistoryLimits, Message, MessageId, Record, Restored, Sample, Series};
 use buffers::Buffers;
 use database::{Database, HISTORY, STATE};
 use directory::Claim;
@@ -144,7 +146,6 @@ fn of_pid(pid: &Option<u32>) -> String {
 pub struct Opened {
     /// For the engine.
     pub restored: Restored,
-    /// Messages that are not delivered and have not expired, in order; at most 10,000.
     /// Random, made with `state.db` and kept in it.
     pub instance: String,
     /// What people should know: something was put aside.
@@ -190,7 +191,7 @@ impl Store {
             steady: steady::Steady::default(),
         };
 
-        let queue = Queue::new(HistoryLimits::default().keep.0);
+        let queue = Queue::new(HistoryLimits::default().keep.0, MessageId(found.restored.last_message));
         if let Some(why) = state_trouble {
             queue.failed(queue::Batch::default(), why);
         }

@@ -3,7 +3,6 @@
 use super::OpenError;
 use super::database::{self, Database, Failure, STATE};
 use super::directory::Claim;
-use super::queue::Batch;
 use super::state::{self, Found};
 use crate::model::Wall;
 use rusqlite::Connection;
@@ -59,11 +58,8 @@ pub(super) fn state(
 
 fn load(database: &mut Database, boot_id: &str, now: Wall) -> Result<Found, Failure> {
     let (connection, _) = database.connection()?;
-    let mut found = state::load(connection, boot_id, now)?;
-    let expired = state::begin(connection, boot_id, now)?;
-    if expired > 0 {
-        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
-    }
+    let found = state::load(connection, boot_id, now)?;
+    state::begin(connection, &found.facts, now)?;
     Ok(found)
 }
 
@@ -88,9 +84,7 @@ fn mend_past(database: &mut Database, found: &mut Found, now: Wall) -> Result<()
         aside.display()
     ));
     let transaction = database.connection()?.0.transaction()?;
-    let messages = found.restored.messages.iter().map(|message| (message.id, message.clone())).collect();
-    found.facts.write_all(&transaction)?;
-    state::write_records(&transaction, &Batch { messages, ..Batch::default() }, now)?;
+    found.facts.write_all(&transaction, now)?;
     Ok(transaction.commit()?)
 }
 

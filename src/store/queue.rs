@@ -2,16 +2,18 @@
 
 use super::lock;
 use crate::model::{
-    Event, Incident, Message, MessageId, Name, Record, SavedBrake, SavedNotifier, SavedService, SavedSilences,
+    Event, Incident, Message, MessageId, MessageState, Name, Record, SavedBrake, SavedNotifier, SavedService,
+    SavedSilences,
 };
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// So many events, messages and so on may wait for the writer while the disk works,
 const BUSY_LIMIT: usize = 20_000;
-/// and so many while it does not. Services are not counted: of each, only its latest state waits.
+/// and so many while it does not. Not counted are services, of each of which only the latest state waits, and messages that are
+/// still to be delivered, of which the engine lets only so many wait.
 const TROUBLE_LIMIT: usize = 1_000;
 
 /// Records of one or more commits, to be written in one transaction.
@@ -27,8 +29,13 @@ pub(super) struct Batch {
     /// The latest silences.
     pub silences: Option<Box<SavedSilences>>,
     pub events: VecDeque<Event>,
-    /// Each message as it is now.
-    pub messages: BTreeMap<MessageId, Message>,
+    /// Messages that are to be delivered, as they are now.
+    pub waiting: BTreeMap<MessageId, Arc<Message>>,
+    /// Messages as they have ended.
+    pub ended: BTreeMap<MessageId, Arc<Message>>,
+    /// Messages that have ended, and of which that was let go of here: whoever remembers that they wait must forget it, or they
+    /// would be sent once more after a restart.
+    pub lost: BTreeSet<MessageId>,
 }
 
 impl Batch {
@@ -37,10 +44,12 @@ impl Batch {
             && self.brake.is_none()
             && self.notifiers.is_empty()
             && self.silences.is_none()
+            && self.waiting.is_empty()
+            && self.lost.is_empty()
             && self.len() == 0
     }
     fn len(&self) -> usize {
-        self.incidents.len().max(self.events.len()).max(self.messages.len())
+        self.incidents.len().max(self.events.len()).max(self.ended.len())
     }
     fn add(&mut self, record: Record) {
         match record {
@@ -55,15 +64,21 @@ impl Batch {
                 self.services.insert(name, None);
             }
             Record::Brake(state) => self.brake = Some(state),
-            Record::Message(message) => self.message(*message),
+            Record::Message(message) => self.message(Arc::from(message)),
             Record::Notifier(name, state) => {
                 self.notifiers.insert(name, state);
             }
             Record::Silences(state) => self.silences = Some(state),
         }
     }
-    fn message(&mut self, message: Message) {
-        self.messages.insert(message.id, message);
+    fn message(&mut self, message: Arc<Message>) {
+        let (here, there) = match message.state {
+            MessageState::Waiting => (&mut self.waiting, &mut self.ended),
+            _ => (&mut self.ended, &mut self.waiting),
+        };
+        there.remove(&message.id);
+        self.lost.remove(&message.id);
+        here.insert(message.id, message);
     }
     /// Puts this, which is newer, behind what is here.
     fn append(&mut self, mut newer: Batch) {
@@ -71,19 +86,36 @@ impl Batch {
         self.brake = newer.brake.or(self.brake.take());
         self.incidents.append(&mut newer.incidents);
         self.events.append(&mut newer.events);
-        self.messages.append(&mut newer.messages);
+        for id in newer.lost {
+            self.waiting.remove(&id);
+            self.ended.remove(&id);
+            self.lost.insert(id);
+        }
+        newer.waiting.into_values().chain(newer.ended.into_values()).for_each(|message| self.message(message));
         self.notifiers.append(&mut newer.notifiers);
         self.silences = newer.silences.or(self.silences.take());
     }
-    /// Drops the oldest of each until none are more than this; says how many.
-    fn trim(&mut self, limit: usize) -> u64 {
+    /// Drops the oldest of each until none are more than this; says how many. Of messages those go first that were delivered, or
+    /// were not to be; dead ones, which can be sent again, go last. Up to `handed` the writer may know that they have waited.
+    fn trim(&mut self, limit: usize, handed: MessageId) -> u64 {
         fn front<T>(queue: &mut VecDeque<T>, limit: usize) -> usize {
             queue.drain(..queue.len().saturating_sub(limit)).count()
         }
         let mut dropped = front(&mut self.events, limit);
-        while self.messages.len() > limit {
-            self.messages.pop_first();
-            dropped += 1;
+        for dead_too in [false, true] {
+            let mut over = self.ended.len().saturating_sub(limit);
+            dropped += over;
+            self.ended.retain(|id, message| {
+                let goes = over > 0 && (dead_too || message.state != MessageState::Dead);
+                if goes {
+                    over -= 1;
+                    if *id <= handed {
+                        self.lost.insert(*id);
+                    }
+                }
+                !goes
+            });
+            dropped -= over;
         }
         while self.incidents.len() > limit {
             self.incidents.pop_first();
@@ -108,13 +140,14 @@ pub(super) struct Queue {
     progress: watch::Sender<Progress>,
 }
 
-#[derive(Default)]
 struct Inner {
     batch: Batch,
     commits: u64,
     progress: Progress,
     trouble: Option<String>,
     dropped: u64,
+    /// The highest number of a message that the writer has seen.
+    handed: MessageId,
     keep: Duration,
     closing: bool,
 }
@@ -129,8 +162,18 @@ pub(super) struct Work {
 }
 
 impl Queue {
-    pub fn new(keep: Duration) -> Arc<Queue> {
-        let inner = Mutex::new(Inner { keep, ..Inner::default() });
+    /// `last_message`: the highest number of a message that was found in the database.
+    pub fn new(keep: Duration, last_message: MessageId) -> Arc<Queue> {
+        let inner = Mutex::new(Inner {
+            batch: Batch::default(),
+            commits: 0,
+            progress: Progress::default(),
+            trouble: None,
+            dropped: 0,
+            handed: last_message,
+            keep,
+            closing: false,
+        });
         Arc::new(Queue { inner, wake: Condvar::new(), moved: Condvar::new(), progress: watch::Sender::default() })
     }
 
@@ -141,13 +184,14 @@ impl Queue {
             return Committed { number: inner.commits, queue: self.clone() };
         }
         inner.commits += 1;
-        messages.into_iter().for_each(|message| inner.batch.message(message));
+        messages.into_iter().for_each(|message| inner.batch.message(Arc::new(message)));
         for record in records {
             inner.batch.add(record);
         }
         let limit = if inner.trouble.is_some() { TROUBLE_LIMIT } else { BUSY_LIMIT };
         if inner.batch.len() > limit {
-            inner.dropped += inner.batch.trim(limit);
+            let handed = inner.handed;
+            inner.dropped += inner.batch.trim(limit, handed);
         }
         if inner.trouble.is_some() {
             // The next try is seconds away: nobody should wait for it.
@@ -164,6 +208,7 @@ impl Queue {
     pub fn work(&self, idle: Duration) -> Work {
         let inner = lock(&self.inner);
         let mut inner = wait(&self.wake, inner, idle, |inner| inner.batch.is_empty() && !inner.closing);
+        inner.handed = inner.batch.waiting.keys().next_back().copied().max(Some(inner.handed)).unwrap_or(inner.handed);
         Work { batch: std::mem::take(&mut inner.batch), end: inner.commits, keep: inner.keep, closing: inner.closing }
     }
 
@@ -183,8 +228,11 @@ impl Queue {
     /// The batch could not be written, and is tried again.
     pub fn failed(&self, mut batch: Batch, why: String) {
         let mut inner = lock(&self.inner);
+        // The writer has taken note of these, and after a failure it writes all that waits.
+        batch.waiting.clear();
+        batch.lost.clear();
         batch.append(std::mem::take(&mut inner.batch));
-        inner.dropped += batch.trim(TROUBLE_LIMIT);
+        inner.dropped += batch.trim(TROUBLE_LIMIT, inner.handed);
         inner.batch = batch;
         inner.progress.tried = inner.commits;
         inner.trouble = Some(why);
@@ -256,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_failure_leaves_only_so_many_and_the_newest() {
-        let queue = Queue::new(Duration::ZERO);
+        let queue = Queue::new(Duration::ZERO, MessageId(0));
         let commit = |ids: std::ops::RangeInclusive<u64>| {
             let event = |id| Event { id, at: Wall(0), service: None, incident: None, kind: EventKind::Ended };
             queue.commit(ids.map(|id| Record::Event(event(id))).collect(), vec![])

@@ -1,10 +1,12 @@
 //! Queries: each on a connection that cannot write, beside the writers, and bounded.
 
 mod history;
+mod messages;
 mod state;
 
 pub use history::{Bar, Rollup, Samples, Wholes};
-pub use state::{EventFilter, Unsent};
+pub use messages::MessageFilter;
+pub use state::EventFilter;
 
 use super::buffers::Buffers;
 use super::database::{Spec, open_read_only};

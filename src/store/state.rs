@@ -4,22 +4,29 @@ use super::database::{Database, Failure};
 use super::directory::Claim;
 use super::queue::{Batch, Queue};
 use super::steady::Steady;
-use crate::model::{Clock, MessageState, Name, Restored, SavedService, Stage, Wall, Why};
+use crate::model::{Clock, Message, MessageId, MessageState, Name, Restored, SavedNotifier, SavedService, Wall};
 use rusqlite::{Connection, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// More messages than this do not wait: the oldest of them are given up.
-const WAITING_LIMIT: i64 = 10_000;
+/// So many messages that wait for one notifier are looked for, the latest. The engine lets no more wait.
+const WAITING_LIMIT: i64 = 1000;
 /// How long after a failure writing is tried again.
 const RETRY: Duration = Duration::from_secs(3);
-/// How often old records are let go of.
+/// How often old records are let go of,
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const DELIVERED_FOR: Duration = Duration::from_secs(7 * 86_400);
-const DEAD_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// and how soon again if there were more of them than go in one step.
+const PRUNE_ON: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long messages that have ended are kept, and how many: a flood must not fill the disk.
+const ENDED: [(MessageState, Duration, i64); 3] = [
+    (MessageState::Delivered, DAY.saturating_mul(7), 20_000),
+    (MessageState::Dropped, DAY.saturating_mul(7), 20_000),
+    (MessageState::Dead, DAY.saturating_mul(30), 10_000),
+];
 /// How many rows are let go of in one transaction, so that a commit never waits long for it.
-const PRUNE_STEP: i64 = 500;
+const PRUNE_STEP: usize = 500;
 
 /// The writer: runs on a thread of its own.
 pub(super) struct Writer {
@@ -39,13 +46,15 @@ pub(super) struct Facts {
     pub instance: String,
     pub boot: String,
     /// The state of every service as it is stored.
-    pub services: HashMap<Name, Box<str>>,
+    pub services: BTreeMap<Name, Box<str>>,
     /// The state of the brake as it is stored; empty if it was never on.
     pub brake: String,
     /// The silences as they are stored; empty if there were none.
     pub silences: String,
-    /// What each notifier has heard as it is stored.
-    pub notifiers: BTreeMap<Name, String>,
+    /// What each notifier has heard as it is stored; only those that have heard something.
+    pub notifiers: BTreeMap<Name, Box<str>>,
+    /// Every message that is to be delivered. As many as the engine lets wait.
+    pub waiting: BTreeMap<MessageId, Arc<Message>>,
     /// The highest numbers of events, incidents and messages so far.
     pub last: [u64; 3],
 }
@@ -72,7 +81,11 @@ pub(super) fn damage(connection: &Connection, tables: &[&str]) -> Result<Option<
 
 /// Reads what the engine begins with.
 pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Found, Failure> {
-    if let Some(damage) = damage(connection, &["meta", "service", "outbox"])? {
+    // One that could not be written since minder was updated is still of the version before.
+    let has_notifiers: bool =
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'notifier'", [], |row| row.get(0))?;
+    let tables = ["meta", "service", "outbox", "notifier"];
+    if let Some(damage) = damage(connection, &tables[..if has_notifiers { 4 } else { 3 }])? {
         return Err(Failure::Damaged(damage));
     }
     let mut found = Found::default();
@@ -100,18 +113,8 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
             Err(error) => found.notes.push(format!("the silences in state.db cannot be read: {error}")),
         }
     }
-    let mut select = connection.prepare("SELECT name, state FROM notifier")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let (name, text): (String, String) = (row.get(0)?, row.get(1)?);
-        let name = Name::from(name);
-        match serde_json::from_str(&text) {
-            Ok(state) => drop(found.restored.notifiers.insert(name.clone(), state)),
-            Err(error) => {
-                found.notes.push(format!("what {name} has heard cannot be read in state.db and is lost: {error}"));
-            }
-        }
-        found.facts.notifiers.insert(name, text);
+    if has_notifiers {
+        load_notifiers(connection, &mut found)?;
     }
 
     let mut select = connection.prepare("SELECT name, state FROM service")?;
@@ -144,36 +147,70 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
     }
     [found.restored.last_event, found.restored.last_incident, found.restored.last_message] = found.facts.last;
 
-    let mut select = connection
-        .prepare("SELECT id, data FROM outbox WHERE state = 'waiting' AND expires > ? ORDER BY id LIMIT ?")?;
-    let mut rows = select.query([now.0, WAITING_LIMIT])?;
-    while let Some(row) = rows.next()? {
-        match serde_json::from_str(row.get_ref(1)?.as_str().unwrap_or_default()) {
-            Ok(message) => found.restored.messages.push(message),
-            Err(error) => {
-                let id: i64 = row.get(0)?;
-                found.notes.push(format!("message {id} in state.db cannot be read and is not sent: {error}"));
-            }
-        }
-    }
+    load_waiting(connection, &mut found, now)?;
     Ok(found)
 }
 
-/// Takes note of the start: the machine's boot, and messages that have expired since the end. Says how many.
-pub(super) fn begin(connection: &Connection, boot: &str, now: Wall) -> Result<usize, Failure> {
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", [boot])?;
-    let expire = "UPDATE outbox SET state = 'dead', ended = ?1, error = 'it expired while minder did not run'
-                  WHERE state = 'waiting' AND expires <= ?1";
-    Ok(connection.execute(expire, [now.0])?)
+fn load_notifiers(connection: &Connection, found: &mut Found) -> Result<(), Failure> {
+    let mut select = connection.prepare("SELECT name, state FROM notifier")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, text): (String, String) = (row.get(0)?, row.get(1)?);
+        let name = Name::from(name);
+        match serde_json::from_str(&text) {
+            Ok(state) => drop(found.restored.notifiers.insert(name.clone(), state)),
+            Err(error) => {
+                found.notes.push(format!("what {name} has heard cannot be read in state.db and is lost: {error}"));
+            }
+        }
+        found.facts.notifiers.insert(name, text.into());
+    }
+    Ok(())
+}
+
+/// Reads all messages that wait, in the order of their numbers. What has expired meanwhile, the engine ends like any other.
+fn load_waiting(connection: &Connection, found: &mut Found, now: Wall) -> Result<(), Failure> {
+    let mut select = connection.prepare(
+        "SELECT data FROM
+           (SELECT id, data, row_number() OVER (PARTITION BY notifier ORDER BY id DESC) AS place
+            FROM outbox WHERE state = 'waiting')
+         WHERE place <= ? ORDER BY id",
+    )?;
+    let mut rows = select.query([WAITING_LIMIT])?;
+    let (mut unreadable, mut expired) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        match serde_json::from_str::<Message>(row.get_ref(0)?.as_str().unwrap_or_default()) {
+            Ok(message) => {
+                expired += usize::from(message.expires <= now);
+                found.facts.waiting.insert(message.id, Arc::new(message.clone()));
+                found.restored.messages.push(message);
+            }
+            Err(error) => unreadable.push(error),
+        }
+    }
+    if expired > 0 {
+        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
+    }
+    if let Some(error) = unreadable.first() {
+        let count = unreadable.len();
+        found.notes.push(format!("{count} messages in state.db cannot be read and are not sent: {error}"));
+    }
+    Ok(())
+}
+
+/// Takes note of the start: the machine's boot, and that no messages wait but those that were found.
+pub(super) fn begin(connection: &Connection, facts: &Facts, now: Wall) -> Result<(), Failure> {
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('boot', ?)", [&facts.boot])?;
+    facts.settle(connection, now)
 }
 
 impl Writer {
     /// Runs until the queue is closed.
     pub fn run(mut self, queue: &Queue) {
-        let mut pruned = self.clock.now().mono;
+        let (mut pruned, mut pause) = (self.clock.now().mono, PRUNE_EVERY);
         self.steady.wall(self.clock.now());
         loop {
-            let work = queue.work(PRUNE_EVERY);
+            let work = queue.work(pause);
             let now = self.clock.now();
             match self.write(&work.batch, now.wall) {
                 Ok(()) => queue.written(work.end),
@@ -195,11 +232,11 @@ impl Writer {
             if work.closing {
                 return;
             }
-            if now.mono - pruned >= PRUNE_EVERY {
+            if now.mono - pruned >= pause {
                 pruned = now.mono;
                 let wall = self.steady.wall(now);
                 // Whatever is wrong here shows at the next commit.
-                let _ = self.prune(wall, work.keep);
+                pause = if self.prune(wall, work.keep).unwrap_or(false) { PRUNE_ON } else { PRUNE_EVERY };
             }
         }
     }
@@ -214,50 +251,18 @@ impl Writer {
     }
 
     fn try_write(&mut self, batch: &Batch, now: Wall) -> Result<(), Failure> {
+        // First, whatever comes of the rest: what is in the facts is written sooner or later.
+        self.facts.take(batch);
         let (connection, new) = self.database.connection()?;
         if batch.is_empty() && !new {
             return Ok(());
         }
-        for (name, state) in &batch.services {
-            match state.as_ref().map(serde_json::to_string) {
-                Some(Ok(text)) => {
-                    self.facts.services.insert(name.clone(), text.into());
-                }
-                // Of plain data: it cannot fail; and if it did, the former state would be the better one to keep.
-                Some(Err(_)) => {}
-                None => {
-                    self.facts.services.remove(name);
-                }
-            }
-        }
-        if let Some(brake) = &batch.brake {
-            self.facts.brake = json(brake);
-        }
-        if let Some(silences) = &batch.silences {
-            self.facts.silences = json(silences);
-        }
-        for (name, state) in &batch.notifiers {
-            self.facts.notifiers.insert(name.clone(), json(state));
-        }
-        let newest = [
-            batch.events.iter().map(|event| event.id).max(),
-            batch.incidents.keys().max().copied(),
-            batch.messages.keys().map(|id| id.0).max(),
-        ];
-        for (last, newest) in self.facts.last.iter_mut().zip(newest) {
-            *last = newest.unwrap_or(0).max(*last);
-        }
         let transaction = connection.transaction()?;
         if new {
-            self.facts.write_all(&transaction)?;
+            self.facts.write_all(&transaction, now)?;
         }
         for name in batch.services.keys() {
-            match self.facts.services.get(name) {
-                Some(text) => transaction
-                    .prepare_cached("INSERT OR REPLACE INTO service (name, state) VALUES (?, ?)")?
-                    .execute([&**name, text])?,
-                None => transaction.prepare_cached("DELETE FROM service WHERE name = ?")?.execute([&**name])?,
-            };
+            write_state(&transaction, "service", name, self.facts.services.get(name))?;
         }
         if batch.brake.is_some() {
             self.facts.write_brake(&transaction)?;
@@ -266,34 +271,50 @@ impl Writer {
             self.facts.write_silences(&transaction)?;
         }
         for name in batch.notifiers.keys() {
-            self.facts.write_notifier(&transaction, name)?;
+            write_state(&transaction, "notifier", name, self.facts.notifiers.get(name))?;
         }
         write_records(&transaction, batch, now)?;
+        if new || !batch.lost.is_empty() {
+            self.facts.settle(&transaction, now)?;
+        }
         transaction.commit()?;
-        if newest[0].is_some() {
+        if !batch.events.is_empty() {
             self.claim.note(&self.facts.boot, self.facts.last_event());
         }
         Ok(())
     }
 
-    /// Lets go of what is older than it is kept for, a few rows at a time.
-    pub fn prune(&mut self, now: Wall, keep: Duration) -> Result<(), Failure> {
+    /// Lets go of what is older than it is kept for, or too much, a few rows at a time. True if there may be more of it.
+    pub fn prune(&mut self, now: Wall, keep: Duration) -> Result<bool, Failure> {
         let before = |age: Duration| now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        let (connection, _) = self.database.connection()?;
-        // Ids grow with time: only the first are looked at. The last one stays, so that its number is not used again.
-        let old = |table: &str, which: &str, ended: &str| {
+        let (connection, new) = self.database.connection()?;
+        if new {
+            // What is known goes into it first.
+            self.database.close();
+            return Ok(false);
+        }
+        // The last one stays, so that its number is not used again.
+        let delete = |table: &str, rows: &str| {
             format!(
-                "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {which} ORDER BY id LIMIT {PRUNE_STEP})
-                 AND {ended} < ? AND id < (SELECT max(id) FROM {table})"
+                "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {rows}) AND id < (SELECT max(id) FROM {table})"
             )
         };
-        connection.execute(&old("event", "true", "at"), [before(keep)])?;
-        connection.execute(&old("incident", "closed IS NOT NULL", "closed"), [before(keep)])?;
-        connection.execute(&old("outbox", "state = 'delivered'", "ended"), [before(DELIVERED_FOR)])?;
-        connection.execute(&old("outbox", "state = 'dead'", "ended"), [before(DEAD_FOR)])?;
+        let mut most = 0;
+        // Ids grow with time: only the first are looked at.
+        for (table, over, ended) in [("event", "true", "at"), ("incident", "closed IS NOT NULL", "closed")] {
+            let rows = format!("{over} ORDER BY id LIMIT {PRUNE_STEP}");
+            let sql = format!("{} AND {ended} < ?", delete(table, &rows));
+            most = most.max(connection.execute(&sql, [before(keep)])?);
+        }
+        for (state, age, count) in ENDED {
+            let old = delete("outbox", &format!("state = ?1 AND ended < ?2 ORDER BY ended LIMIT {PRUNE_STEP}"));
+            most = most.max(connection.execute(&old, params![state.word(), before(age)])?);
+            let rows = format!("state = ?1 ORDER BY ended DESC, id DESC LIMIT {PRUNE_STEP} OFFSET ?2");
+            most = most.max(connection.execute(&delete("outbox", &rows), params![state.word(), count])?);
+        }
         // Here and not within a commit that somebody waits for, as far as that is possible.
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-        Ok(())
+        Ok(most >= PRUNE_STEP)
     }
 }
 
@@ -308,36 +329,73 @@ impl Facts {
         self.last[0] = event;
     }
 
-    pub fn write_all(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Takes note of what a batch says.
+    fn take(&mut self, batch: &Batch) {
+        for (name, state) in &batch.services {
+            match state {
+                Some(state) => self.services.insert(Arc::clone(name), json(state).into()),
+                None => self.services.remove(name),
+            };
+        }
+        if let Some(brake) = &batch.brake {
+            self.brake = json(brake);
+        }
+        if let Some(silences) = &batch.silences {
+            self.silences = json(silences);
+        }
+        for (name, state) in &batch.notifiers {
+            if **state == SavedNotifier::default() {
+                self.notifiers.remove(name);
+            } else {
+                self.notifiers.insert(Arc::clone(name), json(state).into());
+            }
+        }
+        self.waiting.extend(batch.waiting.iter().map(|(id, message)| (*id, Arc::clone(message))));
+        for id in batch.ended.keys().chain(&batch.lost) {
+            self.waiting.remove(id);
+        }
+        let messages = batch.waiting.keys().chain(batch.ended.keys()).chain(&batch.lost);
+        let newest = [
+            batch.events.iter().map(|event| event.id).max(),
+            batch.incidents.keys().max().copied(),
+            messages.map(|id| id.0).max(),
+        ];
+        for (last, newest) in self.last.iter_mut().zip(newest) {
+            *last = newest.unwrap_or(0).max(*last);
+        }
+    }
+
+    /// Into a database that may be new.
+    pub fn write_all(&self, connection: &Connection, now: Wall) -> Result<(), Failure> {
         for (name, value) in [("instance", &self.instance), ("boot", &self.boot)] {
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])?;
         }
         self.write_brake(connection)?;
         self.write_silences(connection)?;
-        for name in self.notifiers.keys() {
-            self.write_notifier(connection, name)?;
-        }
         for (table, last) in NUMBERED.iter().zip(self.last) {
             let name = format!("last-{table}");
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, last.to_string()])?;
         }
-        for (name, text) in &self.services {
-            connection.execute("INSERT OR REPLACE INTO service (name, state) VALUES (?, ?)", [&**name, text])?;
+        for (table, states) in [("service", &self.services), ("notifier", &self.notifiers)] {
+            for (name, text) in states {
+                write_state(connection, table, name, Some(text))?;
+            }
         }
+        self.waiting.values().try_for_each(|message| write_message(connection, message, now))
+    }
+
+    /// No message waits but those that are known to. Others have ended, which could not be written; or they cannot be read.
+    fn settle(&self, connection: &Connection, now: Wall) -> Result<(), Failure> {
+        let known: Vec<MessageId> = self.waiting.keys().copied().collect();
+        let settle = "UPDATE outbox SET state = 'dropped', ended = ?1, why = 'what became of it is not known'
+                      WHERE state = 'waiting' AND id NOT IN (SELECT value FROM json_each(?2))";
+        connection.execute(settle, params![now.0, json(&known)])?;
         Ok(())
     }
 
     fn write_silences(&self, connection: &Connection) -> rusqlite::Result<()> {
         let put = "INSERT OR REPLACE INTO meta VALUES ('silences', ?)";
         connection.prepare_cached(put)?.execute([&self.silences])?;
-        Ok(())
-    }
-
-    fn write_notifier(&self, connection: &Connection, name: &Name) -> rusqlite::Result<()> {
-        if let Some(state) = self.notifiers.get(name) {
-            let put = "INSERT OR REPLACE INTO notifier (name, state) VALUES (?, ?)";
-            connection.prepare_cached(put)?.execute([&**name, state])?;
-        }
         Ok(())
     }
 
@@ -379,30 +437,47 @@ pub(super) fn write_records(connection: &Connection, batch: &Batch, now: Wall) -
                 json(incident),
             ])?;
     }
-    for message in batch.messages.values() {
-        let ended = (message.state != MessageState::Waiting).then_some(now.0);
-        let attempts = message.steps.iter().filter(|step| step.stage == Stage::Deliver).count();
-        let error =
-            message.steps.last().filter(|step| !matches!(step.why, Why::Taken)).map(|step| step.why.to_string());
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO outbox (id, key, notifier, at, expires, state, ended, attempts, error, title, data)
-                 VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            )?
-            .execute(params![
-                message.id.0 as i64,
-                message.key,
-                &*message.to,
-                message.at.0,
-                message.expires.0,
-                message.state.word(),
-                ended,
-                attempts as i64,
-                error,
-                message.story.title,
-                json(message),
-            ])?;
-    }
+    let messages = batch.waiting.values().chain(batch.ended.values());
+    messages.into_iter().try_for_each(|message| write_message(connection, message, now))
+}
+
+fn write_message(connection: &Connection, message: &Message, now: Wall) -> Result<(), Failure> {
+    let last = message.steps.last();
+    let ended = (message.state != MessageState::Waiting).then(|| last.map_or(now, |step| step.at).0);
+    let story = &message.story;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO outbox
+             (id, key, notifier, kind, service, incident, at, expires, state, ended, attempts, why, title, data)
+             VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        )?
+        .execute(params![
+            message.id.0 as i64,
+            message.key,
+            &*message.to,
+            message.kind.word(),
+            (!story.service.is_empty()).then_some(&story.service),
+            story.incident.map(|id| id as i64),
+            message.at.0,
+            message.expires.0,
+            message.state.word(),
+            ended,
+            message.steps.iter().filter(|step| step.why.is_attempt()).count() as i64,
+            last.map(|step| step.why.to_string()),
+            story.title,
+            json(message),
+        ])?;
+    Ok(())
+}
+
+/// Writes the state of a service or a notifier, or removes it.
+fn write_state(connection: &Connection, table: &str, name: &str, state: Option<&Box<str>>) -> rusqlite::Result<()> {
+    match state {
+        Some(text) => connection
+            .prepare_cached(&format!("INSERT OR REPLACE INTO {table} (name, state) VALUES (?, ?)"))?
+            .execute([name, text])?,
+        None => connection.prepare_cached(&format!("DELETE FROM {table} WHERE name = ?"))?.execute([name])?,
+    };
     Ok(())
 }
 

@@ -1,13 +1,12 @@
-//! Events, incidents and the outbox.
+//! Events and incidents.
 
 use super::{ReadError, Reader};
 use crate::model::{Event, EventKind, Incident, Name, Wall};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
-use serde::Serialize;
 
 /// No query gives more rows than this.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 /// Which events to show. Those that match all of what is given, the newest first.
 #[derive(Debug, Clone, Default)]
@@ -26,36 +25,15 @@ pub struct EventFilter {
     pub limit: usize,
 }
 
-/// A message that was not delivered.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Unsent {
-    /// Its number.
-    pub id: u64,
-    /// The notifier.
-    pub to: String,
-    /// What it is about, in a few words.
-    pub title: String,
-    /// When it was written.
-    pub at: Wall,
-    /// From when on it is no longer worth sending.
-    pub expires: Wall,
-    /// It is no longer tried.
-    pub dead: bool,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why the latest attempt failed.
-    pub error: Option<String>,
-}
-
 /// A `WHERE` of as many conditions as are given.
 #[derive(Default)]
-struct Where {
-    sql: String,
-    values: Vec<Value>,
+pub(super) struct Where {
+    pub sql: String,
+    pub values: Vec<Value>,
 }
 
 impl Where {
-    fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
+    pub fn and(&mut self, condition: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
             self.sql.push_str(condition);
@@ -90,36 +68,9 @@ impl Reader {
         let rows = self.state.read(|connection| select(connection, &sql, which.values, incident))?;
         Ok(rows.into_iter().flatten().collect())
     }
-
-    /// Messages that wait, the oldest first, and those that are dead, the latest first; of each at most `limit`.
-    pub fn outbox(&self, limit: usize) -> Result<Vec<Unsent>, ReadError> {
-        let limit = limit.min(MOST);
-        self.state.read(|connection| {
-            let mut rows = Vec::new();
-            for (state, dead, order) in [("waiting", false, "ASC"), ("dead", true, "DESC")] {
-                let sql = format!(
-                    "SELECT id, notifier, title, at, expires, attempts, error FROM outbox
-                     WHERE state = ? ORDER BY id {order} LIMIT {limit}"
-                );
-                rows.extend(select(connection, &sql, vec![state.to_owned().into()], |row| {
-                    Ok(Unsent {
-                        id: row.get::<_, i64>(0)? as u64,
-                        to: row.get(1)?,
-                        title: row.get(2)?,
-                        at: Wall(row.get(3)?),
-                        expires: Wall(row.get(4)?),
-                        dead,
-                        attempts: row.get(5)?,
-                        error: row.get(6)?,
-                    })
-                })?);
-            }
-            Ok(rows)
-        })
-    }
 }
 
-fn select<T>(
+pub(super) fn select<T>(
     connection: &Connection,
     sql: &str,
     values: Vec<Value>,

@@ -1,6 +1,7 @@
 //! The store as a whole, on real files.
 
 mod history;
+mod messages;
 mod state;
 
 use super::*;
