@@ -12,5 +12,7 @@ mod explain;
 mod fixture;
 #[path = "cli/init.rs"]
 mod init;
+#[path = "cli/messages.rs"]
+mod messages;
 #[path = "web/world.rs"]
 mod world;

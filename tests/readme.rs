@@ -150,7 +150,13 @@ fn every_command_in_it_succeeds() {
 /// Runs a command of the table, with what stands for the reader's own words replaced.
 fn try_command(minder: &Minder, places: &Places, span: &str) {
     let words: Vec<String> = places.put(span).split(' ').map(|word| word.trim_matches(['[', ']']).to_owned()).collect();
-    let mut words: Vec<&str> = words.iter().map(|word| if word == "NAME" { "ops" } else { word }).collect();
+    // The crash that has happened by now was told.
+    let stands_for = |word| match word {
+        "NAME" => "ops",
+        "ID" => "1",
+        word => word,
+    };
+    let mut words: Vec<&str> = words.iter().map(|word| stands_for(word.as_str())).collect();
     let rules = minder.rules();
     let rules = rules.to_str().unwrap();
     match words[1] {
@@ -205,7 +211,7 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
             let pages = minder.dir().join("man");
             return drop(minder.ok(&["man", pages.to_str().unwrap()]));
         }
-        "explain" => words.extend(["--rules", rules]),
+        "explain" if !words.contains(&"--message") => words.extend(["--rules", rules]),
         "env" => {
             let file = minder.dir().join("heart.yaml");
             std::fs::write(&file, "version: 1\nservices: { nginx: { checks: [heartbeat: 20s] } }\n").unwrap();

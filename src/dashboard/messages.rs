@@ -43,7 +43,8 @@ pub(super) async fn list(
     front.look(move |history| history.messages(&filter)).await.map(Json)
 }
 
-pub(super) async fn one(State(front): State<Arc<Front>>, Path(id): Path<u64>) -> Result<Json<MessageView>, Problem> {
+pub(super) async fn one(State(front): State<Arc<Front>>, Path(id): Path<String>) -> Result<Json<MessageView>, Problem> {
+    let id = id.parse().map_err(|_| bad("the number of a message is needed"))?;
     let found = front.look(move |history| history.message(MessageId(id))).await?;
     found.map(Json).ok_or_else(|| no_message(id))
 }

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// A daemon's socket with a world behind it.
-struct Stage {
+pub(super) struct Stage {
     runtime: Runtime,
     dir: TempDir,
     world: World,
 }
 
 impl Stage {
-    fn new(snapshot: Snapshot) -> Stage {
+    pub fn new(snapshot: Snapshot) -> Stage {
         let runtime = Runtime::new().unwrap();
         let inside = runtime.enter();
         let dir = tempfile::tempdir().unwrap();
@@ -36,7 +36,7 @@ impl Stage {
         minder(args).env("MINDER_SOCKET", self.socket()).output().unwrap()
     }
     /// The command, what it says on both streams, and its exit status; paths of this run by a name.
-    fn transcript(&self, args: &[&str]) -> String {
+    pub fn transcript(&self, args: &[&str]) -> String {
         transcript(args, &self.run(args)).replace(&self.socket().display().to_string(), "SOCKET")
     }
 }

@@ -108,7 +108,7 @@ async fn every_answer_has_strict_headers() {
 async fn the_page_takes_no_commands() {
     let world = world();
     let body = r#"{"command":"stop","service":"web"}"#;
-    for path in ["/api/v1/commands", "/api/v1/reload", "/api/v1/nudges", "/"] {
+    for path in ["/api/v1/commands", "/api/v1/reload", "/api/v1/resend", "/api/v1/nudges", "/"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost:8900");
             let got = send(page(world.front.clone(), listen()), request.body(Body::from(body)).unwrap()).await;
@@ -289,7 +289,15 @@ async fn the_api_says_the_same_as_the_page() {
     let older = get(&world, "/api/v1/events?service=web&kind=acted&before=108").await.json();
     assert_eq!(older[0]["id"], 105);
     assert_eq!(get(&world, "/api/v1/incidents?service=web").await.json()[0]["id"], 41);
-    assert_eq!(get(&world, "/api/v1/outbox").await.json()[0]["error"], "the server is not there");
+    let told = get(&world, "/api/v1/messages?notifier=chat&state=dead&service=web&incident=41&from=0").await.json();
+    assert_eq!(told, json!([]));
+    let told = get(&world, "/api/v1/messages?notifier=chat&state=dead").await.json();
+    assert_eq!((told.as_array().unwrap().len(), &told[0]["id"], &told[0]["attempts"]), (1, &json!(9), &json!(2)));
+    assert_eq!(get(&world, "/api/v1/messages?before=9&limit=1").await.json()[0]["id"], 8);
+    let one = get(&world, "/api/v1/messages/7").await.json();
+    assert_eq!((&one["state"], &one["ended"]), (&json!("waiting"), &json!(null)));
+    assert_eq!(one["why"], "not taken, tried again: the server is not there");
+    assert_eq!((&one["steps"][1]["stage"], &one["steps"][1]["why"]), (&json!("deliver"), &json!("deferred")));
     let bars = get(&world, "/api/v1/services/web/checks/process/bars?buckets=6").await.json();
     assert_eq!(bars.as_array().unwrap().len(), 6);
     assert_eq!(bars[5].as_object().unwrap().keys().collect::<Vec<_>>(), ["bad", "samples", "start", "unknown"]);
@@ -309,6 +317,10 @@ async fn mistakes_are_told_as_problems() {
         ("/api/v1/services/web/checks/http/samples?from=5&to=4", 400, "Not understood"),
         ("/api/v1/events?servce=web", 400, "Not understood"),
         ("/api/v1/events?limit=-1", 400, "Not understood"),
+        ("/api/v1/messages?state=lost", 400, "Not understood"),
+        ("/api/v1/messages/77", 404, "No such message"),
+        ("/api/v1/messages/x", 400, "Not understood"),
+        ("/api/v1/messages/18446744073709551615", 404, "No such message"),
         ("/api/v1/nothing", 404, "Nothing here"),
     ] {
         let got = get(&world, path).await;

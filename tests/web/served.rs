@@ -64,6 +64,35 @@ async fn commands_are_taken_on_the_socket_and_put_down_to_their_asker() {
 }
 
 #[tokio::test]
+async fn what_is_dead_is_sent_again() {
+    let (_, answers) = on_socket(&[
+        &post("/api/v1/resend", r#"{"messages":[9]}"#),
+        &post("/api/v1/resend", "{}"),
+        &post("/api/v1/resend", r#"{"notifier":"ops"}"#),
+        &post("/api/v1/resend", r#"{"messages":[]}"#),
+        &post("/api/v1/resend", r#"{"messages":[9,8]}"#),
+        &post("/api/v1/resend", r#"{"messages":[9,77]}"#),
+        &post("/api/v1/resend", r#"{"messages":[9],"notifier":"chat"}"#),
+        &post("/api/v1/resend", r#"{"message":9}"#),
+        &post("/api/v1/resend", &format!(r#"{{"messages":[{}9]}}"#, "9,".repeat(1000))),
+    ])
+    .await;
+    for (answer, (status, words)) in answers.iter().zip([
+        ("200 ", r#""ok":true,"words":"[9] are sent again for "#),
+        ("200 ", r#""ok":true,"words":"[9] are sent again for "#),
+        ("200 ", "no message is dead"),
+        ("200 ", "no message is dead"),
+        ("409 ", "message 8 is not dead but delivered, and nothing was sent again"),
+        ("404 ", "minder has no message 77"),
+        ("400 ", "not both"),
+        ("400 ", "unknown field `message`"),
+        ("400 ", "at most 1000 messages"),
+    ]) {
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(words), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn news_of_a_supervisor_is_handed_on() {
     let long = format!(r#"{{"control":"supervisord","name":"{}"}}"#, "x".repeat(600));
     let (world, answers) = on_socket(&[

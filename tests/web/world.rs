@@ -1,8 +1,8 @@
 //! What stands in for the daemon: a loop that answers, and a past.
 #![allow(dead_code)] // shared by several tests, each of which uses a part
 
-use super::fixture::{AT, MINUTE, SECOND, ago, event, events, snapshot};
-use minder::dashboard::{Ask, Bar, EventFilter, Front, History, Samples, Unsent};
+use super::fixture::{AT, HOSTILE, MINUTE, SECOND, ago, event, events, snapshot};
+use minder::dashboard::{Ask, Bar, EventFilter, Front, History, MessageFilter, Samples};
 use minder::model::*;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, mpsc};
@@ -77,18 +77,136 @@ impl History for Past {
         let step = if to.0 - from.0 > 120 * MINUTE { MINUTE } else { 10 * SECOND };
         Ok(samples(service, check, from, to, step, usize::MAX))
     }
-    fn outbox(&self, _limit: usize) -> Result<Vec<Unsent>, String> {
+    fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String> {
         self.whole()?;
-        Ok(vec![Unsent {
-            id: 7,
-            to: "ops".into(),
-            title: "web: process.down".into(),
-            at: ago(4 * MINUTE),
-            expires: Wall(AT.0 + 60 * MINUTE),
-            dead: false,
-            attempts: 3,
-            error: Some("the server is not there".into()),
-        }])
+        let mut all: Vec<MessageView> = messages().iter().map(view).collect();
+        all.retain(|m| filter.state.is_none_or(|state| state == m.state));
+        all.retain(|m| filter.notifier.as_deref().is_none_or(|notifier| notifier == m.notifier));
+        all.retain(|m| filter.service.is_none() || filter.service.as_deref() == m.service.as_deref());
+        all.retain(|m| filter.incident.is_none() || filter.incident == m.incident);
+        all.retain(|m| filter.from.is_none_or(|from| m.at >= from) && filter.before.is_none_or(|before| m.id < before));
+        all.reverse();
+        all.truncate(filter.limit);
+        Ok(all)
+    }
+    fn message(&self, id: MessageId) -> Result<Option<MessageView>, String> {
+        self.whole()?;
+        Ok(messages().iter().find(|m| m.id == id).map(view))
+    }
+    fn dead(&self, ids: &[MessageId]) -> Result<Vec<Message>, String> {
+        let dead = self.all_dead(None, usize::MAX)?;
+        Ok(dead.into_iter().filter(|m| ids.contains(&m.id)).collect())
+    }
+    fn all_dead(&self, notifier: Option<&str>, limit: usize) -> Result<Vec<Message>, String> {
+        self.whole()?;
+        let dead = messages().into_iter().filter(|m| m.state == MessageState::Dead);
+        Ok(dead.filter(|m| notifier.is_none_or(|notifier| *m.to == *notifier)).take(limit).collect())
+    }
+}
+
+/// A message of each kind of end, in the order of their numbers.
+pub fn messages() -> Vec<Message> {
+    use MessageKind::{Firing, Resolved};
+    use MessageState::{Dead, Delivered, Dropped, Waiting};
+    let at = |seconds: i64| Wall(ago(4 * MINUTE).0 + seconds * SECOND);
+    let message = |id, to: &str, kind, title: &str, state, steps: Vec<(i64, Stage, Why)>| {
+        let told = (0, Stage::Incident, Why::Told { of: title.into() });
+        let steps = std::iter::once(told).chain(steps);
+        let service = title.split([':', ' ']).next().unwrap_or_default().to_owned();
+        Message {
+            id: MessageId(id),
+            key: format!("key-{id}"),
+            to: to.into(),
+            kind,
+            at: at(0),
+            expires: at(86_400),
+            story: Story { service, incident: Some(41), title: title.into(), ..Story::default() },
+            state,
+            steps: steps.map(|(after, stage, why)| Step { at: at(after), stage, why }).collect(),
+        }
+    };
+    let deferred = |error: &str, until| Why::Deferred { error: error.into(), until: at(until) };
+    let busy = "the server is not there";
+    vec![
+        message(
+            7,
+            "ops",
+            Firing,
+            "web: process.down",
+            Waiting,
+            vec![(1, Stage::Deliver, deferred(busy, 2)), (2, Stage::Deliver, deferred(busy, 4))],
+        ),
+        message(
+            8,
+            "chat",
+            Firing,
+            "web: process.down",
+            Delivered,
+            vec![
+                (0, Stage::Group, Why::Gathers { until: at(10) }),
+                (10, Stage::Group, Why::Together { count: 3 }),
+                (11, Stage::Deliver, Why::Taken),
+            ],
+        ),
+        message(
+            9,
+            "chat",
+            Firing,
+            HOSTILE,
+            Dead,
+            vec![
+                (1, Stage::Deliver, deferred("503 Service Unavailable", 2)),
+                (3, Stage::Deliver, Why::Refused { error: "404 Not Found".into() }),
+            ],
+        ),
+        message(
+            10,
+            "night",
+            Firing,
+            "mail-queue: exec.failed",
+            Dropped,
+            vec![
+                (0, Stage::Schedule, Why::OutsideHours { until: Some(at(3600)) }),
+                (60, Stage::Deduplicate, Why::Merged { into: MessageId(11) }),
+            ],
+        ),
+        message(
+            11,
+            "night",
+            Resolved,
+            "mail-queue is ok again",
+            Dropped,
+            vec![(
+                60,
+                Stage::Silence,
+                Why::Silenced {
+                    silence: Some(2),
+                    by: "root".into(),
+                    reason: "moved to a new disk".into(),
+                    until: at(7200),
+                },
+            )],
+        ),
+        message(12, "ops", Firing, "root-disk: filesystem.used", Waiting, vec![]),
+    ]
+}
+
+fn view(message: &Message) -> MessageView {
+    let steps = message.steps.clone();
+    MessageView {
+        id: message.id.0,
+        notifier: message.to.to_string(),
+        kind: message.kind.word().to_owned(),
+        service: Some(message.story.service.clone()),
+        incident: message.story.incident,
+        title: message.story.title.clone(),
+        state: message.state,
+        at: message.at,
+        expires: message.expires,
+        ended: steps.last().filter(|_| message.state != MessageState::Waiting).map(|step| step.at),
+        attempts: steps.iter().filter(|step| step.why.is_attempt()).count() as u32,
+        why: steps.last().map(|step| step.why.to_string()),
+        steps,
     }
 }
 
@@ -165,6 +283,10 @@ impl World {
                                 drop(reply.send(Answer { ok: false, words: format!("cannot do this: {other:?}") }));
                             }
                         }
+                    }
+                    Ask::Resend { who, messages, reply } => {
+                        let ids: Vec<u64> = messages.iter().map(|message| message.id.0).collect();
+                        drop(reply.send(Answer { ok: true, words: format!("{ids:?} are sent again for {who}") }));
                     }
                     Ask::Ended { reply, .. } => drop(reply.send(false)),
                     Ask::Beat { reply, .. } => drop(reply.send(Err("minder knows no heartbeat".to_owned()))),
