@@ -3,7 +3,7 @@
 use super::client::{Client, encode};
 use super::screen::Screen;
 use super::{Failure, Outcome, code};
-use crate::model::{MessageState, MessageView, Status, Step, Wall, Why, parse_duration, plain};
+use crate::model::{Message, MessageState, MessageView, Status, Step, Wall, Why, parse_duration, plain};
 use jiff::tz::TimeZone;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -97,14 +97,16 @@ fn way(message: &MessageView, screen: Screen) -> String {
     let MessageView { id, kind, notifier, .. } = message;
     let mut out = format!("{}\n", screen.bold(&screen.wrap(&format!("Message {id}: {}", message.title), 0)));
     let mut about = format!("{kind}, to {notifier}");
-    if let Some(incident) = message.incident {
-        let _ = write!(about, ", of incident {incident}");
-    }
     if let Some(service) = &message.service {
-        let _ = write!(about, ", of {service}");
+        let _ = write!(about, ", about {service}");
+    }
+    if let Some(incident) = message.incident {
+        let _ = write!(about, ", incident {incident}");
     }
     if message.attempts > 1 {
-        let _ = write!(about, "; tried {} times", message.attempts);
+        // Of many steps the early ones are not kept.
+        let least = if message.steps.len() < Message::STEPS { "" } else { "at least " };
+        let _ = write!(about, ", tried {least}{} times", message.attempts);
     }
     let _ = writeln!(out, "{}\n", screen.wrap(&about, 0));
     for step in &message.steps {
@@ -129,7 +131,7 @@ fn verdict(message: &MessageView) -> String {
                 Why::Together { count } => Some(format!(", one of {count} in one message")),
                 _ => None,
             });
-            format!("{notifier} has taken it{at}{}.", together.unwrap_or_default())
+            format!("{notifier} took it{at}{}.", together.unwrap_or_default())
         }
         MessageState::Waiting => {
             format!("{notifier} does not have it yet: {why}. It is given up at {}.", time(message.expires))

@@ -17,7 +17,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "ids")]
     all: bool,
     /// Of these, those to this notifier
-    #[arg(long, value_name = "NAME", requires = "all")]
+    #[arg(long, value_name = "NAME", requires = "all", conflicts_with = "ids")]
     notifier: Option<String>,
 }
 

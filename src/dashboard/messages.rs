@@ -91,9 +91,9 @@ pub(super) async fn resend(
         }
         (None, notifier) => front.look(move |history| history.all_dead(notifier.as_deref(), AGAIN)).await?,
     };
+    // All that there is was done.
     if messages.is_empty() {
-        let words = "there is nothing to send again: no message is dead".to_owned();
-        return Ok(told(Answer { ok: true, words }));
+        return Ok(told(Answer { ok: true, words: "there is nothing to send again".to_owned() }));
     }
     front.ask(|reply| Ask::Resend { who: who.0, messages, reply }).await.map(told)
 }

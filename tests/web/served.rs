@@ -80,8 +80,8 @@ async fn what_is_dead_is_sent_again() {
     for (answer, (status, words)) in answers.iter().zip([
         ("200 ", r#""ok":true,"words":"[9] are sent again for "#),
         ("200 ", r#""ok":true,"words":"[9] are sent again for "#),
-        ("200 ", "no message is dead"),
-        ("200 ", "no message is dead"),
+        ("200 ", "there is nothing to send again"),
+        ("200 ", "there is nothing to send again"),
         ("409 ", "message 8 is not dead but delivered, and nothing was sent again"),
         ("404 ", "minder has no message 77"),
         ("400 ", "not both"),
