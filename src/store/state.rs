@@ -262,7 +262,7 @@ impl Writer {
             self.facts.write_all(&transaction, now)?;
         }
         for name in batch.services.keys() {
-            write_state(&transaction, "service", name, self.facts.services.get(name))?;
+            write_state(&transaction, "service", name, self.facts.services.get(name).map(AsRef::as_ref))?;
         }
         if batch.brake.is_some() {
             self.facts.write_brake(&transaction)?;
@@ -271,7 +271,7 @@ impl Writer {
             self.facts.write_silences(&transaction)?;
         }
         for name in batch.notifiers.keys() {
-            write_state(&transaction, "notifier", name, self.facts.notifiers.get(name))?;
+            write_state(&transaction, "notifier", name, self.facts.notifiers.get(name).map(AsRef::as_ref))?;
         }
         write_records(&transaction, batch, now)?;
         if new || !batch.lost.is_empty() {
@@ -471,7 +471,7 @@ fn write_message(connection: &Connection, message: &Message, now: Wall) -> Resul
 }
 
 /// Writes the state of a service or a notifier, or removes it.
-fn write_state(connection: &Connection, table: &str, name: &str, state: Option<&Box<str>>) -> rusqlite::Result<()> {
+fn write_state(connection: &Connection, table: &str, name: &str, state: Option<&str>) -> rusqlite::Result<()> {
     match state {
         Some(text) => connection
             .prepare_cached(&format!("INSERT OR REPLACE INTO {table} (name, state) VALUES (?, ?)"))?

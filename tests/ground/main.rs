@@ -26,6 +26,7 @@
 //! | an SMTP server accepts and says nothing | given up after 30 s, tried again; no other message waits for it | `crowd` |
 //! | one falls silent after the letter | sent again, with the same `Message-ID` | `servers` |
 //! | a webhook answers 500, then works | tried again; the order is kept | `crowd` |
+//! | one refuses a message | said so; kept through `kill -9`, and sent again on request | `messages` |
 //! | its answer, or that of a check, never ends, or is huge | 4 kB of it are read of a message's, the bound of the check of a check's | `servers`, `crowd` |
 //! | a resolver never answers | what needs a name fails; what needs none goes on; a name holds one thread | `servers` |
 //! | a TLS handshake stalls | failed at the deadline | `servers` |
@@ -55,6 +56,7 @@ mod crowd;
 mod daemons;
 mod killed;
 mod machine;
+mod messages;
 mod pidfiles;
 mod rules;
 mod servers;
