@@ -150,7 +150,6 @@ fn every_command_in_it_succeeds() {
 /// Runs a command of the table, with what stands for the reader's own words replaced.
 fn try_command(minder: &Minder, places: &Places, span: &str) {
     let words: Vec<String> = places.put(span).split(' ').map(|word| word.trim_matches(['[', ']']).to_owned()).collect();
-    // The crash that has happened by now was told.
     let stands_for = |word| match word {
         "NAME" => "ops",
         "ID" => "1",
@@ -211,7 +210,10 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
             let pages = minder.dir().join("man");
             return drop(minder.ok(&["man", pages.to_str().unwrap()]));
         }
-        "explain" if !words.contains(&"--message") => words.extend(["--rules", rules]),
+        "explain" if words.contains(&"--message") => {
+            return support::wait_until("the crash is told", SOON, || minder.run(&words[1..]).status.success());
+        }
+        "explain" => words.extend(["--rules", rules]),
         "env" => {
             let file = minder.dir().join("heart.yaml");
             std::fs::write(&file, "version: 1\nservices: { nginx: { checks: [heartbeat: 20s] } }\n").unwrap();
