@@ -189,11 +189,11 @@ fn load_waiting(connection: &Connection, found: &mut Found, now: Wall) -> Result
         }
     }
     if expired > 0 {
-        found.notes.push(format!("{expired} messages expired undelivered while minder did not run"));
+        found.notes.push(format!("messages that expired undelivered while minder did not run: {expired}"));
     }
     if let Some(error) = unreadable.first() {
         let count = unreadable.len();
-        found.notes.push(format!("{count} messages in state.db cannot be read and are not sent: {error}"));
+        found.notes.push(format!("messages in state.db that cannot be read, and are not sent: {count}; {error}"));
     }
     Ok(())
 }

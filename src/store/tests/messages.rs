@@ -70,7 +70,7 @@ fn messages_of_version_1_wait_on() {
     assert!(opened.restored.messages[0].state == MessageState::Waiting && opened.restored.messages[0].steps.is_empty());
     assert_eq!(opened.restored.messages[0].story.log, ["last words"]);
     assert_eq!(opened.restored.last_message, 7);
-    assert!(opened.notes.len() == 1 && opened.notes[0].starts_with("1 messages in state.db cannot be read"));
+    assert!(opened.notes.len() == 1 && opened.notes[0].contains("cannot be read, and are not sent: 1; "));
     let reader = store.reader();
     let web = MessageFilter { service: Some("web".into()), incident: Some(3), ..Default::default() };
     assert_eq!(shown(&reader, web), [7, 4, 2, 1]);
@@ -109,7 +109,7 @@ fn what_has_expired_is_handed_over_too() {
     assert!(store.close(LONG));
     let (_store, opened) = Store::open(dir.path(), "boot-1", clock(3_000_000)).unwrap();
     assert_eq!(ids(&opened.restored.messages), [8, 9], "the engine ends it, and says so");
-    assert_eq!(opened.notes, ["1 messages expired undelivered while minder did not run"]);
+    assert_eq!(opened.notes, ["messages that expired undelivered while minder did not run: 1"]);
 }
 
 #[test]
