@@ -1,5 +1,6 @@
 //! The command line: a file per command. Most are clients of the daemon's own socket.
 
+mod ack;
 mod backtest;
 mod client;
 mod env;
@@ -78,6 +79,8 @@ enum Command {
     Restart(steer::Restart),
     Pause(steer::Pause),
     Resume(steer::Resume),
+    Ack(ack::Ack),
+    Unack(ack::Unack),
     Release(steer::Release),
     Reload(steer::Reload),
     Report(report::Args),
@@ -155,6 +158,8 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Restart(args) => steer::run(args, &client()?),
         Command::Pause(args) => steer::run(args, &client()?),
         Command::Resume(args) => steer::run(args, &client()?),
+        Command::Ack(args) => steer::run(args, &client()?),
+        Command::Unack(args) => steer::run(args, &client()?),
         Command::Release(args) => steer::run(args, &client()?),
         Command::Report(args) => Ok(report::run(&args, cli.socket)),
         Command::Reload(_) => steer::reload(&client()?),

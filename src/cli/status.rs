@@ -136,6 +136,10 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
     let summary = Some(service.summary.clone()).filter(|s| !s.is_empty());
     let pid = service.pid.map(|pid| pid.to_string());
     let needs = Some(service.depends_on.join(", ")).filter(|names| !names.is_empty());
+    let ack = service.incident.as_ref().and_then(|incident| incident.ack.as_ref()).map(|ack| {
+        let left = ack.until.map(|until| format!(", for {} more at most", show_age(until - snapshot.at)));
+        format!("by {} for {}{}", ack.by, show_age(snapshot.at - ack.since), left.unwrap_or_default())
+    });
     let facts = [
         ("why", &summary),
         ("next", &service.next),
@@ -144,6 +148,7 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
         ("control", &control),
         ("restarts", &service.budget),
         ("last end", &service.last_exit),
+        ("attended", &ack),
     ];
     for (name, value) in facts {
         if let Some(value) = value {

@@ -95,6 +95,13 @@ pub(super) struct Order {
     wait: bool,
 }
 
+impl Order {
+    /// Its outcome is waited for.
+    pub fn new(command: Command) -> Order {
+        Order { command, wait: true }
+    }
+}
+
 pub(super) fn run(order: impl Into<Order>, client: &Client) -> Result<Outcome, Failure> {
     let Order { command, wait } = order.into();
     let body = serde_json::to_vec(&command).map_err(|e| Failure::new(code::WRONG, e.to_string()))?;

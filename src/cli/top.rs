@@ -7,8 +7,9 @@ use crate::daemon::RealClock;
 use crate::discover::Machine;
 use crate::model::{Clock, Dimension, Snapshot, clip, plain, show};
 use crate::sys::proc::{self, Stat};
+use crate::sys::usage::{self, Used};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     // The title takes a line, and the prompt another.
     let fits = || if screen.width.is_some() { screen.height.saturating_sub(2).max(1) } else { 20 };
     let count = args.count.unwrap_or_else(fits);
-    let (before, since) = (times(), RealClock.now().mono);
+    let (before, since) = (usage::used(&proc::find(|_| true).unwrap_or_default()), RealClock.now().mono);
     let machine = Machine::look(Path::new("/"));
     let passed = RealClock.now().mono - since;
     std::thread::sleep(OVER.saturating_sub(passed));
@@ -80,22 +81,12 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     Ok(Outcome { text, code: code::WELL })
 }
 
-/// The processor time of each process, with when it was started, in ticks.
-fn times() -> HashMap<u32, (u64, u64)> {
-    let all = proc::find(|_| true).unwrap_or_default();
-    all.into_iter().map(|stat| (stat.pid, (stat.start, stat.utime + stat.stime))).collect()
-}
-
-fn line(stat: &Stat, before: &HashMap<u32, (u64, u64)>, passed: Duration) -> Line {
-    let now = stat.utime + stat.stime;
-    // What was started since has used all that it has in this time.
-    let then = before.get(&stat.pid).filter(|(start, _)| *start == stat.start).map_or(0, |(_, ticks)| *ticks);
-    let seconds = now.saturating_sub(then) as f64 / proc::ticks_per_second() as f64;
+fn line(stat: &Stat, before: &Used, passed: Duration) -> Line {
     Line {
         pid: stat.pid,
         user: String::new(),
         name: String::from_utf8_lossy(stat.comm.as_bytes()).into_owned(),
-        cpu: (seconds / passed.as_secs_f64().max(0.001) * 1000.0).round() / 10.0,
+        cpu: (usage::percent_of_core(stat, before, passed) * 10.0).round() / 10.0,
         memory: stat.rss_pages.saturating_mul(proc::page_size()),
         fds: None,
         ports: Vec::new(),
@@ -185,7 +176,7 @@ mod tests {
 
     fn of(pid: u32, cpu: f64, memory: u64) -> Line {
         let stat = proc::stat(std::process::id()).unwrap();
-        Line { pid, cpu, memory, name: "a\x1b[31m very long name".to_owned(), ..line(&stat, &HashMap::new(), OVER) }
+        Line { pid, cpu, memory, name: "a\x1b[31m very long name".to_owned(), ..line(&stat, &Used::new(), OVER) }
     }
 
     #[test]
@@ -216,9 +207,9 @@ mod tests {
     fn one_that_was_started_since_has_used_all_of_its_time() {
         let mut stat = proc::stat(std::process::id()).unwrap();
         (stat.utime, stat.stime) = (proc::ticks_per_second(), 0);
-        let known = HashMap::from([(stat.pid, (stat.start, stat.utime / 2))]);
+        let known = Used::from([(stat.pid, (stat.start, stat.utime / 2))]);
         assert_eq!(line(&stat, &known, OVER).cpu, 50.0);
-        let another = HashMap::from([(stat.pid, (stat.start + 1, stat.utime / 2))]);
+        let another = Used::from([(stat.pid, (stat.start + 1, stat.utime / 2))]);
         assert_eq!(line(&stat, &another, OVER).cpu, 100.0);
     }
 }

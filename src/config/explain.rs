@@ -92,6 +92,23 @@ fn long_form(plan: &Plan, service: &Service) -> Mapping {
     }
     put(&mut body, "rules", service.rules.iter().map(|rule| long_rule(plan, rule)).collect::<Vec<_>>());
     put(&mut body, "notify", service.notify.iter().map(|name| &**name).collect::<Vec<_>>());
+    let steps = service.escalate.iter().map(|step| {
+        let mut map = Mapping::new();
+        put(&mut map, "after", write_duration(step.after));
+        put(&mut map, "notify", step.notify.iter().map(|name| &**name).collect::<Vec<_>>());
+        map
+    });
+    put(&mut body, "escalate", steps.collect::<Vec<_>>());
+    match service.flapping {
+        None => put(&mut body, "flapping", false),
+        Some(limits) => {
+            let mut map = Mapping::new();
+            put(&mut map, "start", limits.start);
+            put(&mut map, "stop", limits.stop);
+            put(&mut map, "within", write_duration(limits.within));
+            put(&mut body, "flapping", map);
+        }
+    }
     put(&mut body, "grace", write_duration(service.grace));
     put(&mut body, "settle", write_duration(service.settle));
     put(&mut body, "restart", service.restart);

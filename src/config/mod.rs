@@ -20,6 +20,7 @@ mod control;
 mod decode;
 mod depends;
 mod diagnostic;
+mod escalate;
 mod expand;
 mod expectation;
 pub mod explain;

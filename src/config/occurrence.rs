@@ -21,7 +21,7 @@ const FORMS: [&str; 10] = [
 ];
 const OF_SUPERVISORS: [&str; 5] =
     ["taken down", "wanted up", "supervisor dies", "supervisor returns", "supervisor gives up"];
-const ORDERS: [&str; 6] = ["start", "stop", "restart", "pause", "resume", "release"];
+const ORDERS: [&str; 8] = ["start", "stop", "restart", "pause", "resume", "ack", "unack", "release"];
 
 /// Reads what happens, and to whom; `service` if the text does not say it.
 pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Name, Occurrence), Wrong> {
@@ -46,6 +46,13 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
             "restart" => Command::Restart { service: Arc::clone(&service) },
             "pause" => Command::Pause { service: Arc::clone(&service) },
             "resume" => Command::Resume { service: Arc::clone(&service) },
+            "ack" => Command::Acknowledge {
+                service: Arc::clone(&service),
+                by: None,
+                reason: "a scenario".to_owned(),
+                lasts: None,
+            },
+            "unack" => Command::Unacknowledge { service: Arc::clone(&service) },
             "release" if words.len() == 2 => Command::Release,
             "release" => {
                 return Err(Wrong::new(whole, "the brake is one for all services").help("write `minder release`"));

@@ -6,7 +6,9 @@ use super::expand::Traced;
 use super::source::Sources;
 use super::template::Template;
 use super::tree::{Key, Node, Value};
-use crate::model::{Budget, ByteSize, Dashboard, HistoryLimits, Name, Notifier, Plan, Service, Span, Times};
+use crate::model::{
+    Budget, ByteSize, Dashboard, Escalation, Flapping, HistoryLimits, Name, Notifier, Plan, Service, Span, Times,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +28,8 @@ pub(super) const KEYS: &[&str] = &[
     "boot_grace",
     "brake",
 ];
-pub(super) const DEFAULTS: &[&str] = &["every", "timeout", "notify", "grace", "settle", "restart"];
+pub(super) const DEFAULTS: &[&str] =
+    &["every", "timeout", "notify", "escalate", "flapping", "grace", "settle", "restart"];
 const BOOT_GRACE: Duration = Duration::from_secs(60);
 const BRAKE: Times = Times { count: 10, within: Duration::from_secs(60) };
 /// With so many mistakes found, further services are not looked at.
@@ -55,6 +58,8 @@ pub(super) struct Defaults {
     pub every: Duration,
     pub timeout: Duration,
     pub notify: Vec<Name>,
+    pub escalate: Vec<Escalation>,
+    pub flapping: Option<Flapping>,
     pub grace: Duration,
     pub settle: Option<Duration>,
     pub restart: Budget,
@@ -66,6 +71,8 @@ impl Default for Defaults {
             every: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
             notify: Vec::new(),
+            escalate: Vec::new(),
+            flapping: Some(Flapping::default()),
             grace: Duration::from_secs(10),
             settle: None,
             restart: Budget::default(),
@@ -290,6 +297,12 @@ impl<'a> Builder<'a> {
         if let Some((_, list)) = node.get("notify") {
             self.defaults.notify = self.notify(list);
         }
+        if let Some((_, steps)) = node.get("escalate") {
+            self.defaults.escalate = self.escalate(steps);
+        }
+        if let Some((_, limits)) = node.get("flapping") {
+            self.defaults.flapping = self.flapping(limits, self.defaults.flapping);
+        }
         if let Some(grace) = self.value::<Span>(node, "grace") {
             self.defaults.grace = grace.0;
         }
@@ -324,7 +337,11 @@ impl<'a> Builder<'a> {
     fn dashboard(&mut self, node: &'a Node) -> Dashboard {
         let mut dashboard = Dashboard::default();
         let Some(entries) = self.map(node, "`dashboard`") else { return dashboard };
-        self.known_keys(entries, "`dashboard`", &["listen"], &[]);
+        self.known_keys(entries, "`dashboard`", &["listen", "url"], &[]);
+        if let Some((key, _)) = node.get("url") {
+            dashboard.url = self.value(node, "url");
+            self.mistakes(node, key.place, dashboard.mistakes());
+        }
         let Some((_, listen)) = node.get("listen") else { return dashboard };
         match listen.text().and_then(|text| text.parse::<SocketAddr>().ok()) {
             None => {

@@ -121,6 +121,8 @@ fn one_of(about: &str, each: Map<String, Value>) -> Value {
 fn shared(generator: &mut SchemaGenerator) -> Map<String, Value> {
     keyed([
         ("notify", names("Who hears of its incidents")),
+        ("escalate", escalate(generator)),
+        ("flapping", flapping(generator)),
         ("grace", of::<Span>(generator, "After a start, only rules of liveness judge for so long (10s)")),
         (
             "settle",
@@ -131,6 +133,41 @@ fn shared(generator: &mut SchemaGenerator) -> Map<String, Value> {
         ),
         ("restart", of::<Budget>(generator, "How often it may be restarted")),
     ])
+}
+
+fn escalate(generator: &mut SchemaGenerator) -> Value {
+    let step = json!({
+        "type": "object",
+        "properties": {
+            "after": of::<Span>(generator, "So long after the incident's begin, if nobody has acknowledged it"),
+            "notify": names("Who hears of it then"),
+        },
+        "required": ["after", "notify"],
+        "additionalProperties": false,
+    });
+    json!({
+        "description": "Who hears of its incidents as well, if nobody acknowledges them: one step, or several in the order of their times",
+        "anyOf": [step.clone(), { "type": "array", "items": step }],
+    })
+}
+
+fn flapping(generator: &mut SchemaGenerator) -> Value {
+    let changes = |about: &str| json!({ "description": about, "type": "number", "minimum": 0, "maximum": 50 });
+    json!({
+        "description": "When incidents that begin and end again and again are told of as one",
+        "anyOf": [
+            { "type": "boolean" },
+            {
+                "type": "object",
+                "properties": {
+                    "start": changes("It flaps from this sum of changes on, of which old ones weigh less (4)"),
+                    "stop": changes("And no longer at this one (1.5)"),
+                    "within": of::<Span>(generator, "How long a change counts (30m)"),
+                },
+                "additionalProperties": false,
+            },
+        ],
+    })
 }
 
 fn rhythm(generator: &mut SchemaGenerator) -> Map<String, Value> {

@@ -19,6 +19,8 @@ pub(super) const KEYS: &[&str] = &[
     "control",
     "depends_on",
     "notify",
+    "escalate",
+    "flapping",
     "group",
     "tags",
     "description",
@@ -112,6 +114,11 @@ impl Builder<'_> {
 
         let depends_on = node.get("depends_on").map(|(_, list)| self.depends_on(key, list));
         let notify = node.get("notify").map(|(_, list)| self.notify(list));
+        let escalate = node.get("escalate").map(|(_, steps)| self.escalate(steps));
+        let flapping = match node.get("flapping") {
+            Some((_, limits)) => self.flapping(limits, self.defaults.flapping),
+            None => self.defaults.flapping,
+        };
         let grace = self.value::<Span>(node, "grace").map(|span| span.0);
         let settle = self.value::<Span>(node, "settle").map(|span| span.0);
         let restart = self.value(node, "restart");
@@ -141,8 +148,6 @@ impl Builder<'_> {
         self.notes.extend(checks.iter().filter_map(|check| note_of_pidfile(&key.text, check)));
         let own = control.as_ref().map_or(SETTLE, ControlSpec::settle);
         Some(Service {
-            escalate: Vec::new(),
-            flapping: None,
             name: key.text.as_str().into(),
             description,
             group,
@@ -153,6 +158,8 @@ impl Builder<'_> {
             control,
             depends_on: depends_on.unwrap_or_default(),
             notify: notify.unwrap_or_else(|| self.defaults.notify.clone()),
+            escalate: escalate.unwrap_or_else(|| self.defaults.escalate.clone()),
+            flapping,
             grace: grace.unwrap_or(self.defaults.grace),
             settle: settle.or(self.defaults.settle).unwrap_or(own),
             restart: restart.unwrap_or(self.defaults.restart),

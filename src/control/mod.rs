@@ -83,7 +83,7 @@ impl Controls {
     }
 
     /// Does it, and answers with [`Input::Acted`]. Never waits: `first` is called on the thread that then acts, and may wait
-    /// for the record of the act to be on disk. All but [`Act::Snapshot`] and [`Act::Tail`], which are a probe's work.
+    /// for the record of the act to be on disk. All but [`Act::Snapshot`], [`Act::Tail`] and [`Act::Top`], which are a probe's work.
     pub fn act(&self, id: ActId, act: Act, first: impl FnOnce() + Send + 'static) {
         let shared = self.0.clone();
         self.0.acts.run(move || {
@@ -178,7 +178,7 @@ impl Shared {
                 facts.extend(believed.map(|aim| ("PID", aim.identity.pid.to_string())));
                 exec::exec(&self.us, &spec, facts)
             }
-            Act::Snapshot { .. } | Act::Tail { .. } => Err("a probe looks at things".to_owned()),
+            Act::Snapshot { .. } | Act::Tail { .. } | Act::Top { .. } => Err("a probe looks at things".to_owned()),
         };
         Some(match done {
             Ok(words) => Report::Done { words: words.into() },

@@ -262,6 +262,13 @@ impl Core {
                     let _ = inputs.send(Input::Acted { id, report });
                 });
             }
+            Act::Top { of } => {
+                let inputs = self.inputs.clone();
+                tokio::task::spawn_blocking(move || {
+                    let words = probe::top(of).into();
+                    let _ = inputs.send(Input::Acted { id, report: Report::Done { words } });
+                });
+            }
             act => self.controls.act(id, act, recorded),
         }
     }
@@ -410,7 +417,7 @@ impl Core {
                 let mut words = format!("watching {} now", services_words(plan.services.len()));
                 if plan.dashboard.listen != self.plan.dashboard.listen {
                     words.push_str("; the page moves to its new address when minder is started again");
-                    plan.dashboard = self.plan.dashboard.clone();
+                    plan.dashboard.listen = self.plan.dashboard.listen;
                 }
                 let plan = Arc::new(plan);
                 self.plan = plan.clone();

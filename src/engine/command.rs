@@ -29,11 +29,13 @@ impl Engine {
             | Command::Acknowledge { service, .. }
             | Command::Unacknowledge { service } => service,
         };
-        let Some(place) = self.by_name.get(service) else {
+        let is_ack = matches!(command, Command::Acknowledge { .. } | Command::Unacknowledge { .. });
+        let of_incident = is_ack.then(|| self.with_incident(service)).flatten();
+        let Some(place) = self.by_name.get(service).copied().or(of_incident) else {
+            let cx = &mut self.context;
             let words = unknown("service", service, self.by_name.keys());
             return cx.reply(request, false, words);
         };
-        let place = *place;
         let goal = match command {
             Command::Start { .. } => Some(Goal::Start),
             Command::Stop { .. } => Some(Goal::Stop),
@@ -48,7 +50,7 @@ impl Engine {
                 }
                 self.services[place].person_wants(&mut self.context, request, who, goal);
             }
-            None if matches!(command, Command::Acknowledge { .. } | Command::Unacknowledge { .. }) => {
+            None if is_ack => {
                 self.services[place].acknowledge(&mut self.context, request, who, command);
             }
             None => {
@@ -58,6 +60,12 @@ impl Engine {
             }
         }
         self.services[place].after(&mut self.context);
+    }
+
+    /// The place of the service whose open incident has this number.
+    fn with_incident(&self, number: &str) -> Option<usize> {
+        let number: u64 = number.parse().ok()?;
+        self.services.iter().position(|service| service.incident.as_ref().is_some_and(|incident| incident.id == number))
     }
 
     /// The services of a request for several, or what is wrong with it. Of a group, and of all, those that can be steered.

@@ -244,9 +244,8 @@ impl ServiceState {
         let name = Arc::clone(&self.plan.name);
         let note = self.note_of(rule);
         let worst: Vec<&One> = crowd.worst().into_iter().filter(|one| fired.contains(&one.who.identity)).collect();
-        if rule.severity >= Severity::Warning {
-            self.open_incident(cx, rule, worst.first().map(|one| &one.who));
-        }
+        let again =
+            rule.severity >= Severity::Warning && self.open_incident(cx, rule, worst.first().map(|one| &one.who));
         for one in worst {
             let kind = EventKind::Fired {
                 rule: rule.name.to_string(),
@@ -276,7 +275,7 @@ impl ServiceState {
             None => now,
         };
         crowd.told = Some(at);
-        self.tell_firing(cx, rule, story, Some(at));
+        self.tell_firing(cx, rule, story, Some(at), again);
     }
 
     /// The process that an action of the rule at `r` is for, as long as the rule fires for it: how it is named, with the values

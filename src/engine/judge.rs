@@ -109,9 +109,7 @@ impl ServiceState {
         let note = self.note_of(rule);
         self.rules[r].value.clone_from(&value);
         self.dirty = true;
-        if rule.severity >= Severity::Warning {
-            self.open_incident(cx, rule, None);
-        }
+        let again = rule.severity >= Severity::Warning && self.open_incident(cx, rule, None);
         let kind = EventKind::Fired {
             rule: rule.name.to_string(),
             severity: rule.severity,
@@ -129,7 +127,7 @@ impl ServiceState {
             note,
             since: cx.now.wall,
         };
-        self.tell_firing(cx, rule, story, None);
+        self.tell_firing(cx, rule, story, None, again);
     }
 
     /// What the probe, or the supervisor's record, said with the sample that the rule looks at.

@@ -12,7 +12,8 @@
 //! | a process | alive, gone (waiting to settle), gone | `death.rs` |
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
-//! | an incident | none, open | `tell.rs` |
+//! | an incident | none, open; escalated, acknowledged | `tell.rs`, `escalate.rs`, `ack.rs` |
+//! | a service's incidents | steady, flapping | `flap.rs` |
 //! | what is told | held back, held, in the outbox | `tell.rs`, `hold.rs` |
 //! | a notifier | idle, gathering, under way, pausing | `outbox/` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
@@ -46,6 +47,9 @@ mod confirm;
 mod context;
 mod death;
 mod each;
+mod escalate;
+mod evidence;
+mod flap;
 mod hearsay;
 mod hold;
 mod judge;
@@ -55,6 +59,7 @@ mod outbox;
 mod pulse;
 mod record;
 mod reload;
+mod remind;
 mod resume;
 mod rule;
 mod saved;

@@ -292,7 +292,7 @@ impl Engine {
             service.needs.recovering = None;
             service.carry_on(cx);
         }
-        service.release_tellings(cx);
+        service.tell_what_is_due(cx);
         service.rewake(cx);
     }
 }

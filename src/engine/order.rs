@@ -75,8 +75,7 @@ impl ServiceState {
             if !cx.ending {
                 self.work_reported(cx, report);
             }
-        } else if self.tail == Some(id) {
-            self.log_was_read(report);
+        } else if self.took_evidence(id, report) {
         } else {
             self.script_reported(cx, id, report);
         }

@@ -3,10 +3,14 @@
 use super::beat::keys_of;
 use super::budget::Used;
 use super::context::Context;
+use super::flap::Flap;
 use super::service::ServiceState;
 use super::supervision::Restarts;
-use crate::model::{ControlState, SavedPulse, SavedReading, SavedService, Service, Status, StoryRule};
+use crate::model::{
+    ControlState, Incident, Name, Now, SavedPulse, SavedReading, SavedService, Status, StoryRule, Wall,
+};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl ServiceState {
     /// All of its state, as it is now.
@@ -30,6 +34,8 @@ impl ServiceState {
             rules: rules.filter_map(|(rule, track)| Some((rule.name.to_string(), track.saved()?))).collect(),
             baselines: self.saved_baselines(),
             incident: self.incident.clone(),
+            told_at: self.told_at.iter().map(|(to, at)| (Arc::clone(to), at.wall)).collect(),
+            flap: self.flap.saved(),
             held: self.holds_messages(),
             restarting: self.restarting,
             started_again: self.restarts.saved(),
@@ -55,9 +61,18 @@ impl ServiceState {
         all
     }
 
+    fn restore_incident(&mut self, incident: Option<Incident>, told_at: &BTreeMap<Name, Wall>, now: Now) {
+        if let Some(incident) = &incident {
+            self.opened = now.earlier(incident.opened).mono;
+            let at = |to: &Name| told_at.get(to).map_or(now, |at| now.earlier(*at));
+            self.told_at = incident.told.iter().map(|to| (Arc::clone(to), at(to))).collect();
+        }
+        self.incident = incident;
+    }
+
     /// Goes on where the record ends. What the machine's boot has made void is left out.
     pub fn restore(&mut self, cx: &mut Context, saved: SavedService, same_boot: bool) {
-        let plan: &Service = &self.plan;
+        let plan = Arc::clone(&self.plan);
         self.stopped = saved.stopped;
         self.paused = saved.paused;
         self.unconfirmed |= saved.unconfirmed;
@@ -65,7 +80,8 @@ impl ServiceState {
         let mono = if same_boot { &*saved.restarts_mono } else { &[] };
         self.used = Used::restore(&saved.restarts, mono, saved.streak, saved.given_up, cx.now);
         self.used.rest(cx.now.mono);
-        self.incident = saved.incident;
+        self.restore_incident(saved.incident, &saved.told_at, cx.now);
+        self.flap = Flap::restore(&saved.flap, cx.now);
         if let Some((status, since)) = saved.status {
             (self.status, self.status_since) = (status, since);
             // Its operator had taken it down: so it is until its supervisor says otherwise.

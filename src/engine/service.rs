@@ -4,6 +4,8 @@ use super::act::Work;
 use super::budget::Used;
 use super::check::{CheckState, exit_reading, for_history, watched_path};
 use super::context::Context;
+use super::evidence::Evidence;
+use super::flap::Flap;
 use super::hearsay::Hearsay;
 use super::needs::Needs;
 use super::rule::RuleTrack;
@@ -14,10 +16,11 @@ use super::tell::Telling;
 use super::window::Window;
 use crate::model::kinds::Process;
 use crate::model::{
-    ActId, CheckId, ControlState, Effect, EventKind, Exit, Identity, Incident, Kind, Metric, MetricId, MetricRef,
-    MetricSet, Mono, Now, Question, Reading, Sample, SavedAct, SavedRecord, Series, Service, Severity, Status,
-    StoryAction, StoryRule, Wall, show_duration,
+    CheckId, ControlState, Effect, EventKind, Exit, Identity, Incident, Kind, Metric, MetricId, MetricRef, MetricSet,
+    Mono, Name, Now, Question, Reading, Sample, SavedAct, SavedRecord, Series, Service, Severity, Status, StoryAction,
+    StoryRule, Wall, show_duration,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +89,12 @@ pub(super) struct ServiceState {
     /// What was done about it.
     pub done: Vec<StoryAction>,
     pub tellings: Vec<Telling>,
-    /// The last lines of its log, as they were when the latest firing or notice was to be told.
-    pub log: Vec<String>,
-    /// They are being read.
-    pub tail: Option<ActId>,
+    /// When the open incident began.
+    pub opened: Mono,
+    /// When each notifier last heard of it.
+    pub told_at: BTreeMap<Name, Now>,
+    pub flap: Flap,
+    pub evidence: Evidence,
 
     pub status: Status,
     pub status_since: Wall,
@@ -146,8 +151,10 @@ impl ServiceState {
             story: Vec::new(),
             done: Vec::new(),
             tellings: Vec::new(),
-            log: Vec::new(),
-            tail: None,
+            opened: now.mono,
+            told_at: BTreeMap::new(),
+            flap: Flap::default(),
+            evidence: Evidence::default(),
             status: Status::Unknown,
             status_since: now.wall,
             wake: NEVER,
@@ -346,7 +353,7 @@ impl ServiceState {
         self.set_status(cx);
         // Those of one that needs others wait until it is known how those are, at the end of the step.
         if !quiet && self.needs.of.is_empty() {
-            self.release_tellings(cx);
+            self.tell_what_is_due(cx);
         }
         for c in 0..self.checks.len() {
             self.ask(cx, c);
@@ -371,11 +378,11 @@ impl ServiceState {
             && !self.dirty
     }
 
-    fn next_wake(&self) -> Option<Mono> {
-        [self.deaths_wake(), self.work_wake(), self.scripts_wake(), self.needs_wake(), self.tellings_wake()]
-            .into_iter()
-            .flatten()
-            .min()
+    fn next_wake(&self, cx: &Context) -> Option<Mono> {
+        let of_process = [self.deaths_wake(), self.work_wake(), self.scripts_wake(), self.needs_wake()];
+        let of_incident =
+            [self.flap_wake(cx.now.mono), self.ack_wake(cx), self.escalation_wake(), self.reminders_wake(cx)];
+        of_process.into_iter().chain(of_incident).chain([self.tellings_wake()]).flatten().min()
     }
 
     /// The heap was emptied, because the places of services have changed: nothing of it is in there.
@@ -389,7 +396,7 @@ impl ServiceState {
     /// waits for something else, and must not keep the engine awake.
     pub fn rewake(&mut self, cx: &mut Context) {
         let soonest = cx.now.mono + Duration::from_millis(1);
-        let next = self.next_wake().map(|wake| wake.max(soonest));
+        let next = self.next_wake(cx).map(|wake| wake.max(soonest));
         if let Some(wake) = next.filter(|wake| *wake < self.wake) {
             self.wake = wake;
             cx.schedule.push(wake, Timer::Service(self.place));
@@ -465,7 +472,7 @@ impl ServiceState {
         self.resolve_all(cx, "the service is no longer in the plan");
         self.forget_held();
         self.tellings.iter_mut().for_each(|telling| telling.until = cx.now.mono);
-        self.end_incident(cx);
+        self.end_incident(cx, None);
         self.release_tellings(cx);
         for work in self.work.take().into_iter().chain(self.next.take()) {
             for request in work.requests {

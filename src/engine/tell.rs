@@ -5,10 +5,11 @@
 //! end at once, in the step that ends it.
 
 use super::context::Context;
+use super::flap::Flaps;
 use super::service::ServiceState;
 use crate::model::{
-    Act, Action, EventKind, Incident, MessageKind, Mono, Name, Report, Rule, SavedReading, Severity, Status, Story,
-    StoryAction, StoryRule, Subject, show_duration,
+    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Status, Story, StoryAction,
+    StoryRule, Subject, show_duration,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,11 +39,13 @@ pub(super) struct Telling {
     pub held: bool,
     /// It was held, and may come with a restart that was held, too.
     pub was_held: bool,
+    /// Why it is told just now.
+    remark: Option<String>,
 }
 
 impl Telling {
     fn new(what: What, to: BTreeSet<Name>, until: Mono, rules: Vec<Name>) -> Telling {
-        Telling { what, to, from: AT_ONCE, until, rules, held: false, was_held: false }
+        Telling { what, to, from: AT_ONCE, until, rules, held: false, was_held: false, remark: None }
     }
 }
 
@@ -64,14 +67,18 @@ impl Telling {
 
 impl ServiceState {
     /// A rule of severity warning or worse fires: it belongs to the open incident, or opens one.
-    /// `of` is the process that it fires for, if it judges each by itself.
-    pub fn open_incident(&mut self, cx: &mut Context, rule: &Rule, of: Option<&Subject>) {
+    /// `of` is the process that it fires for, if it judges each by itself. Whether it has fired in it before.
+    pub fn open_incident(&mut self, cx: &mut Context, rule: &Rule, of: Option<&Subject>) -> bool {
         let name = rule.name.to_string();
+        let mut again = false;
         match &mut self.incident {
             Some(incident) => {
                 incident.severity = incident.severity.max(rule.severity);
-                incident.rules.insert(name);
+                again = !incident.rules.insert(name);
                 cx.incident(incident);
+                if self.flap.is_calm() {
+                    self.flaps_to_wrong(cx);
+                }
             }
             None => {
                 let title = self.title_of(rule);
@@ -91,17 +98,20 @@ impl ServiceState {
                 let kind = EventKind::Opened { severity: rule.severity };
                 cx.event(Some(&self.plan.name), Some(incident.id), kind);
                 self.incident = Some(incident);
+                self.opened = cx.now.mono;
                 self.story.clear();
                 self.done.clear();
+                self.flaps_to_wrong(cx);
             }
         }
         self.title_death(cx);
+        again
     }
 
     /// Arranges that a firing is told. What is of severity `info` is told only to whom its rule names, once, as a
     /// notice. If the rule judges each process by itself, its firing for further ones is news as well, from `further` on: many
-    /// are told of together.
-    pub fn tell_firing(&mut self, cx: &mut Context, rule: &Rule, story: StoryRule, further: Option<Mono>) {
+    /// are told of together. `again`: it has fired in this incident before, which is no news.
+    pub fn tell_firing(&mut self, cx: &mut Context, rule: &Rule, story: StoryRule, further: Option<Mono>, again: bool) {
         let mut to: BTreeSet<Name> = named(rule).collect();
         if rule.severity == Severity::Info {
             let is_its = |telling: &&mut Telling| {
@@ -125,16 +135,16 @@ impl ServiceState {
             }
             return;
         }
-        // The same rule again, in an incident that goes on, is no news.
-        let known = self.story.iter().any(|s| s.rule == story.rule);
         self.story.retain(|s| s.rule != story.rule);
         self.story.push(story);
-        let from = match (known, further) {
+        let from = match (again, further) {
             (false, _) => AT_ONCE,
+            (true, _) if self.flap.is_flapping() => return,
             (true, Some(further)) => further,
             (true, None) => return,
         };
         to.extend(self.plan.notify.iter().cloned());
+        self.look_for_users(cx, rule);
         let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
         match waiting {
             Some(telling) => {
@@ -150,38 +160,11 @@ impl ServiceState {
     }
 
     fn tell_later(&mut self, cx: &mut Context, what: What, to: BTreeSet<Name>, rule: &Rule, from: Mono) {
-        self.read_log(cx);
+        self.look_around(cx, rule);
         let rules = vec![Arc::clone(&rule.name)];
         let until = from.max(cx.now.mono) + HOLD_BACK;
         self.tellings.push(Telling { from, ..Telling::new(what, to, until, rules) });
         self.ask_needs(cx);
-    }
-
-    /// Has the last lines of its log read as they are now; a message waits for them as it does for actions.
-    fn read_log(&mut self, cx: &mut Context) {
-        self.log.clear();
-        self.tail = None;
-        if let Some(log) = self.plan.log.clone()
-            && !cx.setting.no_act
-        {
-            let of = self.latest_process();
-            self.tail = Some(cx.act(&Arc::clone(&self.plan.name), Act::Tail { log, of }));
-        }
-    }
-
-    /// The last lines of its log are there, or why they are not.
-    pub fn log_was_read(&mut self, report: &Report) {
-        self.tail = None;
-        self.log = match report {
-            Report::Done { words } => words.lines().map(str::to_owned).collect(),
-            Report::Failed { why } => vec![format!("(cannot be read: {why})")],
-            Report::Launched { .. } | Report::LaunchEnded { .. } => Vec::new(),
-        };
-        for telling in &mut self.tellings {
-            if let What::Story(_, story) = &mut telling.what {
-                story.log.clone_from(&self.log);
-            }
-        }
     }
 
     /// A notice: recorded, told, acted upon once; nothing is wrong.
@@ -213,14 +196,17 @@ impl ServiceState {
     }
 
     /// There is more to tell of the incident, and it does not wait.
-    pub fn tell_at_once(&mut self, cx: &Context) {
+    pub fn tell_at_once(&mut self, cx: &Context, remark: Option<String>) {
         let waiting = self.tellings.iter_mut().find(|telling| matches!(telling.what, What::Incident));
         match waiting {
-            Some(telling) => telling.until = cx.now.mono,
+            Some(telling) => {
+                telling.until = cx.now.mono;
+                telling.remark = remark.or(telling.remark.take());
+            }
             None => {
                 let to = self.plan.notify.iter().cloned().collect();
-                let what = What::Incident;
-                self.tellings.push(Telling::new(what, to, cx.now.mono, Vec::new()));
+                let telling = Telling::new(What::Incident, to, cx.now.mono, Vec::new());
+                self.tellings.push(Telling { remark, ..telling });
                 self.ask_needs(cx);
             }
         }
@@ -255,25 +241,34 @@ impl ServiceState {
     }
 
     /// Closes the incident if no rule of severity warning or worse fires any more, and what was done about it has proved
-    /// itself: a process that crashes again while its restart is being verified is one incident, not two.
+    /// itself: a process that crashes again while its restart is being verified is one incident, not two. While it flaps, it
+    /// stays open.
     pub fn close_incident(&mut self, cx: &mut Context) {
-        let fires = self.worst_firing().is_some_and(|severity| severity > Severity::Info);
-        let acting = self.is_acting() || self.interrupted.is_some();
-        if fires || self.is_judged() && (acting || self.is_unsettled()) {
+        if self.incident.is_none() {
             return;
         }
-        self.end_incident(cx);
+        let fires = self.worst_firing().is_some_and(|severity| severity > Severity::Info);
+        let acting = self.is_acting() || self.interrupted.is_some();
+        let over = !(fires || self.is_judged() && (acting || self.is_unsettled()));
+        match self.flaps(cx, over) {
+            Flaps::On => {}
+            Flaps::NoMore(words) if over => self.end_incident(cx, Some(words)),
+            Flaps::NoMore(words) => self.tell_at_once(cx, Some(words)),
+            Flaps::No if over => self.end_incident(cx, None),
+            Flaps::No => {}
+        }
     }
 
     /// It is over, and who was told of it is told that.
-    pub fn end_incident(&mut self, cx: &mut Context) {
+    pub fn end_incident(&mut self, cx: &mut Context, remark: Option<String>) {
         let Some(mut incident) = self.incident.take() else { return };
         incident.closed = Some(cx.now.wall);
         let after = u64::try_from((cx.now.wall - incident.opened).as_millis()).unwrap_or(u64::MAX);
         cx.event(Some(&self.plan.name), Some(incident.id), EventKind::Closed { after });
         cx.incident(&incident);
         self.dirty = true;
-        let story = self.story_of(cx, Some(&incident));
+        self.told_at.clear();
+        let story = Story { remark, ..self.story_of(cx, Some(&incident)) };
         for to in &incident.told {
             cx.tell(to, MessageKind::Resolved, story.clone());
         }
@@ -283,11 +278,19 @@ impl ServiceState {
             if matches!(telling.what, What::Incident) {
                 telling.to.retain(|to| !incident.told.contains(to));
                 // Those who wait have heard nothing yet: this tells them all.
-                let story = Story { log: self.log.clone(), ..story.clone() };
+                let story = self.evidence.put_into(story.clone());
                 (telling.from, telling.until) = (AT_ONCE, telling.until.min(cx.now.mono + HOLD_BACK));
                 telling.what = What::Story(MessageKind::Resolved, Box::new(story));
             }
         }
+    }
+
+    /// Tells everything that people are to hear of by now.
+    pub fn tell_what_is_due(&mut self, cx: &mut Context) {
+        self.expire_ack(cx);
+        self.release_tellings(cx);
+        self.escalate(cx);
+        self.remind(cx);
     }
 
     /// Sends what need not wait any longer.
@@ -303,7 +306,7 @@ impl ServiceState {
         }
         let now = cx.now.mono;
         // The lines of the log, or how it died.
-        let reading = self.tail.is_some()
+        let reading = self.evidence.is_coming()
             || self.checks.iter().any(|c| c.life.as_ref().is_some_and(|life| life.untold.is_some()));
         let under_way = |name: &Name| self.scripts.iter().any(|script| script.rule == *name);
         let (ready, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tellings).into_iter().partition(|telling| {
@@ -313,7 +316,11 @@ impl ServiceState {
         self.tellings = waiting;
         for telling in ready {
             match telling.what {
-                What::Incident => self.tell_incident(cx, telling.to),
+                What::Incident => {
+                    let told = self.incident.iter().flat_map(|incident| &incident.told).cloned();
+                    let to = telling.to.into_iter().chain(told).collect();
+                    self.tell_of_incident(cx, to, MessageKind::Update, telling.remark);
+                }
                 What::Story(kind, story) => {
                     if cx.setting.no_act {
                         self.hold_messages(cx, &telling.to, NO_ACT);
@@ -330,19 +337,28 @@ impl ServiceState {
         }
     }
 
-    fn tell_incident(&mut self, cx: &mut Context, mut to: BTreeSet<Name>) {
+    /// Tells these of the open incident: a message of this kind, or a firing to whom it is new.
+    pub fn tell_of_incident(
+        &mut self,
+        cx: &mut Context,
+        mut to: BTreeSet<Name>,
+        kind: MessageKind,
+        remark: Option<String>,
+    ) {
         let Some(mut incident) = self.incident.take() else { return };
-        to.extend(incident.told.iter().cloned());
         to.retain(|name| cx.plan.notifiers.contains_key(name));
         if cx.setting.no_act {
             self.incident = Some(incident);
             self.hold_messages(cx, &to, NO_ACT);
             return;
         }
-        let story = self.story_of(cx, Some(&incident));
+        let flaps = self.flap.is_flapping();
+        let flaps = flaps.then(|| format!("{} flaps: {}", self.plan.name, self.flap_words(cx.now.mono)));
+        let story = Story { remark: remark.or(flaps), ..self.story_of(cx, Some(&incident)) };
         for name in to {
-            let kind = if incident.told.contains(&name) { MessageKind::Update } else { MessageKind::Firing };
+            let kind = if incident.told.contains(&name) { kind } else { MessageKind::Firing };
             cx.tell(&name, kind, story.clone());
+            self.told_at.insert(Arc::clone(&name), cx.now);
             incident.told.insert(name);
         }
         cx.incident(&incident);
@@ -354,7 +370,7 @@ impl ServiceState {
         let name = &self.plan.name;
         let since = incident.map(|incident| incident.opened);
         let death = since.and_then(|since| self.death_about(since));
-        Story {
+        let story = Story {
             host: cx.setting.host.clone(),
             service: name.to_string(),
             description: self.plan.description.clone(),
@@ -367,10 +383,14 @@ impl ServiceState {
             rules: if incident.is_some() { self.story.clone() } else { Vec::new() },
             death: death.map(|process| EventKind::Died { process, how: self.last_exit }.to_string()),
             actions: if incident.is_some() { self.done.clone() } else { Vec::new() },
-            log: if incident.is_some_and(|incident| incident.closed.is_none()) { self.log.clone() } else { Vec::new() },
             ack: incident.and_then(|incident| incident.ack.clone()),
             tags: self.plan.tags.iter().chain(&self.plan.group).cloned().collect(),
+            link: cx.plan.dashboard.link(name),
             ..Story::default()
+        };
+        match incident {
+            Some(incident) if incident.closed.is_none() => self.evidence.put_into(story),
+            _ => story,
         }
     }
 
@@ -392,6 +412,10 @@ impl ServiceState {
                 parts.push(self.note_of(rule).map_or(value.clone(), |note| format!("{value} ({note})")));
             }
         }
+        if self.flap.is_flapping() {
+            parts.push(format!("flapping: {}", self.flap_words(now)));
+        }
+        parts.extend(self.incident.as_ref().and_then(super::ack::words));
         if self.is_acting() {
             parts.extend(self.work.as_ref().map(|work| format!("{} under way", work.goal)));
         } else if parts.len() == usize::from(self.needs.held().is_some()) && self.is_judged() {

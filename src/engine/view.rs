@@ -69,6 +69,7 @@ impl ServiceState {
             budget: (restarts && plan.control.is_some() && self.used.given_up.is_none())
                 .then(|| format!("{} of {}", self.used.spent(limit, now), limit.limit)),
             incident: self.incident.clone(),
+            flapping: self.flap.is_flapping(),
             checks: checks.collect(),
             rules: rules.collect(),
         }

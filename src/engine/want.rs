@@ -71,7 +71,7 @@ impl ServiceState {
         cx.event(Some(&self.plan.name), incident, EventKind::GaveUp { restarts, within });
         let words = format!("given up after {restarts} restarts in {}", show_duration(limit.within));
         self.did(StoryAction { action: "restart".to_owned(), ok: Some(false), words });
-        self.tell_at_once(cx);
+        self.tell_at_once(cx, None);
     }
 
     /// The rule at `r` still fires: if it asks for a restart, it asks again.

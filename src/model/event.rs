@@ -183,6 +183,35 @@ pub enum EventKind {
         /// How long it lasted, in milliseconds.
         after: u64,
     },
+    /// Somebody looks after an incident.
+    Acknowledged {
+        /// Who.
+        by: String,
+        /// What for, or how far it has come.
+        reason: String,
+        /// Until when, if it ends by itself.
+        until: Option<Wall>,
+    },
+    /// Nobody looks after it any more, though it is not over.
+    Unacknowledged {
+        /// Who has ended that; `its time` if it has ended by itself.
+        by: String,
+    },
+    /// Nobody has acknowledged an incident, and others hear of it.
+    Escalated {
+        /// Which notifiers.
+        to: String,
+    },
+    /// Incidents begin and end again and again: they are told of as one.
+    Flapping {
+        /// `6 changes in 8 min`.
+        words: String,
+    },
+    /// They do so no more.
+    Steady {
+        /// How long it was, in milliseconds.
+        after: u64,
+    },
     /// The brake holds further automatic restarts, over all services.
     Braked {
         /// So many are allowed.
@@ -260,6 +289,11 @@ impl fmt::Display for EventKind {
             EventKind::Resumed { by } => write!(f, "resumed by {by}"),
             EventKind::Opened { severity } => write!(f, "incident opened, {severity}"),
             EventKind::Closed { after } => write!(f, "incident closed after {}", span(after)),
+            EventKind::Acknowledged { by, reason, .. } => write!(f, "acknowledged by {by}: {reason}"),
+            EventKind::Unacknowledged { by } => write!(f, "acknowledgement ended by {by}"),
+            EventKind::Escalated { to } => write!(f, "escalated to {to}"),
+            EventKind::Flapping { words } => write!(f, "flapping: {words}"),
+            EventKind::Steady { after } => write!(f, "flaps no more, after {}", span(after)),
             EventKind::Braked { restarts, within } => {
                 let times = if *restarts == 1 { "restart" } else { "restarts" };
                 write!(f, "the brake is on: more than {restarts} automatic {times} in {}", span(within))
@@ -276,7 +310,7 @@ impl fmt::Display for EventKind {
 
 impl EventKind {
     /// Every [`EventKind::word`].
-    pub const WORDS: [&'static str; 24] = [
+    pub const WORDS: [&'static str; 29] = [
         "started",
         "ended",
         "planned",
@@ -297,6 +331,11 @@ impl EventKind {
         "resumed",
         "opened",
         "closed",
+        "acknowledged",
+        "unacknowledged",
+        "escalated",
+        "flapping",
+        "steady",
         "braked",
         "unbraked",
         "snapshot",
@@ -326,6 +365,11 @@ impl EventKind {
             EventKind::Resumed { .. } => "resumed",
             EventKind::Opened { .. } => "opened",
             EventKind::Closed { .. } => "closed",
+            EventKind::Acknowledged { .. } => "acknowledged",
+            EventKind::Unacknowledged { .. } => "unacknowledged",
+            EventKind::Escalated { .. } => "escalated",
+            EventKind::Flapping { .. } => "flapping",
+            EventKind::Steady { .. } => "steady",
             EventKind::Braked { .. } => "braked",
             EventKind::Unbraked { .. } => "unbraked",
             EventKind::Snapshot { .. } => "snapshot",

@@ -426,6 +426,20 @@ pub enum Act {
         /// Whose: a link on the way to it may be that process's user's. Also of one that has died.
         of: Option<Identity>,
     },
+    /// Find the processes that use most of something, for a message: a line each, those that use most first.
+    Top {
+        /// Of what.
+        of: Scarce,
+    },
+}
+
+/// What a machine can be short of because of its processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarce {
+    /// Memory.
+    Memory,
+    /// Processor time.
+    Cpu,
 }
 
 /// A process to be signalled, and how it was found: a pid from a pidfile is believed only if whoever could write the file

@@ -3,7 +3,7 @@
 use super::controls::{Argv, ControlSpec};
 use super::{
     AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Log, Mail, Maintenance, MetricId, MetricSet, Mistake,
-    Notifier, Signal, Span, Times,
+    Notifier, Signal, Span, Times, mistake::url_mistake,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,6 +126,16 @@ pub struct Flapping {
     pub stop: f64,
     /// How long a change counts.
     pub within: Duration,
+}
+
+impl Default for Flapping {
+    /// Two incidents may be an accident and its echo, and are told each for itself. At the third within ten minutes it flaps: five
+    /// changes weigh 4. What fails every seven minutes or oftener flaps in the end; what fails every nine never does: that often,
+    /// people want to know. And whoever hears that it is over can rely on it: five changes have fallen to 1.5 when nothing has come
+    /// for a quarter of an hour.
+    fn default() -> Flapping {
+        Flapping { start: 4.0, stop: 1.5, within: Duration::from_secs(1800) }
+    }
 }
 
 /// A question asked on a schedule.
@@ -315,6 +325,20 @@ pub struct Dashboard {
     #[serde(default = "loopback")]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
+    /// Where people find it, for the links in messages: `https://host.example.org/minder`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl Dashboard {
+    /// Where people find a service.
+    pub fn link(&self, service: &str) -> Option<String> {
+        self.url.as_ref().map(|url| format!("{}/services/{service}", url.trim_end_matches('/')))
+    }
+    /// What is wrong with it beyond the types of its keys.
+    pub(crate) fn mistakes(&self) -> Vec<Mistake> {
+        self.url.iter().filter_map(|url| url_mistake(&Given::literal(url), &["url"])).collect()
+    }
 }
 
 fn loopback() -> SocketAddr {
@@ -323,7 +347,7 @@ fn loopback() -> SocketAddr {
 
 impl Default for Dashboard {
     fn default() -> Dashboard {
-        Dashboard { listen: loopback() }
+        Dashboard { listen: loopback(), url: None }
     }
 }
 

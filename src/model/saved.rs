@@ -76,6 +76,12 @@ pub struct SavedService {
     pub baselines: BTreeMap<String, SavedReading>,
     /// Its open incident.
     pub incident: Option<Incident>,
+    /// When each notifier last heard of that.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub told_at: BTreeMap<Name, Wall>,
+    /// How often its incidents have begun and ended lately.
+    #[serde(skip_serializing_if = "SavedFlap::is_nothing")]
+    pub flap: SavedFlap,
     /// A message of it is held, because something that it needs is not well.
     pub held: bool,
     /// It was stopped as the first half of a restart of several, and is to be started.
@@ -93,6 +99,24 @@ pub struct SavedService {
     /// Its heartbeats by the names of their checks.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pulses: BTreeMap<String, SavedPulse>,
+}
+
+/// How often a service's incidents have begun and ended lately.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedFlap {
+    /// When each did, the oldest first.
+    pub changes: Vec<Wall>,
+    /// Since when it flaps, if it does.
+    pub since: Option<Wall>,
+    /// It flaps, and nothing is wrong at this moment.
+    pub calm: bool,
+}
+
+impl SavedFlap {
+    fn is_nothing(&self) -> bool {
+        *self == SavedFlap::default()
+    }
 }
 
 /// What is known of a heartbeat.

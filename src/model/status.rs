@@ -133,6 +133,9 @@ pub struct ServiceView {
     pub budget: Option<String>,
     /// Its open incident.
     pub incident: Option<Incident>,
+    /// Its incidents begin and end again and again, and are told of as one.
+    #[serde(default)]
+    pub flapping: bool,
     /// Its checks.
     pub checks: Vec<CheckView>,
     /// Its rules.

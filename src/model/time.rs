@@ -54,6 +54,14 @@ pub struct Now {
     pub wall: Wall,
 }
 
+impl Now {
+    /// A moment of which only the time for people is known, as it is of what was saved: as long ago by both clocks.
+    pub fn earlier(self, wall: Wall) -> Now {
+        let ago = u64::try_from((self.wall - wall).as_nanos()).unwrap_or(u64::MAX);
+        Now { mono: Mono(self.mono.0.saturating_sub(ago)), wall }
+    }
+}
+
 /// Where time comes from. Only `daemon/clock.rs` implements it for the real clock.
 pub trait Clock: Send + Sync {
     /// Both clocks, now.

@@ -166,6 +166,7 @@ mod tests {
             last_exit: None,
             budget: None,
             incident: None,
+            flapping: false,
             checks: Vec::new(),
             rules: Vec::new(),
         };

@@ -39,12 +39,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod top;
 mod validity;
 mod watched;
 mod words;
 
 pub use log::tail_of_log;
 pub use snapshot::snapshot;
+pub use top::top;
 
 use crate::model::{CheckId, Clock, Input, Kind, Metric, MetricId, Now, Question, Reading, Sample, write_duration};
 use looks::Looks;

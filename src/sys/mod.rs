@@ -17,6 +17,7 @@ pub mod sockets;
 pub mod spawn;
 pub mod systemd;
 pub mod trust;
+pub mod usage;
 pub mod users;
 
 #[cfg(test)]

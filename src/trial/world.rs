@@ -453,7 +453,7 @@ impl World {
                 let failed = || Report::Failed { why: "exited with code 1".into() };
                 self.report(id, if works { done() } else { failed() });
             }
-            Act::Tail { .. } => self.report(id, Report::Done { words: "".into() }),
+            Act::Tail { .. } | Act::Top { .. } => self.report(id, Report::Done { words: "".into() }),
             Act::Signal { .. } | Act::Snapshot { .. } => self.report(id, done()),
         }
     }

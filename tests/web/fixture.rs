@@ -108,6 +108,7 @@ pub fn service(name: &str, group: Option<&str>) -> ServiceView {
         last_exit: None,
         budget: None,
         incident: None,
+        flapping: false,
         checks: Vec::new(),
         rules: Vec::new(),
     }

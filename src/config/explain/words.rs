@@ -256,6 +256,29 @@ fn told(page: &mut Page, service: &Service) {
             );
         }
     }
+    for step in &service.escalate {
+        let names: Vec<String> = step.notify.iter().map(|name| name.to_string()).collect();
+        page.line(
+            2,
+            &format!(
+                "{} if one is not acknowledged {} after its begin (`minder ack {}`)",
+                and(&names),
+                write_duration(step.after),
+                service.name
+            ),
+        );
+    }
+    if let Some(limits) = &service.flapping {
+        page.line(
+            2,
+            &format!(
+                "if they begin and end again and again, one message says so, and one how it stands at its end: more than {} \
+                 such changes within {}, of which old ones weigh less",
+                limits.start,
+                write_duration(limits.within)
+            ),
+        );
+    }
     if let Some(log) = &service.log {
         page.line(2, &format!("messages and snapshots have the last 20 lines of {log}"));
     }

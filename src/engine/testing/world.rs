@@ -360,6 +360,7 @@ impl World {
                 }
             }
             Act::Exec { .. } if self.swallow_reports => {}
+            Act::Top { .. } => report(1, Report::Done { words: "1 hog".into() }),
             Act::Tail { .. } => report(1, Report::Done { words: "the last\nwords".into() }),
             Act::Signal { .. } | Act::Exec { .. } | Act::Snapshot { .. } => report(1, done),
         }
@@ -430,6 +431,7 @@ fn act_words(act: &Act) -> &'static str {
         Act::Exec { .. } => "exec",
         Act::Snapshot { .. } => "snapshot",
         Act::Tail { .. } => "tail",
+        Act::Top { .. } => "top",
     }
 }
 
