@@ -84,7 +84,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Backoff(s, on)),
         2 => (service.clone(), 1u8..9).prop_map(|(s, times)| Loops(s, times)),
         1 => (service.clone(), any::<bool>()).prop_map(|(s, on)| Answers(s, on)),
-        3 => (0u8..5, service).prop_map(|(command, s)| Asked(command, s)),
+        4 => (0u8..7, service).prop_map(|(command, s)| Asked(command, s)),
         1 => (0usize..PLANS).prop_map(Reload),
         2 => Just(KillMinder),
         2 => prop_oneof![Just(1_000), Just(86_400_000), Just(400_000_000_000)].prop_flat_map(|ms| any::<bool>().prop_map(
@@ -96,6 +96,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 const PLANS: usize = 4;
 const NAMES: [&str; 3] = ["one", "two", "three"];
+/// After so many seconds what is not acknowledged is told to others.
+const STEPS: [u64; 2] = [120, 900];
 /// What the plans' services have as budget.
 const LIMIT: Times = Times { count: 3, within: std::time::Duration::from_secs(600) };
 
@@ -137,9 +139,15 @@ fn variant(number: usize) -> Arc<Plan> {
         if number != 2 {
             service = service.rule(Rule { severity: Severity::Info, ..often });
         }
+        service.flapping = (i > 0).then(Flapping::default);
+        service.escalate = STEPS.map(|after| Escalation { after: seconds(after), notify: vec!["chat".into()] }).into();
         services.push(service);
     }
-    plan(services)
+    let mut plan = Plan::clone(&plan(services));
+    for notifier in plan.notifiers.values_mut() {
+        Arc::make_mut(notifier).remind = Some(seconds(400));
+    }
+    Arc::new(plan)
 }
 
 fn live(happenings: &[Happening]) -> World {
@@ -196,7 +204,12 @@ fn live(happenings: &[Happening]) -> World {
                     1 => Command::Stop { service },
                     2 => Command::Restart { service },
                     3 => Command::Pause { service },
-                    _ => Command::Resume { service },
+                    4 => Command::Resume { service },
+                    5 => Command::Unacknowledge { service },
+                    _ => {
+                        let (reason, lasts) = ("on it".to_owned(), (i > 0).then_some(600_000));
+                        Command::Acknowledge { service, by: None, reason, lasts }
+                    }
                 };
                 world.ask(1, command);
             }
@@ -270,6 +283,35 @@ fn told_of_both_ends(world: &World) -> Result<(), TestCaseError> {
         }
     }
     prop_assert!(open.is_empty(), "told of the firing and not of the end: {open:?}");
+    Ok(())
+}
+
+/// Each step of an escalation is taken once for an incident, and nothing is escalated, and nobody reminded, while somebody looks
+/// after it.
+fn who_looks_after_it_is_left_alone(world: &World) -> Result<(), TestCaseError> {
+    let mut steps: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut attended = BTreeSet::new();
+    for (at, event) in events(world) {
+        let Some(incident) = event.incident else { continue };
+        match &event.kind {
+            EventKind::Acknowledged { .. } => drop(attended.insert(incident)),
+            EventKind::Unacknowledged { .. } => {
+                prop_assert!(attended.remove(&incident), "{incident} was nobody's, at {at}")
+            }
+            EventKind::Escalated { .. } => {
+                prop_assert!(!attended.contains(&incident), "{incident} was escalated at {at}");
+                *steps.entry(incident).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    let most = steps.values().max().copied().unwrap_or(0);
+    prop_assert!(most <= STEPS.len(), "a step was taken twice: {steps:?}");
+    let reminded = world
+        .messages()
+        .into_iter()
+        .find(|message| message.kind == MessageKind::Reminder && message.story.ack.is_some());
+    prop_assert!(reminded.is_none(), "{reminded:?}");
     Ok(())
 }
 
@@ -424,6 +466,7 @@ proptest! {
         all_clear(&mut world);
         fired_and_resolved_alternate(&world)?;
         told_of_both_ends(&world)?;
+        who_looks_after_it_is_left_alone(&world)?;
         never_above_the_budget(&world)?;
         operators_are_respected(&world)?;
         supervisors_are_respected(&world)?;

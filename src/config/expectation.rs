@@ -13,7 +13,7 @@ const STATUSES: [Status; 7] =
 /// Words of `did`, beside `signal NAME`.
 const DEEDS: [&str; 6] = ["restart", "start", "stop", "snapshot", "exec", "given up"];
 const OUTCOMES: [&str; 2] = ["failed", "held"];
-const TELLINGS: [&str; 6] = ["firing", "update", "resolved", "notice", "test", "held"];
+const TELLINGS: [&str; 8] = ["firing", "update", "resolved", "reminder", "acknowledged", "notice", "test", "held"];
 
 impl<'a> Builder<'a> {
     pub(super) fn expectation(

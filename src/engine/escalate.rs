@@ -6,22 +6,29 @@
 use super::context::Context;
 use super::service::ServiceState;
 use crate::model::{Escalation, EventKind, MessageKind, Mono, show_duration};
+use std::collections::BTreeSet;
 
 impl ServiceState {
-    /// Takes the steps that are due.
+    /// Takes the steps that are due. Several at once, when an acknowledgement has ended late, are one message to each.
     pub fn escalate(&mut self, cx: &mut Context) {
-        while self.is_unattended()
-            && let Some(step) = self.next_escalation().filter(|step| self.opened + step.after <= cx.now.mono)
+        if !self.is_unattended() {
+            return;
+        }
+        let (mut to, mut latest) = (BTreeSet::new(), None);
+        while let Some(step) = self.next_escalation().filter(|step| self.opened + step.after <= cx.now.mono)
+            && let Some(incident) = &mut self.incident
         {
-            let to = step.notify.iter().cloned().collect();
+            incident.escalated += 1;
             let names: Vec<&str> = step.notify.iter().map(|name| &**name).collect();
-            let kind = EventKind::Escalated { to: names.join(", ") };
-            let remark = format!("not acknowledged, {} after it began", show_duration(step.after));
-            if let Some(incident) = &mut self.incident {
-                incident.escalated += 1;
-                cx.event(Some(&self.plan.name), Some(incident.id), kind);
-            }
+            cx.event(Some(&self.plan.name), Some(incident.id), EventKind::Escalated { to: names.join(", ") });
+            to.extend(step.notify);
+            latest = Some(step.after);
+        }
+        if let Some(after) = latest {
             self.dirty = true;
+            // Who hears of it at this very moment need not hear of it twice.
+            to.retain(|name| self.told_at.get(name).is_none_or(|told| told.mono < cx.now.mono));
+            let remark = format!("not acknowledged, {} after it began", show_duration(after));
             self.tell_of_incident(cx, to, MessageKind::Update, Some(remark));
         }
     }

@@ -110,7 +110,7 @@ impl ServiceState {
             self.flap.since = Some(cx.now);
             let words = self.flap_words(cx.now.mono);
             let incident = self.incident.as_ref().map(|incident| incident.id);
-            cx.event(Some(&self.plan.name), incident, EventKind::Flapping { words });
+            cx.event(Some(&self.plan.name), incident, EventKind::Flaps { words });
         }
     }
 

@@ -203,7 +203,7 @@ pub enum EventKind {
         to: String,
     },
     /// Incidents begin and end again and again: they are told of as one.
-    Flapping {
+    Flaps {
         /// `6 changes in 8 min`.
         words: String,
     },
@@ -292,7 +292,7 @@ impl fmt::Display for EventKind {
             EventKind::Acknowledged { by, reason, .. } => write!(f, "acknowledged by {by}: {reason}"),
             EventKind::Unacknowledged { by } => write!(f, "acknowledgement ended by {by}"),
             EventKind::Escalated { to } => write!(f, "escalated to {to}"),
-            EventKind::Flapping { words } => write!(f, "flapping: {words}"),
+            EventKind::Flaps { words } => write!(f, "flaps: {words}"),
             EventKind::Steady { after } => write!(f, "flaps no more, after {}", span(after)),
             EventKind::Braked { restarts, within } => {
                 let times = if *restarts == 1 { "restart" } else { "restarts" };
@@ -334,7 +334,7 @@ impl EventKind {
         "acknowledged",
         "unacknowledged",
         "escalated",
-        "flapping",
+        "flaps",
         "steady",
         "braked",
         "unbraked",
@@ -368,7 +368,7 @@ impl EventKind {
             EventKind::Acknowledged { .. } => "acknowledged",
             EventKind::Unacknowledged { .. } => "unacknowledged",
             EventKind::Escalated { .. } => "escalated",
-            EventKind::Flapping { .. } => "flapping",
+            EventKind::Flaps { .. } => "flaps",
             EventKind::Steady { .. } => "steady",
             EventKind::Braked { .. } => "braked",
             EventKind::Unbraked { .. } => "unbraked",

@@ -337,7 +337,9 @@ impl Dashboard {
     }
     /// What is wrong with it beyond the types of its keys.
     pub(crate) fn mistakes(&self) -> Vec<Mistake> {
-        self.url.iter().filter_map(|url| url_mistake(&Given::literal(url), &["url"])).collect()
+        let mistake = |url: &String| url_mistake(&Given::literal(url), &["url"]);
+        let help = "write where people find the page: `https://host.example.org/minder`";
+        self.url.iter().filter_map(mistake).map(|mistake| mistake.help(help)).collect()
     }
 }
 

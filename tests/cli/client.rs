@@ -125,6 +125,11 @@ fn steering_tells_the_true_outcome() {
         &["start", "--all"],
         &["start"],
         &["start", "web", "--all"],
+        &["ack", "web", "--reason", "on it"],
+        &["ack", "web", "--reason", "on it", "--for", "2h", "--as", "eva"],
+        &["ack", "web"],
+        &["ack", "web", "--reason", "on it", "--for", "soon"],
+        &["unack", "12"],
         &["release"],
         &["notify-test", "ops"],
         &["reload"],
@@ -141,10 +146,18 @@ fn steering_tells_the_true_outcome() {
             several(Verb::Restart, &["web", "cache"]),
             Asked::Several { verb: Verb::Pause, services: vec![], group: Some("shop".into()), all: false },
             Asked::Several { verb: Verb::Start, services: vec![], group: None, all: true },
+            ack(None, None),
+            ack(Some("eva"), Some(7_200_000)),
+            Asked::Unacknowledge { service: "12".into() },
             Asked::Release,
             Asked::NotifyTest { notifier: "ops".into() },
         ]
     );
+}
+
+fn ack(by: Option<&str>, lasts: Option<u64>) -> Asked {
+    let by = by.map(str::to_owned);
+    Asked::Acknowledge { service: "web".into(), by, reason: "on it".to_owned(), lasts }
 }
 
 fn several(verb: Verb, services: &[&str]) -> Asked {

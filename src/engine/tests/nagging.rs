@@ -268,3 +268,15 @@ fn a_shortage_has_the_processes_that_use_most() {
     let story = world.messages().pop().unwrap().story;
     assert_eq!(story.top, ["1 hog"]);
 }
+
+#[test]
+fn steps_that_are_due_together_are_one_message() {
+    let mut world = with(escalating(), None);
+    ack(&mut world, Some(seconds(7_200)));
+    told(&mut world);
+    world.pass(121 * MINUTE);
+    let late =
+        ["ops Update: the time that eva has taken for it is up", "chat Firing: not acknowledged, 1 h after it began"];
+    assert_eq!(told(&mut world), late);
+    assert_eq!(world.view("data").incident.unwrap().escalated, 2);
+}
