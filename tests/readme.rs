@@ -202,7 +202,8 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
         }
         // Nothing is wrong here that somebody could look after.
         "ack" | "unack" => {
-            let words: Vec<&str> = words.iter().map(|word| if *word == "SERVICE" { "nginx" } else { word }).collect();
+            words.retain(|word| *word != "SERVICE");
+            words.push("nginx");
             let output = minder.run(&words[1..]);
             assert!(String::from_utf8_lossy(&output.stderr).contains("nginx has no open incident"), "{output:?}");
             return;
