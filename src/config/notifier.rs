@@ -3,7 +3,7 @@
 use super::decode::{self, Reader};
 use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
 use super::plan::{Builder, Mails};
-use super::source::secret;
+use super::source::{certificates, secret};
 use super::tree::{Key, Node, Value};
 use crate::model::{Given, Mail, Name, Notifier, NotifierPlace, Source};
 use std::sync::Arc;
@@ -14,6 +14,19 @@ impl<'a> Builder<'a> {
         let mut mail: Mail = self.read(key, node)?;
         mail.givens(&mut |given| self.resolve_given(node, given));
         self.mistakes(node, key.place, mail.mistakes());
+        if let Some(ca) = &mut mail.ca
+            && !self.sources.made_up
+        {
+            match certificates(ca.path.as_path()) {
+                Ok(pem) => ca.pem = pem,
+                Err((message, help)) => {
+                    let place = node.get("ca").map_or(node.place, |(_, value)| value.place);
+                    let mut diagnostic = Diagnostic::new(place, message);
+                    diagnostic.help.extend(help);
+                    self.found.push(diagnostic);
+                }
+            }
+        }
         Some(mail)
     }
 

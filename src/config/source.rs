@@ -4,6 +4,8 @@ use super::diagnostic::{Diagnostic, Place, quoted};
 use super::listing::{self, Listing};
 use super::tree::{self, Key, Node, Value};
 use crate::sys::trust::{Distrust, only_root_or};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fmt;
@@ -21,6 +23,8 @@ const FILES: usize = 1000;
 const ENTRIES: usize = 10_000;
 /// The largest file of a secret.
 const SECRET_SIZE: u64 = 64 << 10;
+/// The largest file of certificates.
+const CERTIFICATES_SIZE: u64 = 1 << 20;
 
 /// The environment that `{ env: NAME }` is taken from.
 #[derive(Clone, Default, PartialEq)]
@@ -357,6 +361,35 @@ pub(super) fn secret(path: &Path) -> Result<String, String> {
         "" => Err(format!("{name} is empty")),
         text => Ok(text.to_owned()),
     }
+}
+
+/// The certificates in PEM form of a file that nobody else can change; or why there are none, and what to do.
+pub(super) fn certificates(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
+    let name = path.display();
+    let plain = |message: String| (message, None);
+    only_root_or_us(path).map_err(|why| match why {
+        Distrust::Unseen(_, error) if error.kind() == io::ErrorKind::NotFound => {
+            plain(format!("there is no file {name}"))
+        }
+        why => (not_trusted(path, &why), Some(why.help())),
+    })?;
+    let bytes = bounded(path, CERTIFICATES_SIZE).map_err(|e| {
+        plain(match e {
+            Unread::TooLarge => format!("{name} is larger than {} MiB", CERTIFICATES_SIZE >> 20),
+            Unread::NoFile => format!("{name} is not a regular file"),
+            Unread::Failed(e) => format!("cannot read {name}: {e}"),
+        })
+    })?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let added = certificate.map_err(|e| e.to_string()).and_then(|c| roots.add(c).map_err(|e| e.to_string()));
+        added.map_err(|e| plain(format!("{name} holds a certificate that cannot be used: {e}")))?;
+    }
+    if roots.is_empty() {
+        let help = "a certificate in PEM form begins with `-----BEGIN CERTIFICATE-----`".to_owned();
+        return Err((format!("{name} holds no certificate in PEM form"), Some(help)));
+    }
+    Ok(bytes)
 }
 
 /// The files that the last file of the sources includes, with the places where they are named.

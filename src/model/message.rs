@@ -403,6 +403,9 @@ pub struct Story {
     /// Why this is told just now, if that is not plain: `nobody has acknowledged it for 15 min`, `web flaps`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
+    /// It is over, and its receiver has heard nothing of it before: this tells all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// Who looks after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack: Option<Ack>,

@@ -2,7 +2,7 @@
 
 use super::mistake::{address_mistake, header_mistake, mail_mistake, url_mistake};
 use super::schema::OneOrMany;
-use super::{ExecSpec, Given, Hours, MessageKind, Mistake, Name, Secret, Severity};
+use super::{AbsPath, ExecSpec, Given, Hours, MessageKind, Mistake, Name, Secret, Severity};
 use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -149,6 +149,9 @@ pub struct Mail {
     /// How the connection is secured.
     #[serde(default)]
     pub tls: MailTls,
+    /// Whose certificates are trusted, instead of those that this machine trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Authorities>,
     /// The name to log in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -186,7 +189,36 @@ impl Mail {
             }
             _ => {}
         }
+        if self.ca.is_some() && self.tls == MailTls::None {
+            mistakes.push(
+                Mistake::new(&["ca"], "`ca` has no meaning without TLS")
+                    .help("use `tls: starttls` or `tls: tls`, or leave `ca` away"),
+            );
+        }
         mistakes
+    }
+}
+
+/// A file of certificates, and what it held when the plan was read: who may deliver messages does not change in between.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "AbsPath", into = "AbsPath")]
+#[schemars(with = "AbsPath")]
+pub struct Authorities {
+    /// Where it is.
+    pub path: AbsPath,
+    /// Certificates in PEM form; empty until the file is read.
+    pub pem: Vec<u8>,
+}
+
+impl From<AbsPath> for Authorities {
+    fn from(path: AbsPath) -> Authorities {
+        Authorities { path, pem: Vec::new() }
+    }
+}
+
+impl From<Authorities> for AbsPath {
+    fn from(authorities: Authorities) -> AbsPath {
+        authorities.path
     }
 }
 

@@ -11,11 +11,13 @@ mod cloudevent;
 mod email;
 mod exec;
 mod names;
+mod partly;
 mod render;
 mod webhook;
 
 use crate::model::{Clock, Delivery, Input, Mail, Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, plain};
 use names::Names;
+use partly::Partly;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ pub struct Notifiers {
     clock: Arc<dyn Clock>,
     http: webhook::Client,
     names: Names,
+    partly: Partly,
     attempts: JoinSet<()>,
 }
 
@@ -44,6 +47,7 @@ struct Destination {
     mail: Option<Mail>,
     http: webhook::Client,
     names: Names,
+    partly: Partly,
 }
 
 /// Why an attempt did not deliver. The words are for people: no secrets, no control characters.
@@ -79,13 +83,17 @@ type Taken = Option<String>;
 
 impl Destination {
     async fn deliver(&self, parcel: &Parcel, clock: &dyn Clock) -> Result<Taken, Failure> {
-        let Some(message) = parcel.messages.first() else { return Ok(None) };
         match &self.notifier.place {
-            NotifierPlace::Email(spec) => email::deliver(spec, self.mail.as_ref(), &self.names, message).await?,
-            NotifierPlace::Webhook(spec) => webhook::deliver(&self.http, spec, message, clock).await?,
-            NotifierPlace::Exec(spec) => exec::deliver(spec, message).await?,
+            NotifierPlace::Email(spec) => {
+                email::deliver(spec, self.mail.as_ref(), &self.names, &self.partly, parcel).await
+            }
+            NotifierPlace::Webhook(spec) => {
+                let Some(message) = parcel.messages.first() else { return Ok(None) };
+                webhook::deliver(&self.http, spec, message, clock).await?;
+                Ok(None)
+            }
+            NotifierPlace::Exec(spec) => exec::deliver(spec, &self.partly, parcel).await,
         }
-        Ok(None)
     }
 }
 
@@ -116,7 +124,8 @@ impl Notifiers {
     pub fn new(plan: &Plan, inputs: UnboundedSender<Input>, clock: Arc<dyn Clock>) -> Notifiers {
         let names = Names::default();
         let http = webhook::Client::new(names.clone());
-        let mut notifiers = Notifiers { places: BTreeMap::new(), inputs, clock, http, names, attempts: JoinSet::new() };
+        let (places, partly, attempts) = (BTreeMap::new(), Partly::default(), JoinSet::new());
+        let mut notifiers = Notifiers { places, inputs, clock, http, names, partly, attempts };
         notifiers.replan(plan);
         notifiers
     }
@@ -152,6 +161,7 @@ impl Notifiers {
             mail: plan.mail.clone(),
             http: self.http.clone(),
             names: self.names.clone(),
+            partly: self.partly.clone(),
         };
         self.places =
             plan.notifiers.iter().map(|(name, notifier)| (name.clone(), Arc::new(destination(notifier)))).collect();

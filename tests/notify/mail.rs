@@ -11,7 +11,7 @@ fn email(to: &[&str]) -> NotifierPlace {
 
 fn mail(servers: &[String], tls: MailTls) -> Mail {
     let server = servers.iter().map(|s| Given::literal(s.as_str())).collect();
-    Mail { server, tls, user: None, password: None, from: Given::literal("Minder <minder@example.org>") }
+    Mail { server, tls, ca: None, user: None, password: None, from: Given::literal("Minder <minder@example.org>") }
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ pub(super) fn arrive(lane: &mut Lane, message: &mut Message, whole: bool, now: N
         MessageKind::Resolved | MessageKind::Acknowledged if !is_told && !any && !whole => {
             drop_it(message, now, Why::NeverTold)
         }
-        MessageKind::Resolved => {}
+        MessageKind::Resolved => message.story.whole = whole || was_firing,
         _ if was_firing || !is_told => message.kind = MessageKind::Firing,
         _ => {}
     }
@@ -83,9 +83,12 @@ pub(super) fn come_back(lane: &mut Lane, messages: &[MessageId], now: Now) -> Ve
         }
         if let Some(waiting) = lane.waiting.get_mut(&later)
             && kind == MessageKind::Firing
-            && waiting.message.kind != MessageKind::Resolved
         {
-            Arc::make_mut(&mut waiting.message).kind = MessageKind::Firing;
+            let later = Arc::make_mut(&mut waiting.message);
+            match later.kind {
+                MessageKind::Resolved => later.story.whole = true,
+                _ => later.kind = MessageKind::Firing,
+            }
             changed.push(Arc::clone(&waiting.message));
         }
     }

@@ -114,6 +114,7 @@ fn is_sender(from: &str) -> bool {
     let mail = Mail {
         server: vec![Given::literal("127.0.0.1:25")],
         tls: crate::model::MailTls::None,
+        ca: None,
         user: None,
         password: None,
         from: Given::literal(from),

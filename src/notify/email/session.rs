@@ -1,0 +1,207 @@
+//! One conversation with one mail server, up to its last word.
+
+use super::super::names::Names;
+use super::super::{Failure, render};
+use crate::model::{Given, Mail, MailTls};
+use lettre::Address;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail as From, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// To connect to one address of a server: another one may answer.
+const CONNECT: Duration = Duration::from_secs(10);
+/// To part in good form; whatever is said then changes nothing.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// What came of it.
+pub(super) enum Said {
+    /// It has the letter, for all but those whom it put off, or refused for good, and why.
+    Taken { later: Vec<(Address, String)>, refused: Vec<(Address, String)> },
+    /// It has not.
+    Not(Failure),
+    /// It has got the letter and did not say whether it takes it: it may have.
+    Unsure(String),
+}
+
+/// What a letter needs to leave.
+pub(super) struct Letter<'a> {
+    pub from: Option<&'a Address>,
+    pub to: Vec<Address>,
+    /// As it crosses the wire.
+    pub bytes: &'a [u8],
+}
+
+/// Gives the letter to this server, until then.
+pub(super) async fn hand_over(
+    server: &Given,
+    mail: &Mail,
+    names: &Names,
+    letter: &Letter<'_>,
+    until: Instant,
+    secrets: &[String],
+) -> Said {
+    let began = Instant::now();
+    let late = || format!("no answer within {} s", (Instant::now() - began).as_secs_f64().round());
+    let mut session = match timeout_at(until, open(server, mail, names, secrets)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(failure)) => return Said::Not(failure),
+        Err(_) => return Said::Not(Failure::later(late())),
+    };
+    let (later, refused) = match timeout_at(until, address(&mut session, letter, secrets)).await {
+        Ok(Ok(ready)) => ready,
+        Ok(Err(failure)) => return Said::Not(failure),
+        Err(_) => return Said::Not(Failure::later(late())),
+    };
+    match timeout_at(until, session.message(letter.bytes)).await {
+        Ok(Ok(_)) => {
+            let _ = timeout(PARTING, session.quit()).await;
+            Said::Taken { later, refused }
+        }
+        Ok(Err(error)) if error.status().is_some() => Said::Not(failure(&error, secrets)),
+        Ok(Err(error)) => Said::Unsure(words(&error, secrets)),
+        Err(_) => Said::Unsure(late()),
+    }
+}
+
+/// Connects, secures the connection, and logs in.
+async fn open(server: &Given, mail: &Mail, names: &Names, secrets: &[String]) -> Result<AsyncSmtpConnection, Failure> {
+    let address = server.expose().rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let Some((host, port)) = address else {
+        return Err(Failure::refused("the server is not written as `host:port`"));
+    };
+    let failed = |error: lettre::transport::smtp::Error| failure(&error, secrets);
+    let found = names.find(host).await.map_err(|why| Failure::later(&*why))?;
+    let addresses: Vec<SocketAddr> = found.iter().map(|address| SocketAddr::new(address.ip(), port)).collect();
+    let hello = ClientId::default();
+    let tls = match mail.tls {
+        MailTls::None => None,
+        MailTls::Tls | MailTls::Starttls => Some(trust(host, mail)?),
+    };
+    let at_once = tls.clone().filter(|_| mail.tls == MailTls::Tls);
+    let connected = AsyncSmtpConnection::connect_tokio1(&*addresses, Some(CONNECT), &hello, at_once, None);
+    let mut session = connected.await.map_err(failed)?;
+    if let (MailTls::Starttls, Some(tls)) = (mail.tls, tls) {
+        session.starttls(tls, &hello).await.map_err(failed)?;
+    }
+    if let (Some(user), Some(password)) = (&mail.user, &mail.password) {
+        let credentials = Credentials::new(user.clone(), password.0.expose().to_owned());
+        session.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(failed)?;
+    }
+    Ok(session)
+}
+
+/// Whom to trust.
+fn trust(host: &str, mail: &Mail) -> Result<TlsParameters, Failure> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let mut parameters = TlsParameters::builder(host.to_owned());
+    if let Some(ca) = &mail.ca {
+        let own = Certificate::from_pem(&ca.pem)
+            .map_err(|_| Failure::later(format!("{} holds no certificate that can be used", ca.path)))?;
+        parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(own);
+    }
+    parameters.build_rustls().map_err(|_| Failure::later("the trusted certificates cannot be read"))
+}
+
+type Missed = Vec<(Address, String)>;
+
+/// Says from whom and to whom, up to the server's word that the letter may come. One bad address does not keep it from the others.
+async fn address(
+    session: &mut AsyncSmtpConnection,
+    letter: &Letter<'_>,
+    secrets: &[String],
+) -> Result<(Missed, Missed), Failure> {
+    let failed = |error: lettre::transport::smtp::Error| failure(&error, secrets);
+    let mut parameters = Vec::new();
+    if letter.from.into_iter().chain(&letter.to).any(|address| !AsRef::<str>::as_ref(address).is_ascii()) {
+        if !session.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Failure::refused("it takes no addresses with letters beyond ASCII"));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    session.command(From::new(letter.from.cloned(), parameters)).await.map_err(failed)?;
+    let (mut later, mut refused) = (Vec::new(), Vec::new());
+    let mut first = None;
+    for to in &letter.to {
+        let Err(error) = session.command(Rcpt::new(to.clone(), Vec::new())).await else { continue };
+        let failure = failure(&error, secrets);
+        if error.status().is_none() {
+            return Err(failure);
+        }
+        match &failure {
+            Failure::Later { why, .. } => later.push((to.clone(), why.clone())),
+            Failure::Refused { why } => refused.push((to.clone(), why.clone())),
+        }
+        // If nobody gets it: one who may get it later says more than one who never will.
+        if first.is_none() || matches!((&first, &failure), (Some(Failure::Refused { .. }), Failure::Later { .. })) {
+            first = Some(failure);
+        }
+    }
+    if let Some(failure) = first
+        && later.len() + refused.len() == letter.to.len()
+    {
+        let _ = timeout(PARTING, session.quit()).await;
+        return Err(failure);
+    }
+    session.command(Data).await.map_err(failed)?;
+    Ok((later, refused))
+}
+
+/// What an error means for the letter. A refused log-in is about the plan, not the letter: a person may put it right.
+fn failure(error: &lettre::transport::smtp::Error, secrets: &[String]) -> Failure {
+    let why = words(error, secrets);
+    let login = error.status().is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538));
+    if error.is_permanent() && !login { Failure::refused(why) } else { Failure::later(why) }
+}
+
+fn words(error: &lettre::transport::smtp::Error, secrets: &[String]) -> String {
+    // A server's answer comes with its code in the outermost error; of everything else the innermost says most.
+    let words = match tls_error(error) {
+        _ if error.status().is_some() => error.to_string(),
+        Some(tls) => tls_words(tls),
+        None => render::root_cause(error),
+    };
+    render::without(&words, secrets.iter().map(String::as_str))
+}
+
+/// The error of TLS in it, which comes wrapped in one of the system.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(tls);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::{CertificateError, Error};
+    match error {
+        Error::InvalidCertificate(refused) => match refused {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name".to_owned()
+            }
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is not signed by anyone who is trusted; `mail: { ca: .. }` names a file of whom to trust"
+                    .to_owned()
+            }
+            other => format!("its certificate is refused: {other}"),
+        },
+        Error::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),
+        other => other.to_string(),
+    }
+}
