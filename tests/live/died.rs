@@ -344,7 +344,7 @@ fn a_mail_has_the_cause_in_its_subject_and_the_last_lines_that_svlogd_kept() {
     let pid = runsv.pid().unwrap();
     std::fs::write(minder.dir().join("go"), "").unwrap();
     let death = format!("pid {pid} exited with code 3");
-    let mail = mailbox.wait(SOON, &["web died (exit code 3), critical", &death]);
+    let mail = mailbox.wait(SOON, &["CRITICAL web on ", "died (exit code 3)", &death]);
     let (_, lines) = mail.split_once("Last lines of its log").unwrap_or_else(|| panic!("{mail}"));
     assert!(lines.contains(" no route to the database"), "{mail}");
     wait_until("the status says so", SOON, || minder.any(&["status"]).contains("died (exit code 3)"));

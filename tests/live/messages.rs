@@ -1,32 +1,47 @@
 //! Messages on their way, with minder as a whole.
 
 use super::SOON;
-use super::support::{Mailbox, Minder, Receiver, wait_until};
+use super::support::{Mailbox, Minder, Receiver, stays, wait_until};
+use std::time::Duration;
 
 #[test]
 fn mail_goes_by_starttls_with_a_log_in() {
     let (mailbox, ca) = Mailbox::with_starttls("minder:hunter2-very-secret");
     let mut minder = Minder::new();
-    minder.env = vec![
-        ("MAIL_PASSWORD", "hunter2-very-secret".to_owned()),
-        // Instead of the authorities that this machine trusts.
-        ("SSL_CERT_FILE", ca.to_str().unwrap().to_owned()),
-    ];
+    minder.env = vec![("MAIL_PASSWORD", "hunter2-very-secret".to_owned())];
     minder.write(&format!(
         r#"
-mail: {{ server: "{}", user: minder, password: {{ env: MAIL_PASSWORD }}, from: minder@example.org }}
+mail: {{ server: "{}", ca: {}, user: minder, password: {{ env: MAIL_PASSWORD }}, from: minder@example.org }}
 notifiers:
   ops: {{ email: {{ to: [ops@example.org] }} }}
 services:
   root: {{ checks: [file: /] }}
 "#,
-        mailbox.address()
+        mailbox.address(),
+        ca.display(),
     ));
     minder.start();
     minder.ok(&["notify-test", "ops"]);
     mailbox.wait(SOON, &["test message from minder"]);
     let status = minder.ok(&["status", "--json"]);
     assert!(!(minder.log() + &status + &minder.history()).contains("hunter2"), "a secret was shown");
+}
+
+#[test]
+fn mail_that_is_put_off_arrives_later_and_once() {
+    let mailbox = Mailbox::start();
+    let mut minder = Minder::new();
+    minder.write(&format!(
+        "mail: {{ server: \"{}\", tls: none, from: minder@example.org }}\nnotifiers:\n  \
+         ops: {{ email: {{ to: [ops@example.org, once@example.org] }} }}\n\
+         services:\n  gone:\n    notify: [ops]\n    checks:\n      - file: {}/gone\n        every: 1s\n",
+        mailbox.address(),
+        minder.dir().display()
+    ));
+    minder.start();
+    mailbox.wait(SOON, &["X-RcptTo: ops@example.org", "gone on ", "file missing"]);
+    mailbox.wait(SOON, &["X-RcptTo: once@example.org", "gone on ", "file missing"]);
+    stays("nobody gets it twice", Duration::from_secs(2), || mailbox.mails().len() == 2);
 }
 
 #[test]

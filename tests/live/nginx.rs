@@ -35,7 +35,7 @@ fn a_killed_nginx_is_back_at_once_and_everybody_is_told() {
     assert!(event["data"]["death"].as_str().unwrap().contains("killed by SIGKILL"), "{event:#}");
     assert_eq!(event["data"]["actions"][0]["action"], "restart");
     assert_eq!(event["data"]["actions"][0]["ok"], true, "{event:#}");
-    mailbox.wait(SOON, &["Subject: [", "nginx is well again", "process.down", "killed by SIGKILL", "restart done"]);
+    mailbox.wait(SOON, &["Subject: [minder] ", "nginx", "again", "process.down", "killed by SIGKILL", "restart done"]);
 
     minder.wait_status("nginx", "ok", SOON);
     let service = minder.service("nginx").unwrap();

@@ -1,8 +1,9 @@
 //! By mail, to a real SMTP server.
 
 use super::support::{Mailbox, free_port};
-use super::{SECRET, message, plan, secret, start};
-use minder::model::{Delivery, EmailSpec, Given, Mail, MailTls, NotifierPlace, Secret};
+use super::{SECRET, Sent, message, plan, secret, start};
+use minder::model::{Authorities, Delivery, EmailSpec, Given, Mail, MailTls, NotifierPlace, Secret};
+use std::path::Path;
 use std::time::Duration;
 
 fn email(to: &[&str]) -> NotifierPlace {
@@ -15,20 +16,24 @@ fn mail(servers: &[String], tls: MailTls) -> Mail {
 }
 
 #[tokio::test]
-async fn mail_arrives_whole_and_in_order() {
+async fn mail_arrives_whole() {
     let mailbox = Mailbox::start();
     let plan = plan(Some(mail(&[mailbox.address()], MailTls::None)), vec![("ops", email(&["ops@example.org"]))]);
     let mut sent = start(&plan, vec![message(1, "ops")]);
-    sent.send(message(2, "ops"));
     assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
+    sent.send(message(2, "ops"));
     assert_eq!(sent.outcome().await, (2, Delivery::Delivered { plainly: None }));
-    let first = mailbox.wait(Duration::from_secs(5), &["Subject: [db1] web: process.down 1"]);
+    let first = mailbox.wait(Duration::from_secs(5), &["Message-ID: <0af3-1@db1>"]);
     for text in [
         "From: Minder <minder@example.org>",
         "To: ops@example.org",
         "Auto-Submitted: auto-generated",
-        "Message-ID: <0af3-1@db1>",
+        "Subject: [minder] CRITICAL web on db1: process.down 1",
+        "List-Id: minder on db1 <ops.minder.db1>",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Type: text/html; charset=utf-8",
         "References: <incident-3.0af3@db1>",
+        "In-Reply-To: <incident-3.0af3@db1>",
         "pid 812 killed by SIGKILL",
         "ein Fehler trat auf: für immer …",
         &"x".repeat(300),
@@ -49,14 +54,11 @@ async fn the_second_server_is_asked_when_the_first_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_comes_back_gets_what_has_waited() {
-    let mailbox = Mailbox::start();
+async fn a_server_that_is_not_there_may_be_later() {
     let gone = format!("127.0.0.1:{}", free_port());
-    let notifiers = || vec![("ops", email(&["ops@example.org"]))];
-    let mut sent = start(&plan(Some(mail(&[gone], MailTls::None)), notifiers()), vec![message(1, "ops")]);
+    let plan = plan(Some(mail(&[gone], MailTls::None)), vec![("ops", email(&["ops@example.org"]))]);
+    let mut sent = start(&plan, vec![message(1, "ops")]);
     assert!(sent.deferred().await.contains("refused"), "a refused connection is no refusal for good");
-    sent.notifiers.replan(&plan(Some(mail(&[mailbox.address()], MailTls::None)), notifiers()));
-    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
 }
 
 #[tokio::test]
@@ -90,28 +92,116 @@ async fn without_starttls_nothing_is_sent_in_the_clear() {
     assert!(mailbox.mails().is_empty());
 }
 
-#[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_gets_no_password() {
-    let (mailbox, _) = Mailbox::with_starttls(&format!("minder:{SECRET}"));
-    let mut mail = mail(&[mailbox.address()], MailTls::Starttls);
+fn secured(address: String, ca: Option<&Path>) -> Mail {
+    let mut mail = mail(&[address], MailTls::Starttls);
+    mail.ca = ca.map(|ca| Authorities { path: ca.to_str().unwrap().parse().unwrap(), pem: std::fs::read(ca).unwrap() });
     (mail.user, mail.password) = (Some("minder".into()), Some(Secret(secret())));
-    let mut sent = start(&plan(Some(mail), vec![("ops", email(&["ops@example.org"]))]), vec![message(1, "ops")]);
-    assert!(sent.deferred().await.contains("certificate"));
-    assert!(mailbox.mails().is_empty());
+    mail
+}
+
+fn by(mail: Mail) -> Sent {
+    start(&plan(Some(mail), vec![("ops", email(&["ops@example.org"]))]), vec![message(1, "ops")])
 }
 
 #[tokio::test]
-async fn a_log_in_is_used_and_a_wrong_one_is_not_shown() {
-    let right = Mailbox::with_login(&format!("minder:{SECRET}"));
-    let wrong = Mailbox::with_login("minder:another");
-    for (mailbox, good) in [(&right, true), (&wrong, false)] {
-        let mut mail = mail(&[mailbox.address()], MailTls::None);
-        (mail.user, mail.password) = (Some("minder".into()), Some(Secret(secret())));
-        let mut sent = start(&plan(Some(mail), vec![("ops", email(&["ops@example.org"]))]), vec![message(1, "ops")]);
-        if good {
-            assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
-        } else {
-            assert!(sent.deferred().await.contains("535"), "a person may put the password right");
-        }
+async fn only_a_certificate_that_the_own_authority_vouches_for_gets_a_password() {
+    let login = format!("minder:{SECRET}");
+    let (mailbox, ca) = Mailbox::with_starttls(&login);
+    let why = by(secured(mailbox.address(), None)).deferred().await;
+    assert!(why.contains("certificate is not signed by anyone who is trusted"), "{why}");
+    let (expired, its) = Mailbox::with_certificate(&login, 2020);
+    let why = by(secured(expired.address(), Some(&its))).deferred().await;
+    assert!(why.contains("certificate has expired"), "{why}");
+    let why = by(secured(mailbox.address(), Some(&its))).deferred().await;
+    assert!(why.contains("certificate is not signed by anyone who is trusted"), "{why}");
+    assert!(mailbox.mails().is_empty() && expired.mails().is_empty());
+    let mut sent = by(secured(mailbox.address(), Some(&ca)));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
+    assert_eq!(mailbox.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_log_in_is_used_by_plain_or_login_and_a_wrong_one_is_not_shown() {
+    let login = format!("minder:{SECRET}");
+    let good = [Mailbox::with_login(&login), Mailbox::with_login_by_login(&login)];
+    let bad = [Mailbox::with_login("minder:another"), Mailbox::with_login_by_login("minder:another")];
+    let with_login = |mailbox: &Mailbox| Mail { tls: MailTls::None, ..secured(mailbox.address(), None) };
+    for mailbox in &good {
+        assert_eq!(by(with_login(mailbox)).outcome().await, (1, Delivery::Delivered { plainly: None }));
     }
+    for mailbox in &bad {
+        assert!(by(with_login(mailbox)).deferred().await.contains("535"), "a person may put the password right");
+    }
+    let without = Mail { user: None, password: None, ..with_login(&good[0]) };
+    assert!(by(without).deferred().await.contains("530"), "a person may add one");
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_letter_is_what_the_server_says_last() {
+    let mailbox = Mailbox::start();
+    let to = |who: &str| vec![("ops", email(&[&format!("{who}@example.org")]))];
+    let spare = Mailbox::start();
+    let both = [mailbox.address(), spare.address()];
+    let with = |who: &str, servers: &[String]| {
+        start(&plan(Some(mail(servers, MailTls::None)), to(who)), vec![message(1, "ops")])
+    };
+    assert!(with("busy", &both[..1]).deferred().await.contains("452"));
+    assert!(with("spam", &both[..1]).dead().await.contains("554"));
+    assert!(with("spam", &both).dead().await.matches("554").count() == 2, "each server has its say");
+    for who in ["cut", "mute"] {
+        let why = with(who, &both).deferred().await;
+        assert!(why.contains("it has the letter, and did not say that it takes it"), "{why}");
+        assert!(spare.mails().is_empty(), "it may have it: nobody else is asked");
+    }
+}
+
+#[tokio::test]
+async fn after_no_answer_the_next_attempt_asks_the_others_first() {
+    let cutting = Mailbox::start();
+    let gone = format!("127.0.0.1:{}", free_port());
+    let mail = mail(&[cutting.address(), gone], MailTls::None);
+    let mut sent = start(&plan(Some(mail), vec![("ops", email(&["cut@example.org"]))]), vec![message(1, "ops")]);
+    let why = sent.deferred().await;
+    assert!(why.contains("did not say") && !why.contains("refused"), "{why}");
+    sent.send(message(1, "ops"));
+    let why = sent.deferred().await;
+    assert!(why.find("refused") < why.find("did not say") && why.contains("refused"), "{why}");
+}
+
+#[tokio::test]
+async fn who_was_put_off_gets_it_later_and_nobody_twice() {
+    let mailbox = Mailbox::start();
+    let plan = plan(
+        Some(mail(&[mailbox.address()], MailTls::None)),
+        vec![("ops", email(&["ops@example.org", "once@example.org", "nobody@example.org"]))],
+    );
+    let mut sent = start(&plan, vec![message(1, "ops")]);
+    let why = sent.deferred().await;
+    assert!(why.contains("put off for 1 of 3 addresses") && why.contains("450"), "{why}");
+    sent.send(message(1, "ops"));
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
+    let mut to: Vec<String> = mailbox.mails().iter().map(|mail| header(mail, "X-RcptTo: ")).collect();
+    to.sort();
+    assert_eq!(to, ["once@example.org", "ops@example.org"]);
+    let ids: Vec<String> = mailbox.mails().iter().map(|mail| header(mail, "Message-ID: ")).collect();
+    assert_eq!(ids[0], ids[1], "whoever reads both sees that they are one");
+}
+
+fn header(mail: &str, name: &str) -> String {
+    mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}in {mail}")).to_owned()
+}
+
+#[tokio::test]
+async fn several_are_one_letter_in_the_thread_of_each_incident() {
+    let mailbox = Mailbox::start();
+    let plan = plan(Some(mail(&[mailbox.address()], MailTls::None)), vec![("ops", email(&["ops@example.org"]))]);
+    let mut sent = start(&plan, vec![]);
+    let mut other = message(2, "ops");
+    (other.story.service, other.story.incident) = ("db".into(), Some(4));
+    sent.send_all(vec![message(1, "ops"), other]);
+    assert_eq!(sent.outcome().await, (1, Delivery::Delivered { plainly: None }));
+    let letter = mailbox.wait(Duration::from_secs(5), &["Subject: [minder] CRITICAL 2 services on db1: web, db"]);
+    let unfolded = letter.replace("\n ", " ");
+    assert!(unfolded.contains("References: <incident-3.0af3@db1> <incident-4.0af3@db1>\n"), "{letter}");
+    assert_eq!(mailbox.mails().len(), 1);
 }

@@ -5,7 +5,9 @@
 mod support;
 
 mod attempts;
+mod exec;
 mod mail;
+mod postfix;
 mod web;
 
 use minder::daemon::RealClock;
@@ -75,15 +77,10 @@ fn message(id: u64, to: &str) -> Message {
     }
 }
 
-/// One message by itself.
-fn parcel(message: Message) -> Parcel {
-    Parcel {
-        id: ParcelId(message.id.0),
-        key: message.key.clone(),
-        to: message.to.clone(),
-        messages: vec![Arc::new(message)],
-        others: Vec::new(),
-    }
+fn parcel(messages: Vec<Message>) -> Parcel {
+    let first = &messages[0];
+    let (id, key, to) = (ParcelId(first.id.0), first.key.clone(), first.to.clone());
+    Parcel { id, key, to, messages: messages.into_iter().map(Arc::new).collect(), others: Vec::new() }
 }
 
 struct Sent {
@@ -100,7 +97,11 @@ fn start(plan: &Plan, waiting: Vec<Message>) -> Sent {
 
 impl Sent {
     fn send(&mut self, message: Message) {
-        self.notifiers.send(parcel(message), std::future::ready(()));
+        self.send_all(vec![message]);
+    }
+    /// As one parcel, which has the number of the first.
+    fn send_all(&mut self, messages: Vec<Message>) {
+        self.notifiers.send(parcel(messages), std::future::ready(()));
     }
     /// The next outcome. No outcome ever holds a secret.
     async fn outcome(&mut self) -> (u64, Delivery) {

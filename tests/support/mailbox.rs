@@ -1,7 +1,9 @@
 //! A real SMTP server with a mailbox that tests can read.
 
 use super::{tool, wait_for};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -25,33 +27,23 @@ impl Mailbox {
         Mailbox::with(&[login])
     }
 
+    /// A server that wants this log-in, and knows no other way of it than LOGIN.
+    pub fn with_login_by_login(login: &str) -> Mailbox {
+        Mailbox::with(&[login, "login-only"])
+    }
+
     /// A server that wants STARTTLS and then this log-in, with a certificate for 127.0.0.1 of an authority of its own.
     /// Returns the authority's certificate, too.
     pub fn with_starttls(login: &str) -> (Mailbox, PathBuf) {
+        Mailbox::with_certificate(login, 4000)
+    }
+
+    /// The same, with a certificate that is valid up to the end of a year.
+    pub fn with_certificate(login: &str, until: i32) -> (Mailbox, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let (ca, ca_key, cert, key) = (at("ca.pem"), at("ca.key"), at("cert.pem"), at("cert.key"));
-        let request = |more: &[&str]| {
-            let mut command = Command::new("openssl");
-            command.args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ]);
-            assert!(command.args(more).stderr(Stdio::null()).status().unwrap().success(), "openssl req {more:?}");
-        };
-        request(&["-subj", "/CN=test authority", "-keyout", &ca_key, "-out", &ca]);
-        let (name, leaf) = ("subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:FALSE");
-        let by = ["-CA", &ca, "-CAkey", &ca_key, "-addext", name, "-addext", leaf];
-        request(&[&["-subj", "/CN=mail", "-keyout", &key, "-out", &cert][..], &by].concat());
-        let ca = PathBuf::from(ca);
-        (Mailbox::within(dir, &[login, &cert, &key]), ca)
+        let (cert, key, ca) = certificate(dir.path(), until);
+        let mailbox = Mailbox::within(dir, &[login, cert.to_str().unwrap(), key.to_str().unwrap()]);
+        (mailbox, ca)
     }
 
     fn with(arguments: &[&str]) -> Mailbox {
@@ -91,6 +83,25 @@ impl Mailbox {
         let what = || format!("a mail with {texts:?}; there are {:#?}", self.mails());
         wait_for(what, bound, || self.mails().into_iter().find(|mail| texts.iter().all(|text| mail.contains(text))))
     }
+}
+
+/// A certificate for 127.0.0.1, valid up to the end of a year, its key, and the certificate of the authority that signed it.
+pub fn certificate(dir: &Path, until: i32) -> (PathBuf, PathBuf, PathBuf) {
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.distinguished_name.push(DnType::CommonName, "test authority");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(until, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    let signed = params.signed_by(&key, &authority).unwrap();
+    let write = |name: &str, text: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    (write("cert.pem", signed.pem()), write("cert.key", key.serialize_pem()), write("ca.pem", authority.pem()))
 }
 
 impl Drop for Mailbox {

@@ -16,7 +16,7 @@ mod systemd;
 
 pub use fuse::Fuse;
 pub use init::Init;
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, certificate};
 pub use minder::Minder;
 pub use programs::{Nginx, Runsv, Supervised, Supervisord, process_exists, signal, sweep};
 pub use receiver::{NEVER, Receiver, Request};

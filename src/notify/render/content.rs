@@ -116,12 +116,9 @@ impl Content {
                 "The details of {count}{them} left out here: `minder status NAME` and `minder messages` show them."
             )]));
         }
-        let host = line(&first.story.host, LINE);
-        let headline = match (messages.len() - over, over) {
-            (0, over) => format!("{over} messages from {host}: all of it is well again."),
-            (wrong, 0) => format!("{wrong} messages from {host}, the worst first."),
-            (wrong, over) => format!("{} messages from {host}, the worst first; {over} well again.", wrong + over),
-        };
+        let well = if over == 0 { String::new() } else { format!(", {over} of all well again") };
+        let news = format!("{}: {}", who(&first.story), news(first));
+        let headline = line(&format!("{news}; and {} more on {}{well}", messages.len() - 1, first.story.host), LINE);
         let mark = messages.iter().map(|message| mark(message)).max();
         Content { mark, headline, parts, footer: footer(&first.story, key) }
     }
@@ -242,18 +239,22 @@ fn details(parts: &mut Vec<Part>, message: &Message, log_lines: usize, zone: &Ti
         }));
     }
     for rule in story.rules.iter().take(LINES) {
-        let mut known = Vec::new();
-        if rule.rule != rule.condition {
-            known.push(("rule", line(&rule.rule, LINE)));
-        }
-        if rule.value != rule.condition {
-            known.push(("value", line(&rule.value, LINE)));
-        }
-        known.push(("when", line(&spoken(&rule.condition), LINE)));
-        known.push(("said", line(rule.note.as_deref().unwrap_or_default(), LINE)));
-        known.push(("since", when(rule.since, zone)));
+        let said = spoken(&rule.condition);
+        let written = match &rule.rule {
+            name if *name != rule.condition => format!("{name} ({})", rule.condition),
+            _ if said == rule.condition => String::new(),
+            _ => rule.condition.clone(),
+        };
+        // Of what is so or not, the value says nothing new.
+        let value = if rule.condition.starts_with(&rule.value) { "" } else { &rule.value };
+        let mut known = vec![
+            ("value", line(value, LINE)),
+            ("said", line(rule.note.as_deref().unwrap_or_default(), LINE)),
+            ("since", when(rule.since, zone)),
+            ("rule", line(&written, LINE)),
+        ];
         known.retain(|(_, value)| !value.is_empty());
-        parts.push(Part::Item(line(&rule.condition, LINE), known));
+        parts.push(Part::Item(line(&said, LINE), known));
     }
     left_out(parts, story.rules.len(), LINES);
     let death = story.death.iter().map(|death| line(death, LINE)).collect();

@@ -10,10 +10,12 @@ const PAGE: &str =
     "margin:0;padding:16px;font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;color-scheme:light dark";
 const COLUMN: &str = "max-width:640px;margin:0 auto;overflow-wrap:anywhere";
 const HEADLINE: &str = "margin:8px 0 12px;font-size:20px;line-height:1.35;font-weight:600";
-const HEADING: &str = "margin:24px 0 6px;font-size:16px;font-weight:600";
+const HEADING: &str =
+    "margin:26px 0 6px;font-size:13px;font-weight:600;letter-spacing:.06em;text-transform:uppercase;opacity:.75";
 const TITLE: &str =
     "margin:36px 0 6px;padding-top:16px;border-top:1px solid #8a8a8a;font-size:17px;line-height:1.35;font-weight:600";
 const SAY: &str = "margin:4px 0";
+const ITEM: &str = "margin:10px 0 0;font-weight:600";
 const LIST: &str = "margin:4px 0;padding-left:20px";
 const TABLE: &str = "border-collapse:collapse;margin:4px 0";
 const NAME: &str = "padding:2px 12px 2px 0;vertical-align:top;white-space:nowrap;font-size:14px;opacity:.75";
@@ -65,13 +67,14 @@ fn add(html: &mut String, part: &Part) -> std::fmt::Result {
             html.push_str("</ul>\n");
         }
         Part::Item(item, known) => {
-            writeln!(html, "<p style=\"{SAY}\"><code style=\"{CODE}\">{}</code></p>", escaped(item))?;
+            writeln!(html, "<p style=\"{ITEM}\">{}</p>", escaped(item))?;
             table(html, known)?;
         }
         Part::Verbatim(lines) => {
             write!(html, "<div style=\"{VERBATIM}\">")?;
             for (i, line) in lines.iter().enumerate() {
-                let end = if i == 0 { "" } else { "<br>\n" };
+                // A line feed would be shown, too.
+                let end = if i == 0 { "" } else { "<br>" };
                 write!(html, "{end}{}", escaped(line))?;
             }
             html.push_str("</div>\n");

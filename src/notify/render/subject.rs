@@ -35,7 +35,7 @@ pub(super) fn of_parcel(messages: &[Arc<Message>]) -> String {
     let mark = told.iter().map(|message| mark(message)).max().unwrap_or(Mark::Ok);
     let well = if well == 0 { String::new() } else { format!("; {well} well again") };
     if let [name] = names.as_slice() {
-        let more = if told.len() == 1 { String::new() } else { format!(" and {} more messages", told.len() - 1) };
+        let more = if told.len() == 1 { String::new() } else { format!("; {} more of it", told.len() - 1) };
         let news = told.first().map(|message| news(message)).unwrap_or_default();
         return whole(mark, &format!(" {name}"), first, &format!("{news}{more}{well}"));
     }
@@ -90,7 +90,7 @@ pub(super) fn news(message: &Message) -> String {
         MessageKind::Update => format!("{}{}{}", wrong(), remedy(), remark()),
         MessageKind::Reminder => {
             let since = since.map(|since| format!(" after {since}")).unwrap_or_default();
-            format!("still wrong{since}: {}{}", wrong(), remark())
+            format!("still wrong{since}: {}", wrong())
         }
         MessageKind::Acknowledged => match &story.ack {
             Some(ack) => format!("{} looks after it ({})", ack.by, wrong()),

@@ -304,7 +304,7 @@ fn subjects_of_several_name_the_worst() {
         "[minder] CRITICAL 2 services on db1: web, db; 1 well again"
     );
     assert_eq!(of(vec![unwell(), well("web")]), "[minder] CRITICAL web on db1: http failed 3 of 5 (503); 1 well again");
-    assert_eq!(of(vec![unwell(), unwell()]), "[minder] CRITICAL web on db1: http failed 3 of 5 (503) and 1 more");
+    assert_eq!(of(vec![unwell(), unwell()]), "[minder] CRITICAL web on db1: http failed 3 of 5 (503); 1 more of it");
 }
 
 #[test]

@@ -7,6 +7,16 @@ use std::time::Duration;
 /// The longest note of a probe that stands in a subject, in characters.
 const NOTE: usize = 60;
 
+/// Signs, and how they are said.
+const SIGNS: [(&str, &str); 6] = [
+    (" >= ", " at least "),
+    (" <= ", " at most "),
+    (" > ", " above "),
+    (" < ", " below "),
+    (" == ", " is "),
+    (" != ", " is not "),
+];
+
 /// What a message is about: its service, or minder itself.
 pub(super) fn who(story: &Story) -> &str {
     if story.service.is_empty() { "minder" } else { &story.service }
@@ -75,23 +85,15 @@ pub(super) fn spoken(text: &str) -> String {
             spoken.push_str(part);
             continue;
         }
+        let mut said = String::with_capacity(part.len());
         let mut before = ' ';
         let mut rest = part.chars().peekable();
         while let Some(c) = rest.next() {
             let between = before.is_ascii_alphanumeric() && rest.peek().is_some_and(char::is_ascii_lowercase);
-            spoken.push(if c == '.' && between { ' ' } else { c });
+            said.push(if c == '.' && between { ' ' } else { c });
             before = c;
         }
-    }
-    for (sign, word) in [
-        (" >= ", " at least "),
-        (" <= ", " at most "),
-        (" > ", " above "),
-        (" < ", " below "),
-        (" == ", " is "),
-        (" != ", " is not "),
-    ] {
-        spoken = spoken.replace(sign, word);
+        spoken.push_str(&SIGNS.iter().fold(said, |said, (sign, word)| said.replace(sign, word)));
     }
     spoken
 }
@@ -120,14 +122,10 @@ fn remedied(actions: &[StoryAction]) -> bool {
     actions.iter().any(|action| action.ok == Some(true) && matches!(action.action.as_str(), "restart" | "start"))
 }
 
-/// How it was: `down`, or what it is called where it ran and was not well.
-pub(super) fn was(story: &Story) -> String {
+/// How it was: `down`, or what one says of what ran and had something wrong with it.
+pub(super) fn was(story: &Story) -> &'static str {
     let is_out = |rule: &StoryRule| [".down", ".failed", ".missing"].iter().any(|end| rule.condition.contains(end));
-    match story.severity {
-        _ if died(story).is_some() || story.rules.iter().any(is_out) => "down".to_owned(),
-        Some(severity) => severity.to_string(),
-        None => "not well".to_owned(),
-    }
+    if died(story).is_some() || story.rules.iter().any(is_out) { "down" } else { "not well" }
 }
 
 /// How long it lasted, if it is over.
@@ -137,7 +135,11 @@ pub(super) fn lasted(story: &Story) -> Option<Duration> {
 
 /// A time as one says it: `1.2 s`, `4 min`, `2 days 3 h`.
 pub(super) fn rough(time: Duration) -> String {
-    if time < Duration::from_secs(60) { show_duration(time) } else { show_age(time) }
+    match time.as_secs() {
+        0 => show_duration(time),
+        1..10 => format!("{:.1} s", time.as_secs_f64()).replace(".0 s", " s"),
+        _ => show_age(time),
+    }
 }
 
 /// Local time, with the zone: whoever reads this may be in another one.
