@@ -85,7 +85,7 @@ impl Destination {
     async fn deliver(&self, parcel: &Parcel, clock: &dyn Clock) -> Result<Taken, Failure> {
         match &self.notifier.place {
             NotifierPlace::Email(spec) => {
-                email::deliver(spec, self.mail.as_ref(), &self.names, &self.partly, parcel).await
+                email::deliver(spec, self.mail.as_ref(), &self.names, &self.partly, parcel, clock).await
             }
             NotifierPlace::Webhook(spec) => {
                 let Some(message) = parcel.messages.first() else { return Ok(None) };

@@ -5,7 +5,7 @@ mod session;
 use super::names::Names;
 use super::partly::{Part, Partly};
 use super::{Failure, Taken, render};
-use crate::model::{EmailSpec, Given, Mail, Parcel, plain};
+use crate::model::{Clock, EmailSpec, Given, Mail, Parcel, plain};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
@@ -14,7 +14,6 @@ use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use session::{Letter, Said, hand_over};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
 
 /// For everything that one server takes, from the name lookup to its last word.
 const EACH: Duration = Duration::from_secs(30);
@@ -34,26 +33,35 @@ pub(super) async fn deliver(
     names: &Names,
     partly: &Partly,
     parcel: &Parcel,
+    clock: &dyn Clock,
 ) -> Result<Taken, Failure> {
     let Some(mail) = mail else {
         return Err(Failure::refused("the plan does not say how mail leaves: it has no `mail`"));
     };
     let letter = render::letter(parcel, &jiff::tz::TimeZone::system());
     let letter = compose(spec, mail, parcel, letter)?;
-    deliver_within(spec, mail, names, partly, &parcel.key, &letter, (EACH, ALL)).await?;
+    let way = Way { names, partly, clock, each: EACH, all: ALL };
+    deliver_by(&way, spec, mail, &parcel.key, &letter).await?;
     Ok(None)
 }
 
-async fn deliver_within(
+/// What every attempt has to go by.
+struct Way<'a> {
+    names: &'a Names,
+    partly: &'a Partly,
+    clock: &'a dyn Clock,
+    each: Duration,
+    all: Duration,
+}
+
+async fn deliver_by(
+    way: &Way<'_>,
     spec: &EmailSpec,
     mail: &Mail,
-    names: &Names,
-    partly: &Partly,
     key: &str,
     letter: &lettre::Message,
-    (each, all): (Duration, Duration),
 ) -> Result<(), Failure> {
-    let end = Instant::now() + all;
+    let (began, partly) = (way.clock.now().mono, way.partly);
     let bytes = letter.formatted();
     let mut part = partly.of(key);
     let envelope = letter.envelope();
@@ -64,12 +72,12 @@ async fn deliver_within(
     servers.sort_by_key(|server| part.unsure.contains(server.expose()));
     let (mut later, mut refused) = (Vec::new(), Vec::new());
     for server in servers {
-        if Instant::now() >= end {
-            later.push(format!("{server}: not asked, after {} s", all.as_secs()));
+        let left = way.all.saturating_sub(way.clock.now().mono - began);
+        if left.is_zero() {
+            later.push(format!("{server}: not asked: {} s are over", way.all.as_secs_f64()));
             break;
         }
-        let until = end.min(Instant::now() + each);
-        match hand_over(server, mail, names, &letter, until, &secrets).await {
+        match hand_over(server, mail, way.names, &letter, left.min(way.each), &secrets).await {
             Said::Taken { later, refused } => return taken(server, partly, key, part, &letter.to, later, &refused),
             Said::Unsure(why) => {
                 part.unsure.insert(server.expose().to_owned());

@@ -10,8 +10,9 @@ use lettre::transport::smtp::commands::{Data, Mail as From, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 /// To connect to one address of a server: another one may answer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -36,35 +37,53 @@ pub(super) struct Letter<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Gives the letter to this server, until then.
+/// Gives the letter to this server, within this time.
 pub(super) async fn hand_over(
     server: &Given,
     mail: &Mail,
     names: &Names,
     letter: &Letter<'_>,
-    until: Instant,
+    limit: Duration,
     secrets: &[String],
 ) -> Said {
-    let began = Instant::now();
-    let late = || format!("no answer within {} s", (Instant::now() - began).as_secs_f64().round());
-    let mut session = match timeout_at(until, open(server, mail, names, secrets)).await {
-        Ok(Ok(session)) => session,
-        Ok(Err(failure)) => return Said::Not(failure),
-        Err(_) => return Said::Not(Failure::later(late())),
-    };
-    let (later, refused) = match timeout_at(until, address(&mut session, letter, secrets)).await {
-        Ok(Ok(ready)) => ready,
-        Ok(Err(failure)) => return Said::Not(failure),
-        Err(_) => return Said::Not(Failure::later(late())),
-    };
-    match timeout_at(until, session.message(letter.bytes)).await {
-        Ok(Ok(_)) => {
-            let _ = timeout(PARTING, session.quit()).await;
-            Said::Taken { later, refused }
+    // Whether it has got the letter, at least in part.
+    let begun = AtomicBool::new(false);
+    match timeout(limit, converse(server, mail, names, letter, &begun, secrets)).await {
+        Ok((said, mut session)) => {
+            if let Some(session) = &mut session {
+                let _ = timeout(PARTING, session.quit()).await;
+            }
+            said
         }
-        Ok(Err(error)) if error.status().is_some() => Said::Not(failure(&error, secrets)),
-        Ok(Err(error)) => Said::Unsure(words(&error, secrets)),
-        Err(_) => Said::Unsure(late()),
+        Err(_) => {
+            let why = format!("no answer within {} s", limit.as_secs_f64());
+            if begun.load(Ordering::Relaxed) { Said::Unsure(why) } else { Said::Not(Failure::later(why)) }
+        }
+    }
+}
+
+/// Up to the server's word, and the connection if it is still good.
+async fn converse(
+    server: &Given,
+    mail: &Mail,
+    names: &Names,
+    letter: &Letter<'_>,
+    begun: &AtomicBool,
+    secrets: &[String],
+) -> (Said, Option<AsyncSmtpConnection>) {
+    let mut session = match open(server, mail, names, secrets).await {
+        Ok(session) => session,
+        Err(failure) => return (Said::Not(failure), None),
+    };
+    let (later, refused) = match address(&mut session, letter, secrets).await {
+        Ok(missed) => missed,
+        Err(failure) => return (Said::Not(failure), None),
+    };
+    begun.store(true, Ordering::Relaxed);
+    match session.message(letter.bytes).await {
+        Ok(_) => (Said::Taken { later, refused }, Some(session)),
+        Err(error) if error.status().is_some() => (Said::Not(failure(&error, secrets)), Some(session)),
+        Err(error) => (Said::Unsure(words(&error, secrets)), None),
     }
 }
 
@@ -145,7 +164,6 @@ async fn address(
     if let Some(failure) = first
         && later.len() + refused.len() == letter.to.len()
     {
-        let _ = timeout(PARTING, session.quit()).await;
         return Err(failure);
     }
     session.command(Data).await.map_err(failed)?;
