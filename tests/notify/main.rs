@@ -1,4 +1,5 @@
 //! Messages on their way to real receivers: an SMTP server, and HTTP over real sockets.
+#![allow(clippy::disallowed_methods, reason = "tests start programs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
 #[path = "../support/mod.rs"]
