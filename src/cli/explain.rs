@@ -3,7 +3,8 @@
 use super::client::Client;
 use super::{Failure, Outcome, code, messages, validate};
 use crate::config::{explain, nearest};
-use crate::model::Plan;
+use crate::daemon::RealClock;
+use crate::model::{Clock, Plan};
 use std::path::PathBuf;
 
 /// Say what rules amount to, and where each default comes from; or why a message was told, or not
@@ -30,9 +31,10 @@ pub(super) fn run(args: &Args, client: impl FnOnce() -> Result<Client, Failure>)
         return messages::explain(id, &client()?);
     }
     let (plan, sources) = validate::load(args.rules.as_deref(), args.env_file.as_deref())?;
+    let now = RealClock.now().wall;
     let text = match &args.service {
-        None => explain::all(&plan, &sources),
-        Some(name) => explain::service(&plan, &sources, name).ok_or_else(|| no_service(&plan, name))?,
+        None => explain::all(&plan, &sources, now),
+        Some(name) => explain::service(&plan, &sources, name, now).ok_or_else(|| no_service(&plan, name))?,
     };
     Ok(Outcome { text, code: code::WELL })
 }

@@ -18,12 +18,14 @@ mod run;
 mod run_job;
 mod schema;
 mod screen;
+mod silence;
 mod status;
 mod steer;
 mod supervisord_events;
 mod test;
 mod top;
 mod validate;
+mod wrapper;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -83,6 +85,9 @@ enum Command {
     Unack(ack::Unack),
     Release(steer::Release),
     Reload(steer::Reload),
+    Silence(silence::Begin),
+    Unsilence(silence::End),
+    Silences(silence::List),
     Report(report::Args),
     NotifyTest(steer::NotifyTest),
     Install(install::Args),
@@ -161,6 +166,9 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Ack(args) => steer::run(args, &client()?),
         Command::Unack(args) => steer::run(args, &client()?),
         Command::Release(args) => steer::run(args, &client()?),
+        Command::Silence(args) => silence::begin(args, &client()?),
+        Command::Unsilence(args) => silence::end(args, &client()?),
+        Command::Silences(args) => silence::list(&args, &client()?),
         Command::Report(args) => Ok(report::run(&args, cli.socket)),
         Command::Reload(_) => steer::reload(&client()?),
         Command::NotifyTest(args) => steer::run(args, &client()?),

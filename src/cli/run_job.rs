@@ -3,21 +3,18 @@
 //! The job comes first: it runs whatever becomes of minder, with our standard input, output and error, and it is waited for.
 
 use super::client::{Client, Reply, encode, exchange};
+use super::wrapper::{Wrapper, ending};
 use super::{Failure, Outcome, code};
 use crate::daemon::RealClock;
-use crate::model::{Clock, Signal, plain};
+use crate::model::{Clock, plain};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
-use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
-use std::io::{ErrorKind, IsTerminal, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 /// So long a job waits for minder to hear that it begins.
 const BEGIN_WITHIN: Duration = Duration::from_secs(2);
@@ -27,17 +24,6 @@ const AGAIN_AFTER: Duration = Duration::from_millis(250);
 const AGAIN: usize = 20;
 /// Where to tell it instead of the socket: the address of the heartbeat, which ends in its secret.
 const URL: &str = "MINDER_URL";
-/// What is passed on to the job.
-const PASSED_ON: [i32; 8] = [
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-    libc::SIGWINCH,
-];
 
 /// Run a job, and tell its heartbeat when it begins and how it ends
 #[derive(Debug, clap::Args)]
@@ -60,25 +46,24 @@ struct Teller<'a> {
     args: &'a Args,
     client: &'a Client,
     url: Option<String>,
-    runtime: &'a tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
     heard: bool,
     said: bool,
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     let system = |e: std::io::Error| Failure::new(code::WRONG, format!("the system gives too little to run: {e}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     // From here on: what comes while minder is told is passed on, too.
-    let signals = runtime.block_on(async { catch() }).map_err(system)?;
+    let mut wrapper = Wrapper::new().map_err(system)?;
     let url = std::env::var(URL).ok().filter(|url| !url.is_empty());
-    let mut teller = Teller { args, client, url, runtime: &runtime, heard: false, said: false };
+    let mut teller = Teller { args, client, url, runtime: wrapper.runtime(), heard: false, said: false };
     teller.tell("start", None, None, BEGIN_WITHIN, 1);
     let began = RealClock.now().mono;
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(code::USAGE, "there is no command behind `--`"));
     };
-    let mut child = match start(program, arguments) {
-        Ok(child) => child,
+    let status = match wrapper.run(program, arguments, &[URL]) {
+        Ok(status) => status,
         Err(e) => {
             let code = if e.kind() == ErrorKind::NotFound { 127 } else { 126 };
             let words = format!("{} cannot be run: {e}", plain(&program.to_string_lossy()));
@@ -86,80 +71,10 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
             return Err(Failure::new(code, words));
         }
     };
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // A process by its descriptor: its number may be another's as soon as it is waited for.
-    let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    let (ended, mut end) = mpsc::channel(1);
-    let waiting = std::thread::spawn(move || {
-        let status = child.wait();
-        let _ = ended.blocking_send(());
-        status
-    });
-    runtime.block_on(async {
-        let mut signals = signals;
-        loop {
-            tokio::select! {
-                _ = end.recv() => break,
-                Some(number) = signals.recv() => {
-                    let signal = rustix::process::Signal::from_named_raw(number);
-                    if let (Some(pidfd), Some(signal)) = (&pidfd, signal) {
-                        let _ = pidfd_send_signal(pidfd, signal);
-                    }
-                }
-            }
-        }
-    });
-    let status = waiting.join().map_err(|_| Failure::new(code::WRONG, "the job was lost"))?.map_err(system)?;
     let took = RealClock.now().mono - began;
     let (code, words) = ending(status);
     teller.tell(&code.to_string(), Some(took), words, END_WITHIN, AGAIN);
     Ok(Outcome { text: String::new(), code })
-}
-
-/// Starts the job as a shell would: in our session and group, with our files and environment but the secret.
-#[expect(clippy::disallowed_methods, reason = "what sys::spawn starts has a session and files of its own")]
-fn start(program: &OsString, arguments: &[OsString]) -> std::io::Result<Child> {
-    std::process::Command::new(program).args(arguments).env_remove(URL).spawn()
-}
-
-/// The exit code to end with, as a shell gives it, and more about it.
-fn ending(status: ExitStatus) -> (u8, Option<String>) {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => (u8::try_from(code & 0xff).unwrap_or(1), None),
-        (None, Some(number)) => {
-            let name = Signal(number).name().map_or_else(|| format!("signal {number}"), |name| format!("SIG{name}"));
-            (u8::try_from(128 + number).unwrap_or(u8::MAX), Some(format!("killed by {name}")))
-        }
-        (None, None) => (1, None),
-    }
-}
-
-/// The signals that come for the job. One that we were told to ignore, as by `nohup`, the job ignores as well; what a terminal
-/// sends, it sends to the job itself.
-fn catch() -> std::io::Result<mpsc::UnboundedReceiver<i32>> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let at_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
-    let ignored = ignored();
-    for number in PASSED_ON.into_iter().filter(|number| ignored >> (number - 1) & 1 == 0) {
-        let mut stream = signal(SignalKind::from_raw(number))?;
-        let is_of_terminal = matches!(number, libc::SIGINT | libc::SIGQUIT | libc::SIGWINCH);
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            while stream.recv().await.is_some() {
-                if !(at_terminal && is_of_terminal) && sender.send(number).is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    Ok(receiver)
-}
-
-/// The signals that this process ignores, as bits from that of number 1 on.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 impl Teller<'_> {

@@ -142,6 +142,7 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
     });
     let facts = [
         ("why", &summary),
+        ("silenced", &service.silenced),
         ("next", &service.next),
         ("needs", &needs),
         ("pid", &pid),

@@ -3,12 +3,15 @@
 mod lines;
 mod origins;
 mod page;
+mod quiet;
 mod restart;
 mod words;
 
 use super::source::Sources;
 use crate::model::controls::ControlSpec;
-use crate::model::{Action, Check, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, write_duration};
+use crate::model::{
+    Action, Check, Hold, Kind, MetricId, NotifierPlace, Plan, Rule, Service, Severity, Wall, write_duration,
+};
 use lines::Part;
 use origins::Origins;
 use serde::Serialize;
@@ -16,20 +19,20 @@ use serde_yaml::{Mapping, Value};
 use std::time::Duration;
 
 /// Explains a service of the plan that was read from these sources; nothing if the plan has none of this name. The second
-/// half is a rule file: it reads back as the same service.
-pub fn service(plan: &Plan, sources: &Sources, name: &str) -> Option<String> {
+/// half is a rule file: it reads back as the same service. The next maintenance is that after `now`.
+pub fn service(plan: &Plan, sources: &Sources, name: &str, now: Wall) -> Option<String> {
     let service = plan.services.iter().find(|service| &*service.name == name)?;
-    explained(plan, &mut Origins::new(sources), service)
+    explained(plan, &mut Origins::new(sources), service, now)
 }
 
 /// Explains every service, one after the other.
-pub fn all(plan: &Plan, sources: &Sources) -> String {
+pub fn all(plan: &Plan, sources: &Sources, now: Wall) -> String {
     let mut origins = Origins::new(sources);
-    let all = plan.services.iter().filter_map(|service| explained(plan, &mut origins, service));
+    let all = plan.services.iter().filter_map(|service| explained(plan, &mut origins, service, now));
     all.collect::<Vec<_>>().join("\n")
 }
 
-fn explained(plan: &Plan, origins: &mut Origins<'_>, service: &Service) -> Option<String> {
+fn explained(plan: &Plan, origins: &mut Origins<'_>, service: &Service, now: Wall) -> Option<String> {
     let written = origins.service(&service.name)?;
     let mut file = Vec::new();
     let defaults = long_defaults(service);
@@ -38,7 +41,7 @@ fn explained(plan: &Plan, origins: &mut Origins<'_>, service: &Service) -> Optio
     }
     let body = written.body(service, long_form(plan, service));
     file.push(("services".to_owned(), Part::Map(vec![(service.name.to_string(), body)], None)));
-    let words = words::words(plan, service, &written.begin(), written.template());
+    let words = words::words(plan, service, &written.begin(), written.template(), now);
     Some(format!("{words}\nversion: 1\n{}", lines::write(&Part::Map(file, None))))
 }
 

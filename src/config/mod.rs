@@ -29,6 +29,7 @@ mod implied;
 mod keys;
 mod lexer;
 mod listing;
+mod maintenance;
 mod notation;
 mod notifier;
 mod occurrence;

@@ -5,8 +5,37 @@ use super::diagnostic::{Diagnostic, Place, listed, nearest, quoted};
 use super::plan::{Builder, Mails};
 use super::source::{certificates, secret};
 use super::tree::{Key, Node, Value};
-use crate::model::{Given, Mail, Name, Notifier, NotifierPlace, Source};
+use crate::model::{
+    Given, Group, Hours, Mail, MessageKind, Name, Notifier, NotifierPlace, Severity, Source, Span, Zone, write_duration,
+};
+use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The keys of a notifier beside its place.
+pub(super) const KEYS: &[&str] = &["hours", "zone", "severity", "kinds", "group", "remind", "expire"];
+
+/// `group: { wait: 5s, every: 1m }`
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GroupKeys {
+    /// So long the first message waits for others (5s)
+    wait: Option<Span>,
+    /// At most one goes out in this time (1m)
+    every: Option<Span>,
+}
+
+/// What a notifier wants, as far as it says so.
+struct Wants {
+    hours: Option<Hours>,
+    severity: Option<Severity>,
+    kinds: Option<BTreeSet<MessageKind>>,
+    /// Where it stands, and whether anything goes together at all.
+    group: Option<(Place, Option<Group>)>,
+    remind: Option<Duration>,
+    expire: Option<Duration>,
+}
 
 impl<'a> Builder<'a> {
     pub(super) fn mail(&mut self, key: &Key, node: &Node) -> Option<Mail> {
@@ -37,18 +66,19 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::new(node.place, message).help(format!("a map of one of {words}")));
             return;
         };
-        self.known_keys(entries, "a notifier", NotifierPlace::NAMES, &[]);
+        self.known_keys(entries, "a notifier", &[NotifierPlace::NAMES, KEYS].concat(), &[]);
+        let wants = self.wants(node);
         let places: Vec<&(Key, Node)> =
             entries.iter().filter(|(key, _)| NotifierPlace::NAMES.contains(&key.text.as_str())).collect();
         match places.as_slice() {
-            [] if entries.is_empty() => {
+            [] if entries.iter().all(|(key, _)| KEYS.contains(&key.text.as_str())) => {
                 self.found.push(Diagnostic::new(key.place, format!("this notifier needs one of {words}")));
             }
             [] => {}
             [(word, keys)] => {
                 if let Some(place) = self.notifier_place(&word.text, word.place, keys) {
-                    let name: Name = key.text.as_str().into();
-                    self.notifiers.insert(name.clone(), Arc::new(Notifier::new(name, place)));
+                    let notifier = self.with_wants(Notifier::new(key.text.as_str().into(), place), wants);
+                    self.notifiers.insert(notifier.name.clone(), Arc::new(notifier));
                 }
             }
             [(first, _), (second, _), ..] => {
@@ -57,6 +87,145 @@ impl<'a> Builder<'a> {
                 self.found.push(diagnostic.help("make it two notifiers"));
             }
         }
+    }
+
+    /// Reads the keys beside the place.
+    fn wants(&mut self, node: &Node) -> Wants {
+        let zone = self.value::<Zone>(node, "zone");
+        if let (Some((key, _)), None) = (node.get("zone"), node.get("hours")) {
+            let diagnostic = Diagnostic::new(key.place, "`zone` says where `hours` are, and there are none");
+            self.found.push(diagnostic.help("add `hours: mon-fri 08:00-18:00`, or leave `zone` away"));
+        }
+        let hours = node.get("hours").and_then(|(_, hours)| self.hours(hours, zone));
+        let kinds = node.get("kinds").and_then(|(_, kinds)| self.kinds(kinds));
+        let group = node.get("group").and_then(|(key, group)| Some((key.place, self.group(key, group)?)));
+        let remind = self.span_of_at_least(node, "remind", Duration::from_secs(60));
+        let expire = self.span_of_at_least(node, "expire", Duration::from_secs(1));
+        Wants { hours, severity: self.value(node, "severity"), kinds, group, remind, expire }
+    }
+
+    fn with_wants(&mut self, mut notifier: Notifier, wants: Wants) -> Notifier {
+        if let Some((place, group)) = wants.group {
+            if group.is_some() && !notifier.place.takes_many() {
+                let what = notifier.place.name();
+                let message = format!("`{what}` takes one message at a time: nothing can be put together for it");
+                self.found.push(Diagnostic::new(place, message).help("leave `group` away"));
+            }
+            notifier.group = group;
+        }
+        notifier.hours = wants.hours;
+        notifier.remind = wants.remind;
+        notifier.severity = wants.severity.unwrap_or(notifier.severity);
+        notifier.kinds = wants.kinds.unwrap_or(notifier.kinds);
+        notifier.expire = wants.expire.unwrap_or(notifier.expire);
+        notifier
+    }
+
+    /// `hours: mon-fri 08:00-18:00`, or a list of such.
+    fn hours(&mut self, node: &Node, zone: Option<Zone>) -> Option<Hours> {
+        let items = match &node.value {
+            Value::Seq(items) if !items.is_empty() => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            let Some(text) = item.text() else {
+                let message = format!("expected hours of the week, found {}", item.describe());
+                let help = "write, for example, `mon-fri 08:00-18:00`, or a list of such";
+                self.found.push(Diagnostic::new(item.place, message).help(help));
+                return None;
+            };
+            texts.push(text.to_owned());
+        }
+        match Hours::parse(&texts, zone) {
+            Ok(hours) => Some(hours),
+            Err((i, why)) => {
+                self.found.push(Diagnostic::new(items.get(i).map_or(node.place, |item| item.place), why));
+                None
+            }
+        }
+    }
+
+    /// `kinds: [firing, resolved]`
+    fn kinds(&mut self, node: &Node) -> Option<BTreeSet<MessageKind>> {
+        let all = || listed(MessageKind::WANTED.iter().map(|kind| kind.word()));
+        let items = match &node.value {
+            Value::Seq(items) if !items.is_empty() => items,
+            _ => {
+                let found =
+                    if matches!(node.value, Value::Seq(_)) { "an empty one".to_owned() } else { node.describe() };
+                let message = format!("expected a list of kinds of messages, found {found}");
+                let help = format!("write, for example, `kinds: [firing, resolved]`; there are {}", all());
+                self.found.push(Diagnostic::new(node.place, message).help(help));
+                return None;
+            }
+        };
+        let mut kinds = BTreeSet::new();
+        for item in items {
+            let word = item.text().unwrap_or_default();
+            match MessageKind::WANTED.iter().find(|kind| kind.word() == word) {
+                Some(kind) => {
+                    kinds.insert(*kind);
+                }
+                None => {
+                    let help = match nearest(word, MessageKind::WANTED.iter().map(|kind| kind.word())) {
+                        Some(meant) => format!("did you mean `{meant}`?"),
+                        None => format!("there are {}", all()),
+                    };
+                    let message = format!("there is no kind of message {}", item.describe());
+                    self.found.push(Diagnostic::new(item.place, message).help(help));
+                    return None;
+                }
+            }
+        }
+        let of_incidents: Vec<MessageKind> =
+            kinds.iter().copied().filter(|kind| *kind != MessageKind::Notice).collect();
+        let missing = [MessageKind::Firing, MessageKind::Resolved].into_iter().find(|kind| !kinds.contains(kind));
+        if let (Some(missing), false) = (missing, of_incidents.is_empty()) {
+            let message = "who hears that something is wrong hears that it is over, and nobody hears half of it";
+            let help = format!("add `{missing}`; only `notice` may stand without `firing` and `resolved`");
+            self.found.push(Diagnostic::new(node.place, message).help(help));
+            return None;
+        }
+        Some(kinds)
+    }
+
+    /// `group: { wait: 5s, every: 1m }`, or `group: false`.
+    fn group(&mut self, key: &Key, node: &Node) -> Option<Option<Group>> {
+        if node.text() == Some("false") {
+            return Some(None);
+        }
+        if !matches!(node.value, Value::Map(_)) {
+            let message = format!("expected how long messages wait for each other, found {}", node.describe());
+            let help = "write `group: { wait: 5s, every: 1m }`, or `group: false` for each by itself and at once";
+            self.found.push(Diagnostic::new(node.place, message).help(help));
+            return None;
+        }
+        let GroupKeys { wait, every } = self.read(key, node)?;
+        let default = Group::default();
+        let group = Group {
+            wait: wait.map_or(default.wait, |wait| wait.0),
+            every: every.map_or(default.every, |every| every.0),
+        };
+        for (name, span, most) in
+            [("wait", group.wait, Duration::from_secs(3600)), ("every", group.every, Duration::from_secs(86_400))]
+        {
+            if span > most {
+                let place = node.get(name).map_or(node.place, |(_, node)| node.place);
+                let message = format!("so long nobody wants to wait: `{name}` is at most `{}`", write_duration(most));
+                self.found.push(Diagnostic::new(place, message));
+            }
+        }
+        Some(Some(group))
+    }
+
+    fn span_of_at_least(&mut self, node: &Node, name: &str, least: Duration) -> Option<Duration> {
+        let span = self.value::<Span>(node, name)?.0;
+        if span < least {
+            let place = node.get(name).map_or(node.place, |(_, node)| node.place);
+            self.found.push(Diagnostic::new(place, format!("`{name}` is at least `{}`", write_duration(least))));
+        }
+        Some(span)
     }
 
     /// Reads the keys of a notifier; nothing if there are mistakes, which are reported.

@@ -2,7 +2,9 @@
 
 use super::diagnostic::{listed, nearest, quoted};
 use super::lexer::Wrong;
-use crate::model::{Command, Exit, Name, Occurrence, Plan, Service, Signal, Starting, Supervising, parse_duration};
+use crate::model::{
+    Command, Exit, Name, Occurrence, Plan, Scope, Service, Signal, Starting, Supervising, parse_duration,
+};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ const FORMS: [&str; 10] = [
 ];
 const OF_SUPERVISORS: [&str; 5] =
     ["taken down", "wanted up", "supervisor dies", "supervisor returns", "supervisor gives up"];
-const ORDERS: [&str; 8] = ["start", "stop", "restart", "pause", "resume", "ack", "unack", "release"];
+const ORDERS: [&str; 10] =
+    ["start", "stop", "restart", "pause", "resume", "ack", "unack", "release", "silence", "unsilence"];
 
 /// Reads what happens, and to whom; `service` if the text does not say it.
 pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Name, Occurrence), Wrong> {
@@ -32,6 +35,10 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
     }
     let word = |i: usize| words.get(i).map_or("", |range| &text[range.clone()]);
     let whole = 0..text.len();
+    if word(0) == "minder" && word(1) == "silence" {
+        let rest: Vec<&str> = words[2..].iter().map(|range| &text[range.clone()]).collect();
+        return silence(&rest, plan, service).map_err(|(what, help)| Wrong::new(whole, what).help(help));
+    }
     if word(0) == "minder" && (words.len() < 2 || ORDERS.contains(&word(1)) || named(plan, "minder").is_none()) {
         let service = match words.get(2) {
             None => Arc::clone(service),
@@ -53,6 +60,10 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
                 lasts: None,
             },
             "unack" => Command::Unacknowledge { service: Arc::clone(&service) },
+            "unsilence" if words.len() == 2 => Command::Unsilence { silences: Vec::new(), holder: None, all: true },
+            "unsilence" => {
+                return Err(Wrong::new(whole, "all silences end at once").help("write `minder unsilence`"));
+            }
             "release" if words.len() == 2 => Command::Release,
             "release" => {
                 return Err(Wrong::new(whole, "the brake is one for all services").help("write `minder release`"));
@@ -122,6 +133,24 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
     };
     fits(&occurrence, service).map_err(|(what, help)| Wrong::new(0..text.len(), what).help(help))?;
     Ok((Arc::clone(&service.name), occurrence))
+}
+
+/// `minder silence web for 10m`, `minder silence rule leak for 10m`
+fn silence(words: &[&str], plan: &Plan, service: &Name) -> Result<(Name, Occurrence), (String, String)> {
+    let help = || "write, for example, `minder silence web for 10m` or `minder silence rule leak for 10m`".to_owned();
+    let (scope, span) = match *words {
+        ["rule", rule, "for", span] => (Scope { rules: vec![rule.to_owned()], ..Scope::default() }, span),
+        ["for", span] => (Scope { services: vec![Arc::clone(service)], ..Scope::default() }, span),
+        [name, "for", span] => match named(plan, name) {
+            Some(service) => (Scope { services: vec![Arc::clone(&service.name)], ..Scope::default() }, span),
+            None => return Err((format!("the rules have no service {}", quoted(name)), help())),
+        },
+        _ => return Err(("this does not say what is silenced, or for how long".to_owned(), help())),
+    };
+    let lasts = parse_duration(span).map_err(|e| (e, help()))?;
+    let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+    let command = Command::Silence { scope, reason: "a scenario".to_owned(), lasts, holder: None };
+    Ok((Arc::clone(service), Occurrence::Asked(command)))
 }
 
 fn named<'p>(plan: &'p Plan, name: &str) -> Option<&'p Arc<Service>> {

@@ -3,11 +3,13 @@
 use super::depends::Needed;
 use super::diagnostic::{Diagnostic, Place, nearest, quoted};
 use super::expand::Traced;
+use super::maintenance::Known;
 use super::source::Sources;
 use super::template::Template;
 use super::tree::{Key, Node, Value};
 use crate::model::{
-    Budget, ByteSize, Dashboard, Escalation, Flapping, HistoryLimits, Name, Notifier, Plan, Service, Span, Times,
+    Budget, ByteSize, Dashboard, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Service, Span,
+    Times,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -27,6 +29,7 @@ pub(super) const KEYS: &[&str] = &[
     "history",
     "boot_grace",
     "brake",
+    "maintenance",
 ];
 pub(super) const DEFAULTS: &[&str] =
     &["every", "timeout", "notify", "escalate", "flapping", "grace", "settle", "restart"];
@@ -178,6 +181,17 @@ impl<'a> Builder<'a> {
             self.unused_templates();
             self.check_needs(&seen);
         }
+        let good = self.found.is_empty().then_some(services.as_slice());
+        let known = Known { services: &seen, good };
+        let mut maintenance: BTreeMap<Name, Arc<Maintenance>> = BTreeMap::new();
+        let mut first: BTreeMap<&str, Place> = BTreeMap::new();
+        for (key, node) in self.entries(&trees, "maintenance", "a maintenance") {
+            if let Some(first) = first.insert(&key.text, key.place) {
+                self.twice("maintenance", key, first);
+            }
+            let read = self.maintenance(key, node, &known);
+            maintenance.extend(read.map(|one| (one.name.clone(), Arc::new(one))));
+        }
         if seen.is_empty() && self.found.is_empty() && sources.listing.directories.is_empty() {
             let help = match self.templates.is_empty() {
                 true => "add one under the top-level `services`",
@@ -186,7 +200,7 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::nowhere("there is no service in these rules").help(help));
         }
         Plan {
-            maintenance: Vec::new(),
+            maintenance: maintenance.into_values().collect(),
             files: sources.files.iter().map(|file| file.path.clone()).collect(),
             services,
             notifiers: std::mem::take(&mut self.notifiers),

@@ -4,9 +4,12 @@
 //! [`super::parse`]: whatever passes there passes here.
 
 use super::listing::SUPERVISORS;
+use super::maintenance;
+use super::notifier::GroupKeys;
 use crate::model::controls::ControlSpec;
 use crate::model::{
-    Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Log, Mail, Severity, Span, Times, WebhookSpec,
+    Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Log, Mail, MessageKind, Severity, Span, Times,
+    WebhookSpec,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -43,6 +46,7 @@ pub fn schema() -> Value {
             "dashboard": of::<Dashboard>(&mut generator, "The page"),
             "history": of::<HistoryLimits>(&mut generator, "How much history is kept"),
             "boot_grace": of::<Span>(&mut generator, "After the machine's boot, a service not yet seen up is unknown for so long, not down (60s)"),
+            "maintenance": named("Times at which nobody is told, by name", of::<maintenance::Keys>(&mut generator, "When it is, and of what")),
             "brake": of::<Times>(&mut generator, "More automatic restarts than this, over all services, are held (10 in 1m)"),
         },
         "required": ["version"],
@@ -194,7 +198,41 @@ fn notifier(generator: &mut SchemaGenerator) -> Value {
         ("webhook", of::<WebhookSpec>(generator, "By HTTP")),
         ("exec", of::<ExecSpec>(generator, "To the standard input of a command")),
     ];
-    one_of("One place for messages", keyed(each))
+    let exactly_one: Vec<Value> = each.iter().map(|(place, _)| json!({ "required": [place] })).collect();
+    let texts = json!({ "type": "string", "examples": ["mon-fri 08:00-18:00"] });
+    let kinds = MessageKind::WANTED.map(MessageKind::word);
+    let least = |about: &str, generator: &mut SchemaGenerator| of::<Span>(generator, about);
+    let mut group = of::<GroupKeys>(generator, "");
+    if let Some(map) = group.as_object_mut() {
+        map.remove("description");
+    }
+    let own = [
+        (
+            "hours",
+            json!({ "description": "When it is told: on which days, from when until when (always)", "anyOf": [texts, { "type": "array", "items": texts }] }),
+        ),
+        ("zone", words("Where these hours are: `Europe/Berlin` (the machine's own zone)")),
+        ("severity", of::<Severity>(generator, "It is told of this and worse (info)")),
+        (
+            "kinds",
+            json!({ "description": "Which kinds of messages it gets (all)", "type": "array", "items": { "enum": kinds } }),
+        ),
+        (
+            "group",
+            json!({ "description": "How messages are put together, or false: each by itself and at once", "anyOf": [{ "const": false }, group] }),
+        ),
+        ("remind", least("How often it hears that something is still wrong (never)", generator)),
+        ("expire", least("How long a message is worth sending (1d)", generator)),
+    ];
+    let mut properties = keyed(each);
+    properties.extend(keyed(own));
+    json!({
+        "description": "One place for messages, and what it wants to hear",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "oneOf": exactly_one,
+    })
 }
 
 fn service(generator: &mut SchemaGenerator) -> Value {
@@ -451,7 +489,9 @@ mod tests {
         let control = crate::model::controls::ControlSpec::NAMES.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>();
         assert_eq!(keys(&service["properties"]["control"]), control);
         let notifier = &schema["properties"]["notifiers"]["additionalProperties"];
-        assert_eq!(keys(notifier), set(crate::model::NotifierPlace::NAMES));
+        let mut places = set(crate::model::NotifierPlace::NAMES);
+        places.extend(crate::config::notifier::KEYS);
+        assert_eq!(keys(notifier), places);
     }
 
     #[test]

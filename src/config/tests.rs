@@ -9,7 +9,7 @@ use super::{Env, Sources, explain, parse, read, render};
 use crate::model::controls::ControlSpec;
 use crate::model::{
     Action, Condition, Dimension, Function, Hold, Kind, Limit, MetricId, NotifierPlace, Op, Plan, Severity, Signal,
-    Term, Test,
+    Term, Test, Wall,
 };
 use proptest::prelude::*;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn plan(text: &str) -> Plan {
 fn explained(text: &str, name: &str) -> String {
     let sources = Sources::from_text("a.yaml", text, &env());
     let plan = parse(&sources).unwrap_or_else(|found| panic!("{}", render(&found, &sources, false)));
-    explain::service(&plan, &sources, name).unwrap()
+    explain::service(&plan, &sources, name, Wall(0)).unwrap()
 }
 
 #[test]

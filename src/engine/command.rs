@@ -192,7 +192,7 @@ fn test_notifier(cx: &mut Context, request: RequestId, who: &str, notifier: &Nam
 }
 
 /// There is no such thing; what was probably meant.
-fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a Name>) -> String {
+pub(super) fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a Name>) -> String {
     let near = names
         .map(|known| (strsim::damerau_levenshtein(known, name), known))
         .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)

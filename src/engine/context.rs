@@ -2,7 +2,7 @@
 
 use super::brake::Brake;
 use super::chain::{self, Heard};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Quiet};
 use super::schedule::Schedule;
 use crate::model::{
     Act, ActId, Answer, CheckId, Effect, Event, EventKind, Identity, Incident, MessageId, Name, Now, Plan, Record,
@@ -25,10 +25,11 @@ pub(super) struct Context {
     /// Kept apart, because they stand after every record of the step.
     acts: Vec<Effect>,
     /// Who watches which process. Several services may watch one.
-    watchers: BTreeMap<Identity, Vec<CheckId>>,
+    watchers: BTreeMap<Identity, Vec<Watcher>>,
     /// Whose the actions under way are.
     pub acting: BTreeMap<ActId, Name>,
     pub outbox: Outbox,
+    pub quiet: Quiet,
     pub brake: Brake,
     /// What is added to the answers to these requests.
     pub asides: BTreeMap<RequestId, String>,
@@ -38,6 +39,14 @@ pub(super) struct Context {
     last_incident: u64,
     last_message: u64,
     last_act: u64,
+}
+
+/// Who wants to know of the end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watcher {
+    Check(CheckId),
+    /// The silence with this number ends with it.
+    Silence(u64),
 }
 
 impl Context {
@@ -54,6 +63,7 @@ impl Context {
             watchers: BTreeMap::new(),
             acting: BTreeMap::new(),
             outbox: Outbox::restore(restored, now),
+            quiet: Quiet::restore(restored, now),
             brake: Brake::restore(&restored.brake, now),
             asides: BTreeMap::new(),
             heard: Vec::new(),
@@ -121,19 +131,35 @@ impl Context {
     }
 
     pub fn watch(&mut self, identity: Identity, check: CheckId) {
-        let checks = self.watchers.entry(identity).or_default();
-        if checks.is_empty() {
-            self.effects.push(Effect::Watch(identity));
-        }
-        if !checks.contains(&check) {
-            checks.push(check);
-        }
+        self.add_watcher(identity, Watcher::Check(check));
     }
 
     pub fn unwatch(&mut self, identity: Identity, check: CheckId) {
-        let Some(checks) = self.watchers.get_mut(&identity) else { return };
-        checks.retain(|c| *c != check);
-        if checks.is_empty() {
+        self.remove_watcher(identity, Watcher::Check(check));
+    }
+
+    pub fn watch_holder(&mut self, holder: Identity, silence: u64) {
+        self.add_watcher(holder, Watcher::Silence(silence));
+    }
+
+    pub fn unwatch_holder(&mut self, holder: Identity, silence: u64) {
+        self.remove_watcher(holder, Watcher::Silence(silence));
+    }
+
+    fn add_watcher(&mut self, identity: Identity, watcher: Watcher) {
+        let watchers = self.watchers.entry(identity).or_default();
+        if watchers.is_empty() {
+            self.effects.push(Effect::Watch(identity));
+        }
+        if !watchers.contains(&watcher) {
+            watchers.push(watcher);
+        }
+    }
+
+    fn remove_watcher(&mut self, identity: Identity, watcher: Watcher) {
+        let Some(watchers) = self.watchers.get_mut(&identity) else { return };
+        watchers.retain(|one| *one != watcher);
+        if watchers.is_empty() {
             self.watchers.remove(&identity);
             self.emit(Effect::Unwatch(identity));
         }
@@ -141,6 +167,7 @@ impl Context {
 
     /// The checks that watch this process.
     pub fn watchers(&self, identity: Identity) -> Vec<CheckId> {
-        self.watchers.get(&identity).cloned().unwrap_or_default()
+        let check = |watcher: &Watcher| if let Watcher::Check(check) = watcher { Some(*check) } else { None };
+        self.watchers.get(&identity).into_iter().flatten().filter_map(check).collect()
     }
 }

@@ -16,6 +16,7 @@
 //! | a service's incidents | steady, flapping | `flap.rs` |
 //! | what is told | held back, held, in the outbox | `tell.rs`, `hold.rs` |
 //! | a notifier | idle, gathering, under way, pausing | `outbox/` |
+//! | a silence | in effect | `outbox/silence.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | what a supervisor says | alive, wanted, failed; a loop or calm | `supervision.rs` |
@@ -125,6 +126,7 @@ impl Engine {
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         engine.context.event(None, None, EventKind::Started { version });
+        engine.context.resume_quiet(restored.same_boot);
         engine.restore(&plan, restored);
         engine.find_places();
         engine.context.event(None, None, EventKind::Planned { services: plan.services.len() });
@@ -318,6 +320,7 @@ impl Engine {
     }
 
     fn exited(&mut self, identity: Identity, how: Option<Exit>) {
+        self.context.holder_ended(identity);
         for check in self.context.watchers(identity) {
             self.at_check(check, |service, cx, c| {
                 service.exited(cx, c, identity, how);

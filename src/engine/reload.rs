@@ -21,6 +21,7 @@ impl Engine {
         self.context.schedule.clear();
         self.context.brake.disarm();
         self.context.outbox.replan();
+        self.context.quiet.replan();
         for (place, service) in plan.services.iter().enumerate() {
             let cx = &mut self.context;
             let ids = &mut ids(&mut self.places);

@@ -25,8 +25,20 @@ impl Engine {
             brake: cx.brake.view(cx.plan.brake),
             refused: self.refused.as_ref().map(|report| report.to_string()),
             notes: self.notes.iter().cloned().chain(self.late_words()).collect(),
-            services: self.services.iter().map(|service| service.view(now)).collect(),
+            silences: cx.silences(),
+            maintenance: cx.maintenance(),
+            services: self.services.iter().map(|service| self.view(service, now)).collect(),
         }
+    }
+
+    fn view(&self, service: &ServiceState, now: Now) -> ServiceView {
+        let mut view = service.view(now);
+        view.silenced = self.context.silenced(&service.plan, now);
+        if view.silenced.is_some() {
+            let divider = if view.summary.is_empty() { "" } else { "; " };
+            view.summary = format!("silenced{divider}{}", view.summary);
+        }
+        view
     }
 }
 
@@ -59,6 +71,7 @@ impl ServiceState {
             summary: self.summary(now),
             depends_on: plan.depends_on.clone(),
             held: self.needs.held().map(str::to_owned),
+            silenced: None,
             next: self.next_words(now),
             pid: self.process().map(|process| process.pid),
             control: plan.control.as_ref().map(|control| control.name().to_owned()),

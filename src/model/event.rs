@@ -1,6 +1,6 @@
 //! Events and incidents: what is remembered.
 
-use super::{Ack, Exit, Identity, Name, Severity, Wall, services_words, show_duration};
+use super::{Ack, Exit, Identity, Name, Scope, Severity, Wall, services_words, show_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -226,6 +226,28 @@ pub enum EventKind {
         /// Which services go ahead.
         services: Vec<Name>,
     },
+    /// Nobody is told of some things for a while.
+    Silenced {
+        /// The silence's number.
+        silence: u64,
+        /// Who asked for it.
+        by: String,
+        /// What it is about.
+        scope: Scope,
+        /// Why.
+        reason: String,
+        /// For how long at most, in milliseconds.
+        lasts: u64,
+    },
+    /// A silence is over.
+    Unsilenced {
+        /// Its number.
+        silence: u64,
+        /// What it was about.
+        scope: Scope,
+        /// Who ended it, or why it ended by itself.
+        by: String,
+    },
     /// A snapshot of a process.
     Snapshot {
         /// What was seen.
@@ -302,6 +324,10 @@ impl fmt::Display for EventKind {
             EventKind::Unbraked { by, services } => {
                 write!(f, "the brake is off: {by}; go ahead: {}", services.join(", "))
             }
+            EventKind::Silenced { by, scope, reason, lasts, .. } => {
+                write!(f, "{scope} silenced by {by} for {}: {reason}", span(lasts))
+            }
+            EventKind::Unsilenced { scope, by, .. } => write!(f, "{scope} no longer silenced: {by}"),
             EventKind::Snapshot { text } => write!(f, "snapshot, {} lines", text.lines().count()),
             EventKind::Undelivered { to, why } => write!(f, "message to {to} not delivered: {why}"),
         }
@@ -310,7 +336,7 @@ impl fmt::Display for EventKind {
 
 impl EventKind {
     /// Every [`EventKind::word`].
-    pub const WORDS: [&'static str; 29] = [
+    pub const WORDS: [&'static str; 31] = [
         "started",
         "ended",
         "planned",
@@ -338,6 +364,8 @@ impl EventKind {
         "steady",
         "braked",
         "unbraked",
+        "silenced",
+        "unsilenced",
         "snapshot",
         "undelivered",
     ];
@@ -372,6 +400,8 @@ impl EventKind {
             EventKind::Steady { .. } => "steady",
             EventKind::Braked { .. } => "braked",
             EventKind::Unbraked { .. } => "unbraked",
+            EventKind::Silenced { .. } => "silenced",
+            EventKind::Unsilenced { .. } => "unsilenced",
             EventKind::Snapshot { .. } => "snapshot",
             EventKind::Undelivered { .. } => "undelivered",
         }

@@ -168,10 +168,17 @@ pub enum Command {
         #[serde(default)]
         holder: Option<Identity>,
     },
-    /// End a silence before its time.
+    /// End silences before their time.
     Unsilence {
-        /// Its number.
-        silence: u64,
+        /// By their numbers.
+        #[serde(default)]
+        silences: Vec<u64>,
+        /// Those that end with this process.
+        #[serde(default)]
+        holder: Option<Identity>,
+        /// All there are.
+        #[serde(default)]
+        all: bool,
     },
     /// Somebody looks after the open incident of a service.
     Acknowledge {

@@ -260,6 +260,10 @@ impl Why {
     pub fn is_attempt(&self) -> bool {
         matches!(self, Why::Taken | Why::Deferred { .. } | Why::Refused { .. })
     }
+    /// It waits until there is leave to tell it: that it takes long is no reason to give it up.
+    pub fn holds(&self) -> bool {
+        matches!(self, Why::Silenced { .. } | Why::OutsideHours { .. })
+    }
 }
 
 impl fmt::Display for Why {

@@ -32,15 +32,16 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// One that hears everything, at once.
+    /// One that hears everything; together, if its place can tell of many things in one message.
     pub fn new(name: Name, place: NotifierPlace) -> Notifier {
+        let group = place.takes_many().then(Group::default);
         Notifier {
             name,
             place,
             hours: None,
             severity: Severity::Info,
             kinds: MessageKind::WANTED.into(),
-            group: None,
+            group,
             remind: None,
             expire: Duration::from_secs(86_400),
         }
@@ -54,6 +55,12 @@ pub struct Group {
     pub wait: Duration,
     /// At most one message goes out in this time.
     pub every: Duration,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group { wait: Duration::from_secs(5), every: Duration::from_secs(60) }
+    }
 }
 
 /// Where a notifier sends.
@@ -79,6 +86,14 @@ impl NotifierPlace {
     }
     /// Every word.
     pub const NAMES: &'static [&'static str] = &["email", "webhook", "exec"];
+
+    /// Whether it can tell of many things in one message.
+    pub fn takes_many(&self) -> bool {
+        match self {
+            NotifierPlace::Email(_) => true,
+            NotifierPlace::Webhook(_) | NotifierPlace::Exec(_) => false,
+        }
+    }
 
     /// Reads the keys of the notifier with this word; nothing if there is no such word.
     pub fn read<'de, D: Deserializer<'de>>(name: &str, keys: D) -> Option<Result<NotifierPlace, D::Error>> {

@@ -1,6 +1,6 @@
 //! How things stand: the snapshot that the page and the command line show.
 
-use super::{Dimension, Event, Incident, Name, Phase, Severity, Wall};
+use super::{Dimension, Event, Incident, Name, Phase, Scope, Severity, Silence, Wall, Window};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -76,6 +76,12 @@ pub struct Snapshot {
     pub refused: Option<String>,
     /// Automatic restarts are held, over all services.
     pub brake: Option<BrakeView>,
+    /// The silences in effect, by number.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
+    /// The maintenance of the plan, by name.
+    #[serde(default)]
+    pub maintenance: Vec<MaintenanceView>,
     /// What people should know of minder itself: it polls where it could be told, a database is gone.
     pub notes: Vec<String>,
     /// The services, in the order of the plan.
@@ -93,6 +99,19 @@ pub struct BrakeView {
     pub waiting: Vec<Name>,
     /// All of it in a line.
     pub words: String,
+}
+
+/// Maintenance, and when it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// Its name.
+    pub name: Name,
+    /// What it is about.
+    pub scope: Scope,
+    /// Why.
+    pub reason: String,
+    /// The open window, or else the next one; nothing if there is none any more.
+    pub window: Option<Window>,
 }
 
 /// How a service stands.
@@ -116,6 +135,9 @@ pub struct ServiceView {
     pub depends_on: Vec<Name>,
     /// Why its messages and automatic restarts are held, if they are: `database is critical`.
     pub held: Option<String>,
+    /// Why nobody is told of it, or of some of its rules, if that is so: `for another 8 min, by root: deploy`.
+    #[serde(default)]
+    pub silenced: Option<String>,
     /// What comes next, if something is planned: `restart in 8 s`.
     pub next: Option<String>,
     /// Its process's pid.

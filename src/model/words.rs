@@ -158,6 +158,7 @@ mod tests {
             summary: String::new(),
             depends_on: Vec::new(),
             held: None,
+            silenced: None,
             next: None,
             pid: None,
             control: None,
@@ -179,6 +180,8 @@ mod tests {
             files: Vec::new(),
             refused: None,
             brake: None,
+            silences: Vec::new(),
+            maintenance: Vec::new(),
             notes: Vec::new(),
             services: statuses.iter().enumerate().map(service).collect(),
         }

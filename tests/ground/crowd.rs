@@ -71,7 +71,7 @@ fn a_mail_server_that_says_nothing_keeps_no_other_message_and_no_action_waiting(
     std::fs::write(&pidfile, app.pid().to_string()).unwrap();
     minder.write(&format!(
         "mail: {{ server: \"127.0.0.1:{silent}\", tls: none, from: minder@example.org }}\nnotifiers:\n  \
-         ops: {{ email: {{ to: [ops@example.org] }} }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  app:\n    \
+         ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  app:\n    \
          notify: [ops, chat]\n    checks:\n      - process: {}\n        every: 200ms\n  gone:\n    notify: [ops]\n    \
          checks:\n      - file: /nowhere/at/all\n        every: 200ms\n",
         receiver.url(),
@@ -94,7 +94,7 @@ fn a_mail_server_that_comes_back_brings_what_has_waited() {
     let mut minder = Minder::new();
     minder.write(&format!(
         "mail: {{ server: \"{}\", tls: none, from: minder@example.org }}\nnotifiers:\n  \
-         ops: {{ email: {{ to: [ops@example.org] }} }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  gone:\n    \
+         ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  gone:\n    \
          notify: [chat, ops]\n    checks:\n      - file: {}/there\n        every: 200ms\n",
         mailbox.address(),
         receiver.url(),

@@ -75,7 +75,7 @@ fn a_mail_server_that_falls_silent_after_the_letter_gets_it_again_with_the_same_
     let mut minder = Minder::new();
     let mail = format!("mail: {{ server: \"127.0.0.1:{port}\", tls: none, from: minder@example.org }}\n");
     let notifiers = format!(
-        "  ops: {{ email: {{ to: [ops@example.org] }} }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n",
+        "  ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n",
         receiver.url()
     );
     gone(&minder, &mail, &notifiers, "ops, chat");

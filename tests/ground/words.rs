@@ -39,7 +39,7 @@ fn odd_names_outputs_and_log_lines_are_shown_as_text() {
     let start = script(&dir.join("start"), &format!("cat {0}/odd.out; cat {0}/odd.out >&2; exit 4", dir.display()));
     minder.write(&format!(
         "mail: {{ server: \"{}\", tls: none, from: minder@example.org }}\nnotifiers:\n  \
-         ops: {{ email: {{ to: [ops@example.org] }} }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n\
+         ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n\
          defaults: {{ notify: [ops, chat] }}\nservices:\n  app:\n    settle: 100ms\n    grace: 0s\n    \
          log: {dir}/odd.log\n    restart: {{ limit: 1 in 1h }}\n    control: {{ command: {{ start: [{start}] }} }}\n    \
          checks:\n      - process: {{ match: '100000[.]1$' }}\n        every: 200ms\n    rules:\n      \
@@ -93,7 +93,7 @@ fn the_odd_name_of_a_process_is_text_wherever_it_is_told() {
         script(&dir.join("notify"), &format!("cat > {0}/event.new; mv {0}/event.new {0}/event", dir.display()));
     minder.write(&format!(
         "mail: {{ server: \"{}\", tls: none, from: minder@example.org }}\nnotifiers:\n  \
-         ops: {{ email: {{ to: [ops@example.org] }} }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n  \
+         ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n  \
          own: {{ exec: {{ command: [{notify}] }} }}\n\
          defaults: {{ notify: [ops, chat, own] }}\nservices:\n  all:\n    checks:\n      \
          - processes: {{ match: '100000[.]2$' }}\n        every: 200ms\n    rules:\n      \

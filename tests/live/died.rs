@@ -331,7 +331,7 @@ fn a_mail_has_the_cause_in_its_subject_and_the_last_lines_that_svlogd_kept() {
         Runsv::start(minder.dir(), "web", &format!("echo $$ >pid\n{WAIT}\necho 'no route to the database'\nexit 3"));
     minder.write(&format!(
         "mail: {{ server: \"{mail}\", from: minder@example.org, tls: none }}\n\
-         notifiers:\n  ops: {{ email: {{ to: [ops@example.org] }} }}\n\
+         notifiers:\n  ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\n\
          services:\n  web:\n    notify: [ops]\n    settle: 500ms\n    log: {log}/main\n\
          \x20   checks:\n      - process: {{ pidfile: {dir}/web/pid }}\n        every: 500ms\n",
         mail = mailbox.address(),

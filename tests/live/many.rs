@@ -27,7 +27,7 @@ fn ten_that_die_at_once_are_not_all_restarted_at_once() {
     let services: String = names.iter().map(|name| sleeper(&minder, name, "")).collect();
     let rules = format!(
         "defaults: {{ notify: [ops] }}\nmail: {{ server: \"{}\", tls: none, from: minder@example.org }}\n\
-         notifiers:\n  ops: {{ email: {{ to: [ops@example.org] }} }}\nservices:\n{services}",
+         notifiers:\n  ops: {{ email: {{ to: [ops@example.org] }}, group: false }}\nservices:\n{services}",
         mailbox.address()
     );
     // Their rules start them: as many as the brake lets go by default.

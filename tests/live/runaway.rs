@@ -15,7 +15,7 @@ fn a_runaway_is_found_named_and_ended() {
         r#"
 mail: {{ server: "{}", tls: none, from: minder@example.org }}
 notifiers:
-  ops: {{ email: {{ to: [ops@example.org] }} }}
+  ops: {{ email: {{ to: [ops@example.org] }}, group: false }}
 services:
   machine:
     notify: [ops]

@@ -100,6 +100,7 @@ pub fn service(name: &str, group: Option<&str>) -> ServiceView {
         summary: String::new(),
         depends_on: Vec::new(),
         held: None,
+        silenced: None,
         next: None,
         pid: Some(2114),
         control: None,
@@ -261,6 +262,8 @@ pub fn snapshot() -> Snapshot {
         files: vec!["/etc/minder/shop.yaml".into()],
         refused: None,
         brake: None,
+        silences: Vec::new(),
+        maintenance: Vec::new(),
         notes: Vec::new(),
         services: vec![
             daemon("nginx", "Front", 4.1e7, 2.2),

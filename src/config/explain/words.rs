@@ -2,17 +2,18 @@
 
 use super::origins::conditions;
 use super::page::{Page, and};
+use super::quiet::{quiet, wants};
 use super::restart::restarted;
 use crate::model::kinds::Heartbeat;
 use crate::model::{
     Action, Check, Comparison, Condition, Function, Hold, Kind, Metric, MetricRef, Plan, Rule, Service, Severity, Term,
-    Test, plain, write_duration,
+    Test, Wall, plain, write_duration,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// All of it, each line as a comment.
-pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Option<&str>) -> String {
+pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Option<&str>, now: Wall) -> String {
     let mut page = Page::default();
     page.line(
         0,
@@ -35,6 +36,8 @@ pub(super) fn words(plan: &Plan, service: &Service, begin: &str, template: Optio
     }
     death(&mut page, plan, service);
     told(&mut page, service);
+    wants(&mut page, plan, service);
+    quiet(&mut page, plan, service, now);
     meanings(&mut page, service);
     page.out
 }

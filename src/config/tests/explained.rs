@@ -4,7 +4,7 @@ use super::templates::with;
 use super::{WHOLE, env, explained};
 use crate::config::source::read_scenarios;
 use crate::config::{Sources, explain, parse, read, read_to_try, render};
-use crate::model::{Plan, Service};
+use crate::model::{Plan, Service, Wall};
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn reads_back(plan: &Plan, sources: &Sources) {
         let _ = writeln!(head, "  {name}: {{ exec: {{ command: [/bin/true] }} }}");
     }
     for service in &plan.services {
-        let explained = explain::service(plan, sources, &service.name).unwrap();
+        let explained = explain::service(plan, sources, &service.name, Wall(0)).unwrap();
         assert!(!explained.contains("hunter2"), "{explained}");
         let (words, file) = explained.split_once("\nversion: 1\n").unwrap();
         assert!(words.lines().all(|line| line.starts_with('#') && !line.ends_with(' ')), "{words}");
@@ -54,9 +54,10 @@ fn what_is_explained_reads_back_as_the_same_service() {
     for text in [WHOLE, &with(BLOG)] {
         let (plan, sources) = parsed("a.yaml", text);
         reads_back(&plan, &sources);
-        assert_eq!(explain::service(&plan, &sources, "nobody"), None);
-        let each = plan.services.iter().map(|service| explain::service(&plan, &sources, &service.name).unwrap());
-        assert_eq!(explain::all(&plan, &sources), each.collect::<Vec<_>>().join("\n"));
+        assert_eq!(explain::service(&plan, &sources, "nobody", Wall(0)), None);
+        let each =
+            plan.services.iter().map(|service| explain::service(&plan, &sources, &service.name, Wall(0)).unwrap());
+        assert_eq!(explain::all(&plan, &sources, Wall(0)), each.collect::<Vec<_>>().join("\n"));
     }
 }
 
@@ -101,8 +102,9 @@ fn every_shipped_service_reads_back_as_itself() {
         let plan = parse(&sources).unwrap_or_else(|found| panic!("{}", render(&found, &sources, false)));
         reads_back(&plan, &sources);
         services += plan.services.len();
-        let of_template =
-            |service: &&Arc<Service>| explain::service(&plan, &sources, &service.name).unwrap().contains("# template ");
+        let of_template = |service: &&Arc<Service>| {
+            explain::service(&plan, &sources, &service.name, Wall(0)).unwrap().contains("# template ")
+        };
         of_templates += plan.services.iter().filter(of_template).count();
     }
     assert!(services > 30 && of_templates > 15, "only {services}, {of_templates} of templates");
@@ -197,7 +199,7 @@ fn what_lies_in_several_files_is_named_by_the_way_from_where_they_part() {
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let sources = read(dir.path(), &env());
     let plan = parse(&sources).unwrap();
-    let explained = explain::service(&plan, &sources, "cache").unwrap();
+    let explained = explain::service(&plan, &sources, "cache", Wall(0)).unwrap();
     let long: Vec<&str> = explained.split_once("\nversion: 1\n").unwrap().1.split_whitespace().collect();
     let long = long.join(" ");
     for origin in [

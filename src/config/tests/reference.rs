@@ -1,9 +1,9 @@
 //! The reference of the language, `rules/README.md`, names everything that there is: in the section where it belongs.
 
-use crate::config::{check, plan, rule, service, syntax};
+use crate::config::{check, maintenance, notifier, plan, rule, service, syntax};
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::{Basic, Expect, Step, Tls};
-use crate::model::{Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, NotifierPlace, UNITS};
+use crate::model::{Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, MessageKind, NotifierPlace, UNITS};
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
@@ -89,6 +89,10 @@ fn every_key_of_a_file_stands_where_it_belongs() {
     names("## Dashboard", keys_of::<Dashboard>());
     names("## History", keys_of::<HistoryLimits>());
     names("## Notifiers and mail", keys_of::<Mail>());
+    names("## Notifiers and mail", notifier::KEYS.iter().copied());
+    names("## Notifiers and mail", keys_of::<notifier::GroupKeys>());
+    names("## Notifiers and mail", MessageKind::WANTED.map(MessageKind::word));
+    names("## Silences and maintenance", keys_of::<maintenance::Keys>());
     for place in NotifierPlace::NAMES {
         names("## Notifiers and mail", [*place]);
         let own = keys(|reader| drop(NotifierPlace::read(place, reader)));

@@ -114,7 +114,7 @@ impl Context {
         let ids: Vec<MessageId> = lane
             .waiting
             .iter()
-            .filter(|(id, waiting)| waiting.expires <= now && !lane.is_under_way(**id))
+            .filter(|(id, waiting)| waiting.expires <= now && !waiting.held && !lane.is_under_way(**id))
             .map(|(id, _)| *id)
             .collect();
         for id in ids {

@@ -37,8 +37,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use silence::Quiet;
+
 /// So many messages may wait for one notifier.
 pub(super) const WAITING_AT_MOST: usize = 1000;
+/// What waits for a time of the clock for people is looked at again so often: that clock may be set, and the one that wakes us
+/// stands still while the machine sleeps.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// All lanes. See the head of this file.
 #[derive(Debug, Default)]
@@ -153,7 +158,8 @@ impl Waiting {
     fn new(message: Arc<Message>, now: Now) -> Waiting {
         // A clock that was set back does not make a message worth more than when it was new.
         let left = (message.expires - now.wall).min(message.expires - message.at);
-        Waiting { message, expires: now.mono + left, since: now.mono, held: false }
+        let held = message.steps.last().is_some_and(|step| step.why.holds());
+        Waiting { message, expires: now.mono + left, since: now.mono, held }
     }
 
     fn is_of(&self, incident: Option<u64>) -> bool {
@@ -307,6 +313,7 @@ impl Context {
 
     /// Turns every lane that has something to do, and arranges to be called again.
     pub fn turn_outbox(&mut self) {
+        self.turn_quiet();
         let now = self.now.mono;
         let due: Vec<Name> =
             self.outbox.lanes.iter().filter(|(_, lane)| lane.wake <= now).map(|(name, _)| Arc::clone(name)).collect();
@@ -323,6 +330,7 @@ impl Context {
             self.emit(Effect::Record(Record::Notifier(name, Box::new(saved))));
         }
         let next = self.outbox.lanes.values().map(|lane| lane.wake).min().unwrap_or(NEVER);
+        let next = next.min(self.quiet.wake(self.now));
         if self.outbox.armed.is_some_and(|armed| armed <= now) {
             self.outbox.armed = None;
         }
@@ -338,7 +346,8 @@ impl Context {
         self.expire(name);
         let now = self.now;
         let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
-        let expiry = lane.waiting.values().map(|waiting| waiting.expires).min().unwrap_or(NEVER);
+        let free = lane.waiting.values().filter(|waiting| !waiting.held);
+        let expiry = free.map(|waiting| waiting.expires).min().unwrap_or(NEVER);
         lane.wake = expiry;
         if lane.under_way.is_some() || lane.waiting.is_empty() {
             return;
@@ -358,8 +367,8 @@ impl Context {
                     self.end_message(name, id, MessageState::Dropped, stage, why);
                 }
                 Verdict::Hold { why, until } => {
-                    let wait = until.map_or(NEVER, |until| now.mono + (until - now.wall));
-                    wake = wake.min(wait);
+                    let wait = until.map_or(LOOK_AGAIN, |until| (until - now.wall).min(LOOK_AGAIN));
+                    wake = wake.min(now.mono + wait);
                     self.note_held(name, id, &why);
                 }
                 Verdict::Drop { why } => {
@@ -372,9 +381,12 @@ impl Context {
         let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
         for id in &ready {
             if let Some(waiting) = lane.waiting.get_mut(id) {
-                // It gathers from when it may go.
+                // It gathers, and ages, from when it may go.
                 if std::mem::take(&mut waiting.held) {
-                    waiting.since = now.mono;
+                    (waiting.since, waiting.expires) = (now.mono, now.mono + notifier.expire);
+                    let message = Arc::make_mut(&mut waiting.message);
+                    message.expires = now.wall + notifier.expire;
+                    silence::let_go(message);
                 }
             }
         }

@@ -20,6 +20,8 @@ pub struct World {
     /// What people asked for, with the length of the log at that time.
     pub orders: Vec<(usize, Command)>,
     told: usize,
+    /// So many parcels a test has looked at.
+    pub heard_so_far: usize,
     pub saved: BTreeMap<Name, SavedService>,
     pub brake: SavedBrake,
     pub notifiers: BTreeMap<Name, SavedNotifier>,
@@ -76,6 +78,7 @@ impl World {
             log: Vec::new(),
             orders: Vec::new(),
             told: 0,
+            heard_so_far: 0,
             saved: BTreeMap::new(),
             brake: SavedBrake::default(),
             series: BTreeMap::new(),
