@@ -3,11 +3,12 @@
 use super::fixture::{self, HOSTILE};
 use super::world::World;
 use minder::dashboard::{bind_unix, serve_unix, socket};
-use minder::model::{BrakeView, Command as Asked, Snapshot, Verb};
+use minder::model::{BrakeView, Command as Asked, Identity, MaintenanceView, Scope, Silence, Snapshot, Verb, Window};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -153,6 +154,55 @@ fn steering_tells_the_true_outcome() {
             Asked::NotifyTest { notifier: "ops".into() },
         ]
     );
+}
+
+#[test]
+fn what_is_silenced_is_asked_for_and_shown() {
+    let mut snapshot = fixture::snapshot();
+    let (at, scope) = (snapshot.at, |name: &str| Scope { services: vec![name.into()], ..Scope::default() });
+    let silence = |id: u64, scope: Scope, reason: &str| Silence {
+        id,
+        scope,
+        reason: reason.to_owned(),
+        by: "root".to_owned(),
+        since: at,
+        until: at + Duration::from_secs(600),
+        holder: (id == 2).then_some(Identity { pid: 4711, start: 1 }),
+    };
+    let rules = Scope { rules: vec!["slow".to_owned()], tags: vec!["shop".to_owned()], ..Scope::default() };
+    snapshot.silences = vec![silence(1, scope("web"), "moving"), silence(2, rules, HOSTILE)];
+    let window = |begins: u64| Window {
+        begins: at + Duration::from_secs(begins),
+        ends: at + Duration::from_secs(begins + 3600),
+    };
+    let maintenance = |name: &str, begins: Option<u64>| MaintenanceView {
+        name: name.into(),
+        scope: scope("web"),
+        reason: if begins.is_some() { "backup".to_owned() } else { String::new() },
+        window: begins.map(window),
+    };
+    snapshot.maintenance =
+        vec![maintenance("nightly", Some(60)), maintenance("now", Some(0)), maintenance("once", None)];
+    snapshot.services[1].silenced = Some("for another 10 min, by root: moving".to_owned());
+    let stage = Stage::new(snapshot);
+    let transcripts = [
+        &["silences"][..],
+        &["silence", "web", "db", "--tag", "shop", "--rule", "slow", "--for", "10m", "--reason", "moving"],
+        &["silence", "--all", "--for", "1h", "--reason", "moving"],
+        &["silence", "web", "--for", "10m"],
+        &["silence", "--for", "10m", "--reason", "moving"],
+        &["silence", "web", "--reason", "moving"],
+        &["silence", "web", "--for", "10", "--reason", "moving"],
+        &["unsilence", "1", "2"],
+        &["unsilence", "--all"],
+        &["unsilence"],
+    ]
+    .map(|args| stage.transcript(args));
+    assert!(!transcripts[0].contains(['\x1b', '\u{202e}']), "{:?}", transcripts[0]);
+    insta::assert_snapshot!("silences", transcripts.join("\n"));
+    let json: serde_json::Value = serde_json::from_slice(&stage.run(&["silences", "--json"]).stdout).unwrap();
+    assert_eq!((&json["silences"][0]["id"], &json["maintenance"][1]["name"]), (&1.into(), &"now".into()));
+    assert!(stage.transcript(&["status", "web"]).contains("for another 10 min, by root: moving"));
 }
 
 fn ack(by: Option<&str>, lasts: Option<u64>) -> Asked {

@@ -20,6 +20,7 @@ mod plugin;
 mod runaway;
 mod runit;
 mod s6;
+mod silence;
 mod speak;
 mod supervised;
 mod supervisord;
