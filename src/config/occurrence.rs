@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Every form, for diagnostics.
-const FORMS: [&str; 10] = [
+const FORMS: [&str; 11] = [
     "killed by SEGV",
     "exits with 1",
     "ends",
@@ -20,6 +20,7 @@ const FORMS: [&str; 10] = [
     "starts die after 2s",
     "commands fail",
     "minder stop",
+    "minder silence for 10m",
 ];
 const OF_SUPERVISORS: [&str; 5] =
     ["taken down", "wanted up", "supervisor dies", "supervisor returns", "supervisor gives up"];

@@ -16,7 +16,7 @@
 //! | a service's incidents | steady, flapping | `flap.rs` |
 //! | what is told | held back, held, in the outbox | `tell.rs`, `hold.rs` |
 //! | a notifier | idle, gathering, under way, pausing | `outbox/` |
-//! | a silence | in effect | `outbox/silence.rs` |
+//! | a silence | in effect, lingering | `outbox/silence.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
 //! | what a supervisor says | alive, wanted, failed; a loop or calm | `supervision.rs` |
@@ -267,6 +267,7 @@ impl Engine {
                 break;
             }
         }
+        self.turn_quiet();
         self.context.turn_outbox();
         for place in std::mem::take(&mut self.touched) {
             if let Some(service) = self.services.get_mut(place)

@@ -150,19 +150,19 @@ impl ServiceState {
     }
 
     /// How long an answer of each of its checks may take, asked as soon as that may be.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let slowest = self.plan.checks.iter().map(|check| check.timeout).max().unwrap_or_default();
         (slowest + HURRIED_EACH).min(AT_MOST)
     }
 
-    fn hurry_checks(&mut self, cx: &mut Context) {
+    pub(super) fn hurry_checks(&mut self, cx: &mut Context) {
         for c in 0..self.checks.len() {
             self.checks[c].rhythm.hurry_for_others(cx.now.mono, HURRIED_EACH);
             self.ask(cx, c);
         }
     }
 
-    fn has_answered_since(&self, since: Mono) -> bool {
+    pub(super) fn has_answered_since(&self, since: Mono) -> bool {
         self.checks.iter().all(|check| check.rhythm.heard_since(since))
     }
 

@@ -313,7 +313,6 @@ impl Context {
 
     /// Turns every lane that has something to do, and arranges to be called again.
     pub fn turn_outbox(&mut self) {
-        self.turn_quiet();
         let now = self.now.mono;
         let due: Vec<Name> =
             self.outbox.lanes.iter().filter(|(_, lane)| lane.wake <= now).map(|(name, _)| Arc::clone(name)).collect();

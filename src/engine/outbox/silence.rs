@@ -2,12 +2,16 @@
 //!
 //! A silence ends by whichever clock says so first: the one that never steps stands still while the machine sleeps, and the one
 //! for people may be set. A silence that ends too early is a message too many; one that ends too late is a failure unheard of.
+//!
+//! A deployment ends in the moment in which it has brought its service up again, which no check has seen yet. So a silence that is
+//! over lingers until everything in trouble has been asked anew: what is well by then is not told.
 
 use super::Verdict;
 use crate::engine::Engine;
 use crate::engine::command::unknown;
 use crate::engine::context::Context;
 use crate::engine::schedule::NEVER;
+use crate::engine::service::ServiceState;
 use crate::model::{
     Command, Effect, EventKind, Identity, MaintenanceView, Message, Mono, Name, Now, Record, RequestId, Restored,
     SavedSilences, Scope, Service, Silence, Wall, Why, Window, clip, plain, show_age, show_duration,
@@ -34,9 +38,24 @@ pub(in crate::engine) struct Quiet {
     windows: Vec<Option<Window>>,
     /// When they were looked for; nothing if the plan is new.
     looked: Option<Wall>,
+    lingering: Vec<Lingering>,
+}
+
+/// A silence, or maintenance, that is over, while what it was about is asked anew.
+#[derive(Debug)]
+struct Lingering {
+    silence: Option<u64>,
+    scope: Scope,
+    by: String,
+    reason: String,
+    ended: Wall,
+    /// Since when, and until when at the latest, which is known once all have been asked.
+    since: Mono,
+    until: Option<Mono>,
 }
 
 /// A silence, or maintenance that goes on.
+#[derive(Clone, Copy)]
 struct Hush<'a> {
     silence: Option<u64>,
     scope: &'a Scope,
@@ -62,13 +81,10 @@ impl Quiet {
         self.looked = None;
     }
 
-    /// When a silence ends.
+    /// When a silence ends, or lingers no more.
     pub(super) fn wake(&self, now: Now) -> Mono {
-        self.silences
-            .values()
-            .map(|(silence, ends)| (*ends).min(now.mono + (silence.until - now.wall)))
-            .min()
-            .unwrap_or(NEVER)
+        let ends = self.silences.values().map(|(silence, ends)| (*ends).min(now.mono + (silence.until - now.wall)));
+        ends.chain(self.lingering.iter().filter_map(|one| one.until)).min().unwrap_or(NEVER)
     }
 }
 
@@ -94,6 +110,19 @@ impl Context {
         let known = self.quiet.looked.is_some_and(|looked| looked <= now.wall)
             && self.quiet.windows.iter().flatten().all(|window| now.wall < window.ends);
         if !known {
+            if self.quiet.looked.is_some() {
+                let over = self.plan.maintenance.iter().zip(&self.quiet.windows);
+                let over = over.filter(|(_, window)| window.is_some_and(|window| window.ends <= now.wall));
+                self.quiet.lingering.extend(over.map(|(one, window)| Lingering {
+                    silence: None,
+                    scope: one.scope.clone(),
+                    by: one.name.to_string(),
+                    reason: one.reason.clone(),
+                    ended: window.map_or(now.wall, |window| window.ends),
+                    since: now.mono,
+                    until: None,
+                }));
+            }
             self.quiet.windows = self.plan.maintenance.iter().map(|one| one.window(now.wall)).collect();
             self.quiet.looked = Some(now.wall);
             self.outbox.touch_all();
@@ -130,10 +159,12 @@ impl Context {
             self.unwatch_holder(holder, id);
         }
         let service = only_service(&silence.scope);
-        let kind = EventKind::Unsilenced { silence: id, scope: silence.scope, by: by.to_owned() };
+        let kind = EventKind::Unsilenced { silence: id, scope: silence.scope.clone(), by: by.to_owned() };
         self.event(service.as_ref(), None, kind);
         self.save_silences();
-        self.outbox.touch_all();
+        let Silence { scope, by, reason, until: ended, .. } = silence;
+        let since = self.now.mono;
+        self.quiet.lingering.push(Lingering { silence: Some(id), scope, by, reason, ended, since, until: None });
     }
 
     fn save_silences(&mut self) {
@@ -197,9 +228,46 @@ impl Context {
         });
         silences.chain(windows).filter(move |hush| hush.until > now.wall)
     }
+
+    /// What is over, and lingers.
+    fn lingering(&self) -> impl Iterator<Item = Hush<'_>> {
+        self.quiet.lingering.iter().map(|one| Hush {
+            silence: one.silence,
+            scope: &one.scope,
+            by: &one.by,
+            reason: &one.reason,
+            until: one.ended,
+        })
+    }
 }
 
 impl Engine {
+    /// At the end of a step: ends what is over, asks anew what it was about, and lets it be told once that has answered.
+    pub fn turn_quiet(&mut self) {
+        self.context.turn_quiet();
+        if self.context.quiet.lingering.is_empty() {
+            return;
+        }
+        let now = self.context.now.mono;
+        let mut lingering = std::mem::take(&mut self.context.quiet.lingering);
+        let known = lingering.len();
+        lingering.retain_mut(|one| {
+            let in_trouble = |service: &&mut ServiceState| {
+                service.incident.is_some() && one.scope.has_service(&service.plan.name, tags(&service.plan))
+            };
+            let mut services: Vec<&mut ServiceState> = self.services.iter_mut().filter(in_trouble).collect();
+            let until = *one.until.get_or_insert_with(|| {
+                services.iter_mut().for_each(|service| service.hurry_checks(&mut self.context));
+                now + services.iter().map(|service| service.patience()).max().unwrap_or_default()
+            });
+            now < until && services.iter().any(|service| !service.has_answered_since(one.since))
+        });
+        if lingering.len() != known {
+            self.context.outbox.touch_all();
+        }
+        self.context.quiet.lingering = lingering;
+    }
+
     /// Begins a silence, or ends some.
     pub fn silence(&mut self, request: RequestId, who: &str, command: Command) {
         let done = match command {
@@ -319,6 +387,7 @@ pub(super) fn verdict(cx: &Context, message: &Message) -> Verdict {
     let story = &message.story;
     let hushes: Vec<Hush<'_>> = cx
         .hushes(cx.now)
+        .chain(cx.lingering())
         .filter(|hush| hush.scope.has_service(&story.service, story.tags.iter().map(String::as_str)))
         .collect();
     let longest = |rule: Option<&str>| {

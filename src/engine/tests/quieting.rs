@@ -120,6 +120,35 @@ fn who_has_heard_of_it_hears_of_its_end_during_a_silence() {
 }
 
 #[test]
+fn what_a_deployment_has_put_right_in_its_last_moment_is_not_told() {
+    let mut world = world();
+    world.ask(1, silence(of_service("data"), 10));
+    world.trouble("data", true);
+    world.pass(MINUTE);
+    assert_eq!(world.status("data"), Status::Warning);
+    // No check has seen it yet.
+    world.trouble("data", false);
+    world.ask(2, END_ALL);
+    assert_eq!(world.view("data").silenced, None);
+    world.pass(2_000);
+    assert_eq!(
+        (world.status("data"), world.heard()),
+        (Status::Ok, vec![]),
+        "it was asked before its time, and is well"
+    );
+    // What does not answer is told of all the same.
+    world.ask(1, silence(of_service("data"), 10));
+    world.trouble("data", true);
+    world.pass(MINUTE);
+    world.real.get_mut("data").unwrap().answers = false;
+    world.ask(2, END_ALL);
+    world.pass(1_900);
+    assert_eq!(world.heard(), [""; 0]);
+    world.pass(200);
+    assert_eq!(world.heard(), ["ops data firing"], "a check has a second to answer, and one until it is asked");
+}
+
+#[test]
 fn a_rule_is_silenced_while_nothing_else_of_its_service_fires() {
     let mut world = world();
     world.ask(1, silence(of_rules(&["big"]), 60));
@@ -213,7 +242,7 @@ fn a_silence_outlives_minder_and_not_its_holder() {
     world.pass(MINUTE);
     assert_eq!(world.heard(), [""; 0], "it goes on after a restart");
     world.kill("holder", Some(Exit::Signal { number: 9, core: false }));
-    world.pass(100);
+    world.pass(1_100);
     assert_eq!(world.heard(), ["ops data firing"]);
     assert!(world.news().contains(&"data no longer silenced: its command has ended".to_owned()));
     // One that is gone already.
