@@ -71,8 +71,8 @@ impl World {
     }
     fn answer_to(&mut self, command: Command) -> String {
         self.ask(1, command);
-        let answers = self.news().into_iter().filter(|line| line.starts_with('='));
-        answers.last().unwrap()
+        let mut answers = self.news().into_iter().filter(|line| line.starts_with('='));
+        answers.next_back().unwrap()
     }
 }
 
