@@ -175,7 +175,10 @@ impl Life {
                 {
                     ended_held.insert(incident.id);
                 }
-                Effect::Tell(message) if !message.story.service.is_empty() => {
+                // What is only put on record is told to nobody.
+                Effect::Tell(message)
+                    if message.state == MessageState::Waiting && !message.story.service.is_empty() =>
+                {
                     let incident = message.story.incident.unwrap_or_default();
                     let key = (incident, message.to.clone());
                     let was_told = told.contains(&key);

@@ -18,10 +18,9 @@ use super::context::Context;
 use super::schedule::{NEVER, Timer};
 use super::service::ServiceState;
 use crate::model::{
-    BrakeView, Effect, EventKind, MessageKind, Mono, Name, Now, Record, RequestId, SavedBrake, Severity, Story,
-    StoryRule, Times, Wall, show_duration,
+    BrakeView, Effect, EventKind, Incident, Mono, Name, Now, Record, RequestId, SavedBrake, Story, StoryRule, Times,
+    Wall, show_duration,
 };
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +51,8 @@ pub(super) struct Brake {
     stamps: Vec<(Mono, Wall)>,
     /// The services that wait, the first to ask first.
     waiting: Vec<Name>,
-    told: BTreeSet<Name>,
+    /// That it is on, as an incident, once it was told.
+    incident: Option<Incident>,
     /// When its message leaves.
     tell_at: Option<Mono>,
     /// The entry of the heap that is meant.
@@ -74,7 +74,7 @@ impl Brake {
             state: saved.since.map_or(State::Off, |since| State::On { since, last: now.mono }),
             stamps,
             waiting: Vec::new(),
-            told: saved.told.clone(),
+            incident: saved.incident.clone(),
             tell_at: None,
             armed: NEVER,
             changed: false,
@@ -85,7 +85,7 @@ impl Brake {
         SavedBrake {
             restarts: self.stamps.iter().map(|(_, wall)| *wall).collect(),
             since: self.since(),
-            told: self.told.clone(),
+            incident: self.incident.clone(),
         }
     }
 
@@ -181,7 +181,7 @@ impl ServiceState {
         let brake = &mut cx.brake;
         brake.waiting.push(name);
         brake.state = State::On { since: brake.since().unwrap_or(now.wall), last: now.mono };
-        if brake.told.is_empty() {
+        if brake.incident.is_none() {
             brake.tell_at.get_or_insert(now.mono + GATHER);
         }
         brake.changed = true;
@@ -246,19 +246,10 @@ impl Engine {
     /// Nobody waits any more; who was told of the brake is told that.
     fn brake_off(&mut self) {
         let cx = &mut self.context;
-        let since = cx.brake.since();
         (cx.brake.state, cx.brake.tell_at, cx.brake.changed) = (State::Off, None, true);
-        let story = Story {
-            host: cx.setting.host.clone(),
-            title: "the brake is off: no restart is held".to_owned(),
-            status: "ok".to_owned(),
-            severity: Some(Severity::Critical),
-            since,
-            ended: Some(cx.now.wall),
-            ..Story::default()
-        };
-        for to in std::mem::take(&mut cx.brake.told) {
-            cx.tell(&to, MessageKind::Resolved, story.clone());
+        if let Some(incident) = cx.brake.incident.take() {
+            let title = "the brake is off: no restart is held".to_owned();
+            cx.close_own(incident, Story { title, ..Story::default() });
         }
     }
 
@@ -271,7 +262,7 @@ impl Engine {
         let limit = cx.plan.brake;
         let within = show_duration(limit.within);
         let waiting = cx.brake.waiting.clone();
-        let since = cx.brake.since();
+        let since = cx.brake.since().unwrap_or(cx.now.wall);
         let wanted = |name: &Name| {
             let service = &self.services[*self.by_name.get(name)?];
             let work = service.work.as_ref()?;
@@ -281,11 +272,8 @@ impl Engine {
         };
         let restarts = if waiting.len() == 1 { "a restart".to_owned() } else { format!("{} restarts", waiting.len()) };
         let story = Story {
-            host: cx.setting.host.clone(),
             title: format!("the brake holds {restarts} (more than {limit}): {}", some(&waiting)),
             status: "the brake is on".to_owned(),
-            severity: Some(Severity::Critical),
-            since,
             rules: waiting.iter().filter_map(wanted).collect(),
             advice: vec![
                 "So many at once may have one cause: look for it first.".to_owned(),
@@ -297,10 +285,8 @@ impl Engine {
             ],
             ..Story::default()
         };
-        for to in cx.plan.notify.clone() {
-            cx.tell(&to, MessageKind::Firing, story.clone());
-            cx.brake.told.insert(to);
-        }
+        let to = cx.plan.notify.iter().cloned().collect();
+        cx.brake.incident = Some(cx.open_own(since, to, story));
         cx.brake.changed = true;
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Context {
     pub acting: BTreeMap<ActId, Name>,
     pub outbox: Outbox,
     pub quiet: Quiet,
+    /// Every open incident, by number.
+    pub open: BTreeMap<u64, Incident>,
     pub brake: Brake,
     /// What is added to the answers to these requests.
     pub asides: BTreeMap<RequestId, String>,
@@ -51,6 +53,8 @@ enum Watcher {
 
 impl Context {
     pub fn new(plan: Arc<Plan>, setting: Setting, restored: &Restored, now: Now) -> Context {
+        let own =
+            restored.notifiers.values().filter_map(|saved| saved.failing.as_ref()).chain(&restored.brake.incident);
         Context {
             now,
             started: now,
@@ -64,6 +68,7 @@ impl Context {
             acting: BTreeMap::new(),
             outbox: Outbox::restore(restored, now),
             quiet: Quiet::restore(restored, now),
+            open: own.map(|incident| (incident.id, incident.clone())).collect(),
             brake: Brake::restore(&restored.brake, now),
             asides: BTreeMap::new(),
             heard: Vec::new(),
@@ -96,7 +101,13 @@ impl Context {
         self.emit(Effect::Record(Record::Event(event)));
     }
 
+    /// Records an incident as it is now.
     pub fn incident(&mut self, incident: &Incident) {
+        if incident.closed.is_none() {
+            self.open.insert(incident.id, incident.clone());
+        } else {
+            self.open.remove(&incident.id);
+        }
         self.emit(Effect::Record(Record::Incident(incident.clone())));
     }
 

@@ -15,7 +15,7 @@
 //! | an incident | none, open; escalated, acknowledged | `tell.rs`, `escalate.rs`, `ack.rs` |
 //! | a service's incidents | steady, flapping | `flap.rs` |
 //! | what is told | held back, held, in the outbox | `tell.rs`, `hold.rs` |
-//! | a notifier | idle, gathering, under way, pausing | `outbox/` |
+//! | a notifier | idle, gathering, under way, pausing; failing | `outbox/` |
 //! | a silence | in effect, lingering | `outbox/silence.rs` |
 //! | a sequence: restart, start, stop | due, confirming, stopping, starting, appearing, settling | `want.rs`, `act.rs`, `order.rs`, `budget.rs` |
 //! | the other actions of a rule | next, under way | `script.rs` |
@@ -57,6 +57,7 @@ mod judge;
 mod needs;
 mod order;
 mod outbox;
+mod own;
 mod pulse;
 mod record;
 mod reload;
@@ -137,6 +138,7 @@ impl Engine {
             }
             service.after(&mut engine.context);
         }
+        engine.context.forget_what_is_over();
         let effects = engine.end_step(true);
         (engine, effects)
     }
@@ -352,6 +354,8 @@ impl Engine {
         }
         self.context.event(None, None, EventKind::Ended);
         self.context.ending = true;
+        // What gathers goes now.
+        self.context.outbox.touch_all();
     }
 
     fn find_places(&mut self) {

@@ -82,6 +82,7 @@ impl ServiceState {
         self.used.rest(cx.now.mono);
         self.restore_incident(saved.incident, &saved.told_at, cx.now);
         self.flap = Flap::restore(&saved.flap, cx.now);
+        cx.open.extend(self.incident.iter().map(|incident| (incident.id, incident.clone())));
         if let Some((status, since)) = saved.status {
             (self.status, self.status_since) = (status, since);
             // Its operator had taken it down: so it is until its supervisor says otherwise.

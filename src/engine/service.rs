@@ -470,7 +470,7 @@ impl ServiceState {
     /// It is no longer in the plan.
     pub fn leave(&mut self, cx: &mut Context) {
         self.resolve_all(cx, "the service is no longer in the plan");
-        self.forget_held();
+        self.forget_held(cx);
         self.tellings.iter_mut().for_each(|telling| telling.until = cx.now.mono);
         self.end_incident(cx, None);
         self.release_tellings(cx);

@@ -6,10 +6,11 @@
 
 use super::context::Context;
 use super::flap::Flaps;
+use super::hold::never_told;
 use super::service::ServiceState;
 use crate::model::{
-    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Status, Story, StoryAction,
-    StoryRule, Subject, show_duration,
+    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Stage, Status, Story,
+    StoryAction, StoryRule, Subject, Why, show_duration,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,8 +36,8 @@ pub(super) struct Telling {
     pub until: Mono,
     /// Whose actions it waits for.
     rules: Vec<Name>,
-    /// It is held, because something that the service needs is not well, or was a moment ago.
-    pub held: bool,
+    /// It is held, because something that the service needs is not well, or was a moment ago: what.
+    pub held: Option<String>,
     /// It was held, and may come with a restart that was held, too.
     pub was_held: bool,
     /// Why it is told just now.
@@ -45,7 +46,7 @@ pub(super) struct Telling {
 
 impl Telling {
     fn new(what: What, to: BTreeSet<Name>, until: Mono, rules: Vec<Name>) -> Telling {
-        Telling { what, to, from: AT_ONCE, until, rules, held: false, was_held: false, remark: None }
+        Telling { what, to, from: AT_ONCE, until, rules, held: None, was_held: false, remark: None }
     }
 }
 
@@ -223,7 +224,8 @@ impl ServiceState {
         if !to.is_empty() {
             let until = cx.now.mono + HOLD_BACK;
             let rules = self.plan.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
-            self.tellings.push(Telling { held, ..Telling::new(What::Incident, to, until, rules) });
+            let why = held.then(|| "what it needs was not well".to_owned());
+            self.tellings.push(Telling { held: why, ..Telling::new(What::Incident, to, until, rules) });
             if held {
                 self.needs.recover(cx.now.mono);
             }
@@ -273,7 +275,12 @@ impl ServiceState {
             cx.tell(to, MessageKind::Resolved, story.clone());
         }
         // What was held is over: nobody has heard of it, and nobody has to.
-        self.tellings.retain(|telling| !(telling.held && matches!(telling.what, What::Incident)));
+        let is_held = |telling: &mut Telling| telling.held.is_some() && matches!(telling.what, What::Incident);
+        for telling in self.tellings.extract_if(.., is_held).collect::<Vec<_>>() {
+            let to = telling.to.difference(&incident.told).cloned().collect();
+            let what = What::Story(MessageKind::Resolved, Box::new(story.clone()));
+            never_told(cx, Telling { to, what, ..telling }, Why::OverByThen);
+        }
         for telling in &mut self.tellings {
             if matches!(telling.what, What::Incident) {
                 telling.to.retain(|to| !incident.told.contains(to));
@@ -324,9 +331,12 @@ impl ServiceState {
                 What::Story(kind, story) => {
                     if cx.setting.no_act {
                         self.hold_messages(cx, &telling.to, NO_ACT);
-                        continue;
                     }
                     for to in &telling.to {
+                        if cx.setting.no_act {
+                            cx.not_told(to, kind, Story::clone(&story), [(Stage::Deliver, Why::NoAct)]);
+                            continue;
+                        }
                         match kind {
                             MessageKind::Resolved => cx.tell_whole(to, Story::clone(&story)),
                             kind => cx.tell(to, kind, Story::clone(&story)),
@@ -348,8 +358,12 @@ impl ServiceState {
         let Some(mut incident) = self.incident.take() else { return };
         to.retain(|name| cx.plan.notifiers.contains_key(name));
         if cx.setting.no_act {
+            let story = self.story_of(cx, Some(&incident));
             self.incident = Some(incident);
             self.hold_messages(cx, &to, NO_ACT);
+            for to in &to {
+                cx.not_told(to, MessageKind::Firing, story.clone(), [(Stage::Deliver, Why::NoAct)]);
+            }
             return;
         }
         let flaps = self.flap.is_flapping();

@@ -7,8 +7,8 @@ use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
     Check, CheckView, Comparison, Dimension, Each, Kind, Limit, MetricRef, MetricView, Mono, Name, Now, Reading, Rule,
-    RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, show, show_duration,
-    unit_word,
+    RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall, show,
+    show_duration, unit_word,
 };
 
 impl Engine {
@@ -45,9 +45,12 @@ impl Engine {
 impl Engine {
     /// Who has not got messages, so that a mail server that is out of order is seen before one needs it.
     fn late_words(&self) -> Vec<String> {
-        let words = |(to, waiting, why): (&Name, usize, &str)| {
+        let words = |(to, waiting, since, why): (&Name, usize, Option<Wall>, &str)| {
             let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
-            format!("{messages} for {to}, and will be tried again: {why}")
+            match since {
+                None => format!("{messages} for {to}, and will be tried again: {why}"),
+                Some(since) => format!("messages have not reached {to} since {}, {messages}: {why}", since.utc()),
+            }
         };
         self.context.outbox.troubles().map(words).collect()
     }

@@ -413,7 +413,7 @@ impl EventKind {
 pub struct Incident {
     /// Its number.
     pub id: u64,
-    /// Whose.
+    /// Whose; empty if it is minder's own.
     pub service: Name,
     /// When it began.
     pub opened: Wall,
@@ -447,6 +447,9 @@ impl Incident {
 
     /// The title with whose it is: `web: http.failed`, `web: its supervisor is gone`, `web died (SIGSEGV, core dumped)`.
     pub fn headline(&self) -> String {
+        if self.service.is_empty() {
+            return self.title.clone();
+        }
         let colon = if self.title == "died" || self.title.starts_with("died (") { "" } else { ":" };
         format!("{}{colon} {}", self.service, self.title)
     }

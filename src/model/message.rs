@@ -56,15 +56,16 @@ impl Message {
     pub const STEPS: usize = 20;
 
     /// Takes note of a step on its way. One that repeats the latest is not kept again; when there are too many, the second
-    /// goes.
-    pub fn step(&mut self, at: Wall, stage: Stage, why: Why) {
+    /// goes. Whether it was kept.
+    pub fn step(&mut self, at: Wall, stage: Stage, why: Why) -> bool {
         if self.steps.last().is_some_and(|last| last.stage == stage && last.why == why) {
-            return;
+            return false;
         }
         if self.steps.len() >= Message::STEPS {
             self.steps.remove(1);
         }
         self.steps.push(Step { at, stage, why });
+        true
     }
 }
 

@@ -150,19 +150,21 @@ pub struct SavedPulse {
 }
 
 /// What a notifier has heard.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedNotifier {
     /// The incidents that it was told of, or may have been, and not of their end.
     pub heard: BTreeSet<u64>,
+    /// Those of them of whose beginning it will not be known any more whether it was told.
+    pub unsure: BTreeSet<u64>,
     /// The messages of the attempt under way, in their order, and what else was told in it.
     pub under_way: Vec<MessageId>,
     /// See `under_way`.
     pub others: Vec<String>,
-    /// Since when it has taken nothing, though it was tried.
-    pub failing: Option<Wall>,
-    /// Those who were told of that.
-    pub told: BTreeSet<Name>,
+    /// When the latest attempt was, unless that was refused.
+    pub sent: Option<Wall>,
+    /// The incident that it takes nothing, though it was tried.
+    pub failing: Option<Incident>,
 }
 
 /// The silences in effect.
@@ -183,8 +185,8 @@ pub struct SavedBrake {
     pub restarts: Vec<Wall>,
     /// Since when it holds further ones, if it does.
     pub since: Option<Wall>,
-    /// The notifiers that were told so; each is told of its end.
-    pub told: BTreeSet<Name>,
+    /// The incident that it does, when that was told.
+    pub incident: Option<Incident>,
 }
 
 /// The state of a supervisor's record.

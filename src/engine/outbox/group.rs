@@ -1,6 +1,9 @@
 //! What goes together: all that may go when the first has waited for the others, at most one parcel in so long.
+//!
+//! The interval counts from the latest attempt, whether it is known to have been taken or not: a mail server may take a mail and
+//! break off before it says so. What was refused was surely not taken. The same parcel once more is no further one.
 
-use super::Lane;
+use super::lane::Lane;
 use crate::model::{Group, MessageId, MessageKind, Mono, Severity};
 use std::cmp::Reverse;
 
@@ -17,28 +20,34 @@ pub(super) enum Choice {
     Now(Vec<MessageId>),
 }
 
-/// Chooses among those that may go, which are in the order of what happened.
-pub(super) fn choose(lane: &Lane, group: Option<Group>, ready: &[MessageId], now: Mono) -> Choice {
-    // What was under way before is tried again as it was, as long as all of it still waits to be told.
+/// Chooses among those that are free to go. When minder is `ending`, nothing waits for others any more.
+pub(super) fn choose(lane: &Lane, group: Option<Group>, ending: bool, now: Mono) -> Choice {
+    // What was under way before is tried again as it was, as long as all of it may still go.
     if let Some((before, _)) = &lane.before
-        && before.iter().all(|id| ready.contains(id))
+        && before.iter().all(|id| lane.is_free(id))
     {
         return Choice::Now(before.clone());
     }
-    let Some(first) = ready.first() else { return Choice::Nothing };
-    let Some(group) = group else { return Choice::Now(vec![*first]) };
-    let since = lane.waiting.get(first).map_or(now, |waiting| waiting.since);
-    let at = (since + group.wait).max(lane.sent.map_or(Mono(0), |sent| sent + group.every));
-    if now < at {
+    let mut free = lane.waiting.iter().filter(|(_, waiting)| !waiting.held);
+    let Some(group) = group else { return free.next().map_or(Choice::Nothing, |(id, _)| Choice::Now(vec![*id])) };
+    let Some(since) = free.clone().map(|(_, waiting)| waiting.since).min() else { return Choice::Nothing };
+    let at = (since + group.wait).max(lane.sent.map_or(Mono(0), |sent| sent.mono + group.every));
+    if now < at && !ending {
         return Choice::At(at);
     }
-    let mut chosen: Vec<MessageId> = ready.iter().copied().take(TOGETHER_AT_MOST).collect();
-    // The worst first; of these the one that happened first.
-    chosen.sort_by_key(|id| {
-        let message = lane.waiting.get(id).map(|waiting| &*waiting.message);
-        let over = message.is_some_and(|message| message.kind == MessageKind::Resolved);
-        let severity = message.and_then(|message| message.story.severity).unwrap_or(Severity::Info);
-        (over, Reverse(severity), *id)
-    });
-    Choice::Now(chosen)
+    // The worst first; of these the one that happened first. What is over comes last.
+    let key = |(id, waiting): &(&MessageId, &super::lane::Waiting)| {
+        let over = waiting.message.kind == MessageKind::Resolved;
+        (over, Reverse(waiting.message.story.severity.unwrap_or(Severity::Info)), **id)
+    };
+    let mut chosen: Vec<_> = free.collect();
+    chosen.sort_by_cached_key(key);
+    chosen.truncate(lane.most.unwrap_or(TOGETHER_AT_MOST));
+    Choice::Now(chosen.into_iter().map(|(id, _)| *id).collect())
+}
+
+/// So many go together after so many were refused: if one of them cannot be taken, it is found with few attempts, and the others
+/// are not lost with it.
+pub(super) fn fewer(refused: usize) -> Option<usize> {
+    (refused > 1).then_some(refused / 2)
 }

@@ -8,12 +8,21 @@
 //! | idle | a message that may go | it gathers, if the notifier has a group; or it is sent: under way |
 //! | gathering | the time is up | all that may go are one parcel, the worst first: under way |
 //! | under way | taken | idle |
-//! | | refused | its messages are dead: idle |
+//! | | refused, one alone | its message is dead: idle |
+//! | | refused, several | they wait again, and go in smaller parcels: idle |
 //! | | not taken | its messages wait again, merged with what has come since: pausing |
 //! | pausing | the pause is over, or a new plan | idle |
 //!
 //! At most one parcel of a lane is under way, so that the order holds: what happened first is told first. What may not go, because
 //! of a silence or of the hours of its notifier, is passed by those behind it.
+//!
+//! When more than [`WAITING_AT_MOST`] wait, this goes first, the oldest of each:
+//!
+//! | what | what is lost |
+//! |---|---|
+//! | notices, updates, reminders, that somebody looks after it | something of interest |
+//! | firings | that something is wrong, and with it its end |
+//! | ends | that something is well again, which somebody was told is not |
 //!
 //! - `heard` is what the notifier was told of, or may have been, and not yet of its end. Who is in it hears of the end, whatever
 //!   has happened to the rule, the service, the silence or the notifier since.
@@ -21,7 +30,10 @@
 //!   has the same messages, and the parcel that was under way is sent again with the same key.
 
 mod deliver;
+mod failing;
 mod group;
+mod judge;
+mod lane;
 mod merge;
 mod resend;
 mod schedule;
@@ -33,17 +45,17 @@ use crate::model::{
     Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, Now, Parcel, ParcelId, Record,
     RequestId, Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
 };
+use lane::{Lane, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use silence::Quiet;
 
+/// So long the end of what a notifier has heard is kept, when that has left the plan.
+const KEPT_FOR_GONE: Duration = Duration::from_secs(86_400);
 /// So many messages may wait for one notifier.
 pub(super) const WAITING_AT_MOST: usize = 1000;
-/// What waits for a time of the clock for people is looked at again so often: that clock may be set, and the one that wakes us
-/// stands still while the machine sleeps.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// All lanes. See the head of this file.
 #[derive(Debug, Default)]
@@ -54,51 +66,6 @@ pub(super) struct Outbox {
     last_parcel: u64,
     /// The time for which a timer is set.
     armed: Option<Mono>,
-}
-
-/// What one notifier is to hear.
-#[derive(Debug, Default)]
-struct Lane {
-    /// By number: in the order of what happened. What is under way is among them.
-    waiting: BTreeMap<MessageId, Waiting>,
-    /// Incidents that it was told of, or may have been, and not of their end.
-    heard: BTreeSet<u64>,
-    under_way: Option<UnderWay>,
-    /// The attempt before, if it was in vain: sent again as it was, it has the same key and the same words.
-    before: Option<(Vec<MessageId>, Vec<String>)>,
-    /// Attempts in vain in a row, and why the latest was.
-    tries: u32,
-    trouble: Option<Arc<str>>,
-    failing: Option<Wall>,
-    /// Who was told that it fails.
-    told: BTreeSet<Name>,
-    /// No attempt before this.
-    pause: Mono,
-    /// When the latest parcel was taken.
-    sent: Option<Mono>,
-    /// When it has to be turned again; [`NEVER`] if only by something new.
-    wake: Mono,
-    /// What is saved of it has changed.
-    dirty: bool,
-}
-
-/// A message that waits.
-#[derive(Debug)]
-struct Waiting {
-    message: Arc<Message>,
-    /// By the clock that never steps: a machine whose clock is set right by years must not lose everything that waits.
-    expires: Mono,
-    since: Mono,
-    /// It may not go now.
-    held: bool,
-}
-
-/// A parcel under way.
-#[derive(Debug)]
-struct UnderWay {
-    id: ParcelId,
-    messages: Vec<MessageId>,
-    others: Vec<String>,
 }
 
 /// What a stage says of a message.
@@ -124,10 +91,7 @@ impl Outbox {
     pub fn restore(restored: &Restored, now: Now) -> Outbox {
         let mut outbox = Outbox::default();
         for (name, saved) in &restored.notifiers {
-            let lane = outbox.lanes.entry(Arc::clone(name)).or_default();
-            lane.heard.clone_from(&saved.heard);
-            lane.before = (!saved.under_way.is_empty()).then(|| (saved.under_way.clone(), saved.others.clone()));
-            (lane.failing, lane.told) = (saved.failing, saved.told.clone());
+            outbox.lanes.insert(Arc::clone(name), Lane::restore(saved, now));
         }
         for message in &restored.messages {
             let lane = outbox.lanes.entry(Arc::clone(&message.to)).or_default();
@@ -145,38 +109,16 @@ impl Outbox {
 
     /// Every lane is looked at in this step: the plan, or a silence has changed.
     pub fn touch_all(&mut self) {
-        self.lanes.values_mut().for_each(|lane| lane.wake = Mono(0));
+        self.lanes.values_mut().for_each(Lane::touch);
     }
 
-    /// Which notifiers do not take what they are sent, and why, for people.
-    pub fn troubles(&self) -> impl Iterator<Item = (&Name, usize, &str)> {
-        self.lanes.iter().filter_map(|(name, lane)| Some((name, lane.waiting.len(), lane.trouble.as_deref()?)))
-    }
-}
-
-impl Waiting {
-    fn new(message: Arc<Message>, now: Now) -> Waiting {
-        // A clock that was set back does not make a message worth more than when it was new.
-        let left = (message.expires - now.wall).min(message.expires - message.at);
-        let held = message.steps.last().is_some_and(|step| step.why.holds());
-        Waiting { message, expires: now.mono + left, since: now.mono, held }
-    }
-
-    fn is_of(&self, incident: Option<u64>) -> bool {
-        incident.is_some() && self.message.story.incident == incident
-    }
-}
-
-impl Lane {
-    fn is_under_way(&self, id: MessageId) -> bool {
-        self.under_way.as_ref().is_some_and(|parcel| parcel.messages.contains(&id))
-    }
-
-    fn saved(&self) -> SavedNotifier {
-        let before = self.before.as_ref().map(|(messages, others)| (messages, others));
-        let parcel = self.under_way.as_ref().map(|parcel| (&parcel.messages, &parcel.others)).or(before);
-        let (under_way, others) = parcel.map(|(ids, others)| (ids.clone(), others.clone())).unwrap_or_default();
-        SavedNotifier { heard: self.heard.clone(), under_way, others, failing: self.failing, told: self.told.clone() }
+    /// Which notifiers do not take what they are sent, how many messages wait for them, since when, and why, for people.
+    pub fn troubles(&self) -> impl Iterator<Item = (&Name, usize, Option<Wall>, &str)> {
+        let troubled = self.lanes.iter().filter(|(_, lane)| lane.trouble.is_some() || lane.failing.is_some());
+        troubled.map(|(name, lane)| {
+            let why = lane.trouble.as_ref().map_or("not tried since minder started", |trouble| &*trouble.why);
+            (name, lane.waiting.len(), lane.failing.as_ref().map(|incident| incident.opened), why)
+        })
     }
 }
 
@@ -192,71 +134,85 @@ impl Context {
     }
 
     fn tell_of(&mut self, to: &Name, kind: MessageKind, story: Story, whole: bool) {
-        let Some(notifier) = self.plan.notifiers.get(to).cloned() else { return };
-        let id = self.next_message();
-        let of = story.remark.clone().unwrap_or_else(|| story.title.clone());
-        let mut message = Message {
-            id,
-            key: format!("{}-{}", self.setting.instance, id.0),
-            to: Arc::clone(to),
-            kind,
-            at: self.now.wall,
-            expires: self.now.wall + notifier.expire,
-            story,
-            state: MessageState::Waiting,
-            steps: vec![Step { at: self.now.wall, stage: Stage::Incident, why: Why::Told { of } }],
-        };
+        let notifier = self.plan.notifiers.get(to).cloned();
+        let is_owed = |lane: &Lane| story.incident.is_some_and(|incident| lane.heard.contains(&incident));
+        // One that has left the plan hears of the end of what it knows, should it come back.
+        let owed = kind == MessageKind::Resolved && self.outbox.lanes.get(to).is_some_and(is_owed);
+        if notifier.is_none() && !owed {
+            return;
+        }
+        let now = self.now;
+        let expire = notifier.as_ref().map_or(KEPT_FOR_GONE, |notifier| notifier.expire);
+        let mut message = self.message(to, kind, story, expire);
+        let wants = |kind| notifier.as_ref().is_none_or(|notifier| notifier.kinds.contains(&kind));
         let lane = self.outbox.lanes.entry(Arc::clone(to)).or_default();
-        lane.wake = Mono(0);
-        let merged = merge::arrive(lane, &mut message, whole, self.now);
+        let merged = merge::arrive(lane, &mut message, whole, &wants, now);
         // As it was told, and then what that has done to others.
         self.emit(Effect::Tell(message.clone()));
-        if message.state == MessageState::Waiting
-            && let Some(lane) = self.outbox.lanes.get_mut(to)
-        {
-            lane.waiting.insert(id, Waiting::new(Arc::new(message), self.now));
-        }
-        merged.into_iter().for_each(|message| self.keep_message(message));
-        self.make_room(to);
+        self.admit(message, merged);
     }
 
-    /// Tells nobody, and records why.
-    pub fn not_told(&mut self, to: &Name, kind: MessageKind, story: Story, stage: Stage, why: Why) {
-        let id = self.next_message();
+    /// A message to this notifier that nobody knows of yet.
+    fn message(&mut self, to: &Name, kind: MessageKind, story: Story, expire: Duration) -> Message {
+        let (id, at) = (self.next_message(), self.now.wall);
         let of = story.remark.clone().unwrap_or_else(|| story.title.clone());
-        let at = self.now.wall;
-        let steps = vec![Step { at, stage: Stage::Incident, why: Why::Told { of } }, Step { at, stage, why }];
-        self.emit(Effect::Tell(Message {
+        Message {
             id,
             key: format!("{}-{}", self.setting.instance, id.0),
             to: Arc::clone(to),
             kind,
             at,
-            expires: at,
+            expires: at + expire,
             story,
-            state: MessageState::Dropped,
-            steps,
-        }));
+            state: MessageState::Waiting,
+            steps: vec![Step { at, stage: Stage::Incident, why: Why::Told { of } }],
+        }
+    }
+
+    /// A message takes its place in its lane, unless it was dropped on arrival, and is judged.
+    fn admit(&mut self, message: Message, merged: merge::Merged) {
+        merged.replaced.into_iter().for_each(|message| self.keep_message(message));
+        if message.state != MessageState::Waiting {
+            return;
+        }
+        let (to, id, now) = (Arc::clone(&message.to), message.id, self.now);
+        let Some(lane) = self.outbox.lanes.get_mut(&to) else { return };
+        let mut waiting = Waiting::new(Arc::new(message), now);
+        waiting.since = merged.since.unwrap_or(now.mono);
+        lane.expiry = lane.expiry.min(waiting.expires);
+        lane.wake = lane.wake.min(lane.expiry);
+        lane.waiting.insert(id, waiting);
+        if self.review(&to, id)
+            && let Some(lane) = self.outbox.lanes.get_mut(&to)
+            && let Some(until) = lane.wake_for_new(now.mono)
+        {
+            self.note_gathering(&to, &[id], until);
+        }
+        self.make_room(&to);
+    }
+
+    /// Tells nobody, and records why.
+    pub fn not_told(
+        &mut self,
+        to: &Name,
+        kind: MessageKind,
+        story: Story,
+        why: impl IntoIterator<Item = (Stage, Why)>,
+    ) {
+        let mut message = self.message(to, kind, story, Duration::ZERO);
+        message.state = MessageState::Dropped;
+        for (stage, why) in why {
+            message.step(message.at, stage, why);
+        }
+        self.emit(Effect::Tell(message));
     }
 
     /// Tries a notifier once, at once, beside what it is busy with: the person who waits for it sees the truth.
     pub fn tell_test(&mut self, to: &Name, story: Story, request: RequestId) {
-        let number = self.next_message();
         let id = self.next_parcel();
         self.outbox.tests.insert(id, (Arc::clone(to), request));
-        let key = format!("{}-{}", self.setting.instance, number.0);
-        let message = Message {
-            id: number,
-            key: key.clone(),
-            to: Arc::clone(to),
-            kind: MessageKind::Test,
-            at: self.now.wall,
-            expires: self.now.wall,
-            story,
-            state: MessageState::Waiting,
-            steps: Vec::new(),
-        };
-        let to = Arc::clone(to);
+        let message = self.message(to, MessageKind::Test, story, Duration::ZERO);
+        let (key, to) = (message.key.clone(), Arc::clone(to));
         self.emit(Effect::Send(Parcel { id, key, to, messages: vec![Arc::new(message)], others: Vec::new() }));
     }
 
@@ -284,11 +240,15 @@ impl Context {
         let waiting = self.outbox.lanes.get_mut(to).and_then(|lane| lane.waiting.remove(&id));
         if let Some(mut message) = waiting.map(|waiting| waiting.message) {
             let ended = Arc::make_mut(&mut message);
-            if let (Some(lane), MessageKind::Resolved, Some(incident)) =
-                (self.outbox.lanes.get_mut(to), ended.kind, ended.story.incident)
-            {
-                // Nothing is owed any more, whatever has become of it.
-                lane.dirty |= lane.heard.remove(&incident);
+            if let (Some(lane), Some(incident)) = (self.outbox.lanes.get_mut(to), lane::subject(ended)) {
+                match (ended.kind, state) {
+                    (MessageKind::Resolved, _) => lane.forget(incident),
+                    (_, MessageState::Delivered) => drop(lane.unsure.remove(&incident)),
+                    (MessageKind::Firing, _) if lane.heard.contains(&incident) => {
+                        lane.dirty |= lane.unsure.insert(incident);
+                    }
+                    _ => {}
+                }
             }
             ended.state = state;
             ended.step(at, stage, why);
@@ -341,131 +301,67 @@ impl Context {
 
     /// Lets go what may go.
     fn turn_lane(&mut self, name: &Name) {
-        let Some(notifier) = self.plan.notifiers.get(name).cloned() else { return self.clear_lane(name) };
+        let (now, ending) = (self.now, self.ending);
         self.expire(name);
-        let now = self.now;
+        let Some(notifier) = self.plan.notifiers.get(name).cloned() else { return self.clear_lane(name) };
         let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
-        let free = lane.waiting.values().filter(|waiting| !waiting.held);
-        let expiry = free.map(|waiting| waiting.expires).min().unwrap_or(NEVER);
-        lane.wake = expiry;
-        if lane.under_way.is_some() || lane.waiting.is_empty() {
+        if lane.review <= now.mono {
+            lane.review = NEVER;
+            for id in lane.idle() {
+                self.review(name, id);
+            }
+        }
+        let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
+        (lane.wake, lane.gathers) = (lane.expiry.min(lane.review), None);
+        if lane.under_way.is_some() || self.setting.no_act {
             return;
         }
         if now.mono < lane.pause {
-            lane.wake = expiry.min(lane.pause);
+            lane.wake = lane.wake.min(lane.pause);
             return;
         }
-        let mut ready = Vec::new();
-        let mut wake = expiry;
-        for id in lane.waiting.keys().copied().collect::<Vec<_>>() {
-            match self.judge_message(name, id) {
-                Verdict::Pass => ready.push(id),
-                // What may not be told now, and is over, is not told.
-                Verdict::Hold { why, .. } if self.is_over(name, id) => {
-                    let stage = stage_of(&why);
-                    self.end_message(name, id, MessageState::Dropped, stage, why);
+        // Each turn sends something, or holds or drops some of what was chosen.
+        while let Some(lane) = self.outbox.lanes.get_mut(name) {
+            match group::choose(lane, notifier.group, ending, now.mono) {
+                group::Choice::Nothing => return,
+                group::Choice::At(at) => {
+                    (lane.wake, lane.gathers) = (lane.wake.min(at), Some(at));
+                    let ids = lane.idle();
+                    return self.note_gathering(name, &ids, at);
                 }
-                Verdict::Hold { why, until } => {
-                    let wait = until.map_or(LOOK_AGAIN, |until| (until - now.wall).min(LOOK_AGAIN));
-                    wake = wake.min(now.mono + wait);
-                    self.note_held(name, id, &why);
-                }
-                Verdict::Drop { why } => {
-                    let stage = stage_of(&why);
-                    self.end_message(name, id, MessageState::Dropped, stage, why);
+                group::Choice::Now(messages) => {
+                    // The hour may have come meanwhile when it is not told.
+                    let free = messages.iter().filter(|id| self.review(name, **id)).count();
+                    if free == messages.len() {
+                        return self.send(name, messages);
+                    }
                 }
             }
         }
-        let ending = self.ending;
-        let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
-        for id in &ready {
-            if let Some(waiting) = lane.waiting.get_mut(id) {
-                // It gathers, and ages, from when it may go.
-                if std::mem::take(&mut waiting.held) {
-                    (waiting.since, waiting.expires) = (now.mono, now.mono + notifier.expire);
-                    let message = Arc::make_mut(&mut waiting.message);
-                    message.expires = now.wall + notifier.expire;
-                    silence::let_go(message);
-                }
-            }
-        }
-        lane.wake = wake;
-        match group::choose(lane, notifier.group.filter(|_| !ending), &ready, now.mono) {
-            group::Choice::Nothing => {}
-            group::Choice::At(at) => {
-                lane.wake = wake.min(at);
-                self.note_gathering(name, &ready, at);
-            }
-            group::Choice::Now(messages) => self.send(name, messages),
-        }
     }
 
-    /// What the stages say of it, in their order.
-    fn judge_message(&self, name: &Name, id: MessageId) -> Verdict {
-        let lane = self.outbox.lanes.get(name);
-        let found = lane.and_then(|lane| Some((lane, lane.waiting.get(&id)?, self.plan.notifiers.get(name)?)));
-        let Some((lane, waiting, notifier)) = found else { return Verdict::Pass };
-        let message = &*waiting.message;
-        // Who has heard of it hears of its end.
-        let owed = message.kind == MessageKind::Resolved
-            && message.story.incident.is_some_and(|incident| lane.heard.contains(&incident));
-        if owed {
-            return Verdict::Pass;
-        }
-        match silence::verdict(self, message) {
-            Verdict::Pass => schedule::verdict(notifier, message, self.now.wall),
-            other => other,
-        }
-    }
-
-    fn is_over(&self, name: &Name, id: MessageId) -> bool {
-        let waiting = self.outbox.lanes.get(name).and_then(|lane| lane.waiting.get(&id));
-        waiting.is_some_and(|waiting| waiting.message.kind == MessageKind::Resolved)
-    }
-
-    fn note_held(&mut self, name: &Name, id: MessageId, why: &Why) {
-        let at = self.now.wall;
-        let stage = stage_of(why);
-        let waiting = self.outbox.lanes.get_mut(name).and_then(|lane| lane.waiting.get_mut(&id));
-        let changed = waiting.and_then(|waiting| {
-            waiting.held = true;
-            let message = Arc::make_mut(&mut waiting.message);
-            let known = message.steps.len();
-            message.step(at, stage, why.clone());
-            (message.steps.len() != known).then(|| Arc::clone(&waiting.message))
-        });
-        changed.into_iter().for_each(|message| self.keep_message(message));
-    }
-
-    /// Kept in memory only: it is written with the next thing that happens to the message.
-    fn note_gathering(&mut self, name: &Name, ready: &[MessageId], until: Mono) {
-        let now = self.now;
-        let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
-        for id in ready {
-            if let Some(waiting) = lane.waiting.get_mut(id)
-                && !waiting.message.steps.iter().any(|step| step.stage == Stage::Group)
-            {
-                let why = Why::Gathers { until: now.wall + (until - now.mono) };
-                Arc::make_mut(&mut waiting.message).step(now.wall, Stage::Group, why);
-            }
-        }
-    }
-
-    /// The plan has no such notifier any more. What it has heard is remembered, should it come back.
+    /// The plan has no such notifier any more. What it has heard is remembered, should it come back; so is the end of that.
     fn clear_lane(&mut self, name: &Name) {
         let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
-        lane.wake = NEVER;
-        let ids: Vec<MessageId> = lane.waiting.keys().filter(|id| !lane.is_under_way(**id)).copied().collect();
+        (lane.wake, lane.tries, lane.trouble) = (lane.expiry, 0, None);
+        let mut ids = lane.idle();
+        ids.retain(|id| lane.waiting.get(id).is_some_and(|waiting| !lane.is_owed(&waiting.message)));
         for id in ids {
             self.end_message(name, id, MessageState::Dead, Stage::Record, Why::Removed);
         }
+        self.works_again(name, "it is no longer in the plan");
     }
-}
 
-/// The stage that has this reason.
-fn stage_of(why: &Why) -> Stage {
-    match why {
-        Why::Silenced { .. } => Stage::Silence,
-        _ => Stage::Schedule,
+    /// After a start, when it is known which incidents are open: nobody is owed the end of one that is not, and of which no
+    /// end waits.
+    pub fn forget_what_is_over(&mut self) {
+        let open = &self.open;
+        for lane in self.outbox.lanes.values_mut() {
+            let waits: BTreeSet<u64> =
+                lane.waiting.values().filter_map(|waiting| lane::subject(&waiting.message)).collect();
+            let over = |incident: &u64| !open.contains_key(incident) && !waits.contains(incident);
+            let over: Vec<u64> = lane.heard.iter().copied().filter(over).collect();
+            over.into_iter().for_each(|incident| lane.forget(incident));
+        }
     }
 }

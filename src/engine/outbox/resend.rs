@@ -1,30 +1,22 @@
 //! What could not be delivered, sent again because somebody asks for it.
 
-use super::Waiting;
+use super::lane::subject;
+use super::merge;
 use crate::engine::context::Context;
-use crate::model::{Message, MessageState, Mono, RequestId, Stage, Why};
+use crate::model::{Message, MessageKind, MessageState, Mono, RequestId, Stage, Why};
 use std::sync::Arc;
 
 impl Context {
     /// Puts these back into their lanes; those of notifiers that are gone stay dead.
-    pub fn resend(&mut self, request: RequestId, who: &str, messages: Vec<Message>) {
+    pub fn resend(&mut self, request: RequestId, who: &str, mut messages: Vec<Message>) {
+        messages.sort_by_key(|message| message.id);
         let (mut count, mut gone) = (0, 0);
-        for mut message in messages {
-            let Some(notifier) = self.plan.notifiers.get(&message.to).cloned() else {
+        for message in messages {
+            if self.plan.notifiers.contains_key(&message.to) {
+                count += usize::from(self.put_back(who, message));
+            } else {
                 gone += 1;
-                continue;
-            };
-            let now = self.now;
-            (message.state, message.at, message.expires) =
-                (MessageState::Waiting, now.wall, now.wall + notifier.expire);
-            message.step(now.wall, Stage::Record, Why::Resent { by: who.to_owned() });
-            let lane = self.outbox.lanes.entry(Arc::clone(&message.to)).or_default();
-            (lane.wake, lane.pause) = (Mono(0), Mono(0));
-            let (to, message) = (Arc::clone(&message.to), Arc::new(message));
-            lane.waiting.insert(message.id, Waiting::new(Arc::clone(&message), now));
-            self.keep_message(message);
-            self.make_room(&to);
-            count += 1;
+            }
         }
         let words = match (count, gone) {
             (0, 0) => "there is no such message that could be sent again".to_owned(),
@@ -36,5 +28,37 @@ impl Context {
             }
         };
         self.reply(request, count > 0, words);
+    }
+
+    /// Puts one back; whether it was not there.
+    fn put_back(&mut self, who: &str, mut message: Message) -> bool {
+        let now = self.now;
+        let Some(notifier) = self.plan.notifiers.get(&message.to).cloned() else { return false };
+        let lane = self.outbox.lanes.entry(Arc::clone(&message.to)).or_default();
+        if lane.waiting.contains_key(&message.id) {
+            return false;
+        }
+        lane.pause = Mono(0);
+        lane.wake = Mono(0);
+        message.state = MessageState::Waiting;
+        (message.at, message.expires) = (now.wall, now.wall + notifier.expire);
+        message.step(now.wall, Stage::Record, Why::Resent { by: who.to_owned() });
+        let subject = subject(&message);
+        if let Some(into) = subject.and_then(|incident| lane.latest_of(incident)).filter(|later| *later > message.id) {
+            message.state = MessageState::Dropped;
+            message.step(now.wall, Stage::Deduplicate, Why::Merged { into });
+            self.keep_message(Arc::new(message));
+            return true;
+        }
+        let is_over = subject.is_some_and(|incident| !self.open.contains_key(&incident));
+        let merged = if is_over && message.kind != MessageKind::Resolved {
+            message.story.remark = Some("sent again, and over by now".to_owned());
+            merge::Merged::default()
+        } else {
+            merge::arrive(lane, &mut message, true, &|_| true, now)
+        };
+        self.keep_message(Arc::new(message.clone()));
+        self.admit(message, merged);
+        true
     }
 }

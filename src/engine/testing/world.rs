@@ -6,6 +6,19 @@ use crate::model::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What a receiver does with what it is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Post {
+    #[default]
+    Takes,
+    /// It takes it, and breaks off before it says so.
+    TakesInSilence,
+    Defers,
+    Refuses,
+    /// It refuses whatever tells of this service.
+    RefusesOf(&'static str),
+}
+
 /// The engine, time, and the services that it watches.
 pub struct World {
     pub engine: Engine,
@@ -40,6 +53,11 @@ pub struct World {
     pub swallow_reports: bool,
     /// Attempts to deliver have no outcome but what a test says. Otherwise all is taken, at once.
     pub swallow_parcels: bool,
+    /// What receivers do, if not take all, and how many milliseconds they need for it.
+    pub post: BTreeMap<Name, Post>,
+    pub post_takes: u64,
+    /// What receivers have taken in truth, and when.
+    pub taken: Vec<(u64, Parcel)>,
     /// Nobody is told of the end of a process.
     pub deaf: bool,
     /// Orders that would start what its supervisor was told to have down: when, and the service.
@@ -89,6 +107,9 @@ impl World {
             doubled: false,
             swallow_reports: false,
             swallow_parcels: false,
+            post: BTreeMap::new(),
+            post_takes: 0,
+            taken: Vec::new(),
             notifiers: BTreeMap::new(),
             silences: SavedSilences::default(),
             outbox: BTreeMap::new(),
@@ -271,12 +292,31 @@ impl World {
                 }
                 Effect::Record(Record::Silences(saved)) => self.silences = SavedSilences::clone(saved),
                 Effect::Send(parcel) if !self.swallow_parcels => {
-                    let outcome = Delivery::Delivered { plainly: None };
-                    self.coming.push((self.ms, Input::Delivered { parcel: parcel.id, outcome }));
+                    let outcome = self.deliver(parcel);
+                    self.coming.push((self.ms + self.post_takes, Input::Delivered { parcel: parcel.id, outcome }));
                 }
                 _ => {}
             }
             self.log.push((self.ms, effect));
+        }
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Delivery {
+        let post = self.post.get(&parcel.to).copied().unwrap_or_default();
+        let refused = match post {
+            Post::Refuses => true,
+            Post::RefusesOf(service) => parcel.messages.iter().any(|message| message.story.service == service),
+            _ => false,
+        };
+        if refused {
+            return Delivery::Refused { why: "no".into() };
+        }
+        if post != Post::Defers {
+            self.taken.push((self.ms, parcel.clone()));
+        }
+        match post {
+            Post::Defers | Post::TakesInSilence => Delivery::Deferred { why: "not now".into(), after: None },
+            _ => Delivery::Delivered { plainly: None },
         }
     }
 

@@ -10,6 +10,7 @@ mod judging;
 mod living;
 mod nagging;
 mod needing;
+mod outbox;
 mod quieting;
 mod restoring;
 mod several;
