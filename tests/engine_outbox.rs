@@ -113,7 +113,9 @@ fn happens(world: &mut World, happening: &Happening) {
             let scope = Scope { services: vec![NAMES[s].into()], ..Scope::default() };
             world.ask(1, Command::Silence { scope, reason: "work".to_owned(), lasts, holder: None });
         }
-        Happening::Unsilence(silence) => world.ask(1, Command::Unsilence { silence }),
+        Happening::Unsilence(silence) => {
+            world.ask(1, Command::Unsilence { silences: vec![silence], holder: None, all: false })
+        }
         Happening::Acknowledge(s) => {
             let (service, reason) = (NAMES[s].into(), "seen".to_owned());
             world.ask(1, Command::Acknowledge { service, by: None, reason, lasts: None });

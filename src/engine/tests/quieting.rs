@@ -65,6 +65,7 @@ impl World {
     fn latest(&self) -> Message {
         let recorded = self.log.iter().rev().find_map(|(_, effect)| match effect {
             Effect::Record(Record::Message(message)) => Some(Message::clone(message)),
+            Effect::Tell(message) => Some(message.clone()),
             _ => None,
         });
         recorded.unwrap()
