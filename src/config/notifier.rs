@@ -241,6 +241,12 @@ impl<'a> Builder<'a> {
             NotifierPlace::read(known, reader).unwrap_or_else(|| Err(serde::de::Error::custom("no such notifier")))
         })?;
         place.givens(&mut |given| self.resolve_given(keys, given));
+        if let NotifierPlace::Webhook(webhook) = &mut place {
+            self.preset_of(keys, webhook);
+            self.notifier_templates(keys, Some(webhook));
+        } else {
+            self.notifier_templates(keys, None);
+        }
         self.mistakes(keys, at, place.mistakes());
         Some(place)
     }

@@ -8,8 +8,8 @@ use super::source::Sources;
 use super::template::Template;
 use super::tree::{Key, Node, Value};
 use crate::model::{
-    Budget, ByteSize, Dashboard, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Service, Span,
-    Times,
+    Budget, ByteSize, Dashboard, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset,
+    Service, Span, Times,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,6 +22,7 @@ pub(super) const KEYS: &[&str] = &[
     "defaults",
     "mail",
     "notifiers",
+    "presets",
     "templates",
     "services",
     "services_from",
@@ -100,6 +101,9 @@ pub(super) struct Builder<'a> {
     /// Every notifier that has been named, good or bad.
     pub named: BTreeMap<&'a str, Place>,
     pub mail: Mails,
+    pub presets: BTreeMap<String, Arc<Preset>>,
+    /// The names of those that cannot be read, which has been reported.
+    pub bad_presets: BTreeSet<&'a str>,
     /// What each service needs, for when all of them are known.
     pub needs: Vec<Needed>,
     /// A file could not be read: what is missing may stand in it, and is not reported.
@@ -131,6 +135,8 @@ impl<'a> Builder<'a> {
             named: BTreeMap::new(),
             defaults: Defaults::default(),
             mail: Mails::None,
+            presets: BTreeMap::new(),
+            bad_presets: BTreeSet::new(),
             needs: Vec::new(),
             incomplete: !sources.found.is_empty(),
             secrets: BTreeMap::new(),
@@ -150,6 +156,7 @@ impl<'a> Builder<'a> {
         let mut trees: Vec<&Node> = trees.into_iter().filter(|tree| self.top(tree)).collect();
         trees.extend(&sources.listing.tree);
         let mail = self.single(&trees, "mail").and_then(|(key, node)| self.mail(key, node));
+        self.presets(&trees);
         for (key, node) in self.entries(&trees, "notifiers", "a notifier") {
             if self.unique_name("notifier", key) {
                 self.named_notifier(key, node);

@@ -8,8 +8,8 @@ use super::maintenance;
 use super::notifier::GroupKeys;
 use crate::model::controls::ControlSpec;
 use crate::model::{
-    Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Log, Mail, MessageKind, Severity, Span, Times,
-    WebhookSpec,
+    Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Log, Mail, MessageKind, Preset, Severity,
+    Span, Times, WebhookSpec,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
@@ -40,6 +40,7 @@ pub fn schema() -> Value {
             "defaults": defaults(&mut generator),
             "mail": of::<Mail>(&mut generator, "How mail leaves"),
             "notifiers": named("Places for messages, by name", notifier(&mut generator)),
+            "presets": named("How messages are put to receivers by HTTP, by name", of::<Preset>(&mut generator, "A way to put messages to a receiver")),
             "templates": template(&service),
             "services": named("What is watched, by name", json!({ "$ref": "#/$defs/Service" })),
             "services_from": services_from(),

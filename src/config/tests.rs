@@ -110,7 +110,7 @@ fn every_key_finds_its_place() {
     assert_eq!(plan.history.max_size.0, 500_000_000);
     assert_eq!(plan.mail.as_ref().unwrap().password.as_ref().unwrap().0.expose(), "hunter2");
     let NotifierPlace::Webhook(chat) = &plan.notifiers["chat"].place else { panic!() };
-    assert_eq!(chat.url.expose(), "https://chat.example.org/hook");
+    assert_eq!(chat.url.as_ref().unwrap().expose(), "https://chat.example.org/hook");
     let headers: Vec<&str> = chat.headers.values().map(|given| given.expose()).collect();
     assert_eq!(headers, ["017", "8080", "true", "yes"]);
 

@@ -52,6 +52,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// What is the same in the keys of all messages of this minder, and of no other: all but the number at the end.
+    pub fn instance(&self) -> &str {
+        let key = self.key.trim_end_matches(|c: char| c.is_ascii_digit());
+        key.trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+    }
+
     /// So many steps are kept: the first, and the latest.
     pub const STEPS: usize = 20;
 

@@ -2,12 +2,19 @@
 
 use super::mistake::{address_mistake, header_mistake, mail_mistake, url_mistake};
 use super::schema::OneOrMany;
-use super::{AbsPath, ExecSpec, Given, Hours, MessageKind, Mistake, Name, Secret, Severity};
+use super::template::{self, Format};
+use super::{
+    AbsPath, ExecSpec, Given, Hours, MessageKind, Method, Mistake, Name, Preset, Secret, Severity, Span, Told,
+    body_format,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A named place where messages go.
@@ -32,17 +39,21 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// One that hears everything; together, if its place can tell of many things in one message.
+    /// One that hears everything; together, if its place can tell of many things in one message. Or what its preset says.
     pub fn new(name: Name, place: NotifierPlace) -> Notifier {
         let group = place.takes_many().then(Group::default);
+        let preset = match &place {
+            NotifierPlace::Webhook(webhook) => webhook.known.clone(),
+            _ => None,
+        };
         Notifier {
+            kinds: preset.as_ref().and_then(|p| p.kinds.clone()).unwrap_or(MessageKind::WANTED.into()),
+            remind: preset.as_ref().and_then(|p| p.remind).map(|every| every.0),
             name,
             place,
             hours: None,
             severity: Severity::Info,
-            kinds: MessageKind::WANTED.into(),
             group,
-            remind: None,
             expire: Duration::from_secs(86_400),
         }
     }
@@ -87,14 +98,6 @@ impl NotifierPlace {
     /// Every word.
     pub const NAMES: &'static [&'static str] = &["email", "webhook", "exec"];
 
-    /// Whether it can tell of many things in one message.
-    pub fn takes_many(&self) -> bool {
-        match self {
-            NotifierPlace::Email(_) => true,
-            NotifierPlace::Webhook(_) | NotifierPlace::Exec(_) => false,
-        }
-    }
-
     /// Reads the keys of the notifier with this word; nothing if there is no such word.
     pub fn read<'de, D: Deserializer<'de>>(name: &str, keys: D) -> Option<Result<NotifierPlace, D::Error>> {
         match name {
@@ -104,13 +107,27 @@ impl NotifierPlace {
             _ => None,
         }
     }
+    /// Whether it can tell several messages at once; one that cannot gets them one by one, even if it has a `group`.
+    pub fn takes_many(&self) -> bool {
+        match self {
+            NotifierPlace::Email(_) => true,
+            NotifierPlace::Webhook(webhook) => match &webhook.known {
+                Some(preset) => preset.many,
+                // A CloudEvent tells one thing; a template of one's own can go through all.
+                None => webhook.body.is_some(),
+            },
+            NotifierPlace::Exec(_) => false,
+        }
+    }
     /// Calls `f` with every text in it that may come from elsewhere.
     pub fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
         match self {
             NotifierPlace::Email(email) => email.to.iter_mut().for_each(f),
             NotifierPlace::Webhook(webhook) => {
-                f(&mut webhook.url);
-                webhook.headers.values_mut().for_each(f);
+                webhook.url.iter_mut().for_each(&mut *f);
+                webhook.with.values_mut().for_each(&mut *f);
+                webhook.headers.values_mut().for_each(&mut *f);
+                webhook.sign.iter_mut().for_each(|sign| f(&mut sign.0));
             }
             NotifierPlace::Exec(exec) => exec.environment.values_mut().for_each(f),
         }
@@ -122,35 +139,176 @@ impl NotifierPlace {
                 vec![Mistake::new(&["to"], "nobody to mail to").help("write `to: [ops@example.org]`")]
             }
             NotifierPlace::Email(email) => email.to.iter().filter_map(|to| mail_mistake(to, &["to"])).collect(),
-            NotifierPlace::Webhook(webhook) => {
-                let mut mistakes: Vec<Mistake> = url_mistake(&webhook.url, &["url"]).into_iter().collect();
-                for name in webhook.headers.keys() {
-                    mistakes.extend(header_mistake(name, &["headers"]));
-                }
-                mistakes
-            }
+            NotifierPlace::Webhook(webhook) => webhook.mistakes(),
             NotifierPlace::Exec(exec) => exec.mistakes(),
         }
     }
 }
 
-/// `email: { to: [ops@example.org] }`
+/// `email: { to: [ops@example.org], subject: .., body: .. }`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailSpec {
     /// To whom.
     pub to: Vec<Given>,
+    /// A template of the subject, in place of minder's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// A template of the text, in place of minder's own; the mail has no other part then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
-/// `webhook: { url: .., headers: {..} }`: a CloudEvents 1.0 JSON event is posted.
+impl EmailSpec {
+    /// To these, in minder's own words.
+    pub fn new(to: Vec<Given>) -> EmailSpec {
+        EmailSpec { to, subject: None, body: None }
+    }
+}
+
+/// `webhook: { url: .., headers: {..} }`: a CloudEvents 1.0 JSON event is posted; `webhook: { preset: slack, with: {..} }`: what
+/// the preset makes of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
-    /// Where to.
-    pub url: Given,
+    /// Where to; or a preset says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Given>,
+    /// The preset that says how, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// The parameters of the preset.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with: BTreeMap<String, Given>,
+    /// The method of the request; POST, or that of the preset, where this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     /// Headers of one's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Given>,
+    /// A template of the body, in place of the CloudEvent or of what the preset has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The key that requests are signed with, as Standard Webhooks says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Secret>,
+    /// How long the whole exchange may take (15s).
+    #[serde(default = "webhook_deadline")]
+    pub timeout: Span,
+    /// What `preset` names: set by whoever knows the presets.
+    #[serde(skip)]
+    pub known: Option<Arc<Preset>>,
+}
+
+fn webhook_deadline() -> Span {
+    Span(Duration::from_secs(15))
+}
+
+impl WebhookSpec {
+    /// A CloudEvent, posted there.
+    pub fn new(url: Given) -> WebhookSpec {
+        WebhookSpec {
+            url: Some(url),
+            preset: None,
+            with: BTreeMap::new(),
+            method: None,
+            headers: BTreeMap::new(),
+            body: None,
+            sign: None,
+            timeout: webhook_deadline(),
+            known: None,
+        }
+    }
+
+    fn givens(&self) -> impl Iterator<Item = &Given> {
+        let sign = self.sign.iter().map(|sign| &sign.0);
+        self.url.iter().chain(self.with.values()).chain(self.headers.values()).chain(sign)
+    }
+
+    /// The parameters of the preset, with its defaults. Only for the wire.
+    pub fn parameters(&self) -> BTreeMap<String, String> {
+        let declared = self.known.iter().flat_map(|preset| &preset.params);
+        let mut all: BTreeMap<String, String> =
+            declared.filter_map(|(name, param)| Some((name.clone(), param.default.clone()?))).collect();
+        all.extend(self.with.iter().map(|(name, given)| (name.clone(), given.expose().to_owned())));
+        all
+    }
+
+    /// What its body is written as.
+    pub fn format(&self) -> Format {
+        let own = self.headers.iter().map(|(name, given)| (name.as_str(), given.expose()));
+        let preset = self.known.iter().flat_map(|preset| &preset.headers);
+        body_format(own.chain(preset.map(|(name, value)| (name.as_str(), value.as_str()))))
+    }
+
+    /// Everything that must not be seen, in each form in which it may cross the wire. Only to be hidden.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = Vec::new();
+        for secret in self.givens().filter(|given| given.is_secret()).map(Given::expose) {
+            let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
+            let quoted = serde_json::to_string(secret).unwrap_or_default();
+            let unquoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned();
+            // A path has its spaces as `%20`, a form as `+`.
+            secrets.extend([secret.to_owned(), encoded.replace('+', "%20"), encoded, unquoted]);
+        }
+        secrets
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes: Vec<Mistake> = self.url.iter().filter_map(|url| url_mistake(url, &["url"])).collect();
+        mistakes.extend(self.headers.keys().filter_map(|name| header_mistake(name, &["headers"])));
+        match (&self.url, &self.preset) {
+            (None, None) => mistakes.push(
+                Mistake::new(&[], "this webhook does not say where to")
+                    .help("add `url: { env: CHAT_URL }`, or `preset:` with the name of a preset"),
+            ),
+            (Some(_), Some(_)) => mistakes.push(
+                Mistake::new(&["url"], "`url` stands beside a preset, which says itself where to")
+                    .help("leave `url` out; if the preset has a parameter of this name, write it under `with`"),
+            ),
+            _ => {}
+        }
+        if self.preset.is_some() && self.method.is_some() {
+            mistakes.push(Mistake::new(&["method"], "`method` stands beside a preset, which has its own"));
+        }
+        if self.preset.is_none() && !self.with.is_empty() {
+            mistakes.push(
+                Mistake::new(&["with"], "`with` gives the parameters of a preset, and there is none")
+                    .help("add `preset:` with its name"),
+            );
+        }
+        // One whose secret could not be found has been reported.
+        if let Some(preset) = &self.known
+            && self.with.values().all(|given| !given.is_secret() || !given.expose().is_empty())
+            && preset.params.iter().all(|(name, param)| param.default.is_some() || self.with.contains_key(name))
+            && let Some(told) = Told::samples().first()
+            && let Ok(url) = template::render(&preset.url, Format::Text, &told.with(&self.parameters()))
+            && !url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        {
+            mistakes.push(
+                Mistake::new(&["with"], "with these parameters the preset makes no URL of HTTP")
+                    .help(format!("what it makes one of is `{}`", preset.url)),
+            );
+        }
+        if let Some(sign) = &self.sign
+            && !sign.0.expose().is_empty()
+            && signing_key(sign.0.expose()).is_none()
+        {
+            mistakes.push(
+                Mistake::new(&["sign"], "what follows `whsec_` in this key is not Base64")
+                    .help("copy the key whole from the receiver; one without `whsec_` before it is used as it is"),
+            );
+        }
+        mistakes
+    }
+}
+
+/// The bytes of a signing key: what follows `whsec_` is Base64; any other text stands for itself.
+pub fn signing_key(text: &str) -> Option<Vec<u8>> {
+    match text.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).ok().filter(|key| !key.is_empty()),
+        None => Some(text.as_bytes().to_vec()),
+    }
 }
 
 /// How mail leaves.

@@ -1,36 +1,18 @@
 //! Hands messages to a command, each as the JSON event on its standard input.
 
-use super::partly::{Part, Partly};
-use super::{Failure, Taken, cloudevent, render};
-use crate::model::{ExecSpec, Exit, Given, Message, Parcel, plain};
+use super::{Failure, cloudevent, render};
+use crate::model::{ExecSpec, Exit, Given, Told, plain};
 use crate::sys::run::{self, Ran};
 use crate::sys::spawn::Program;
 use crate::sys::users::User;
 use std::path::Path;
 use tokio::sync::oneshot;
 
-/// One attempt: the command is run for each message, so that it need not know of several. The first that it does not take ends
-/// the attempt; the next one goes on there.
-pub(super) async fn deliver(spec: &ExecSpec, partly: &Partly, parcel: &Parcel) -> Result<Taken, Failure> {
-    let mut part = partly.of(&parcel.key);
-    for message in &parcel.messages {
-        if part.had.contains(&message.key) {
-            continue;
-        }
-        if let Err(failure) = hand_over(spec, message).await {
-            partly.keep(&parcel.key, part);
-            return Err(failure);
-        }
-        part.had.insert(message.key.clone());
-    }
-    partly.keep(&parcel.key, Part::default());
-    Ok(None)
-}
-
-/// Exit code 0 is delivered; anything else is tried again, since what failed is a program that a person may put right.
-async fn hand_over(spec: &ExecSpec, message: &Message) -> Result<(), Failure> {
+/// One attempt. Exit code 0 is delivered; anything else is tried again, since what failed is a program that a person may put
+/// right.
+pub(super) async fn deliver(spec: &ExecSpec, told: &Told) -> Result<(), Failure> {
     let (sender, outcome) = oneshot::channel();
-    let (spec, input) = (spec.clone(), cloudevent::json(message));
+    let (spec, input) = (spec.clone(), cloudevent::json(told));
     // A thread of its own, and not one of tokio's: the runtime would wait for it when minder ends.
     let thread = std::thread::Builder::new().name("notify-exec".to_owned());
     let started = thread.spawn(move || {
@@ -68,24 +50,19 @@ fn judge(ran: &Ran, spec: &ExecSpec, secrets: &[&Given]) -> Result<(), Failure> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::render::tests::{another, firing, parcel};
+    use crate::notify::render::tests::firing;
+    use crate::notify::template::tests::told;
 
-    async fn told(line: &str, partly: &Partly, parcel: &Parcel) -> Result<(), String> {
+    async fn shell(line: &str) -> Result<(), String> {
         let mut spec: ExecSpec = serde_json::from_value(serde_json::json!({
             "shell": line, "timeout": "500ms", "environment": { "TOKEN": { "env": "TOKEN" } }
         }))
         .unwrap();
         spec.environment.values_mut().for_each(|given| given.resolve("hunter2".to_owned()));
-        let taken = deliver(&spec, partly, parcel).await.map_err(|failure| match failure {
+        deliver(&spec, &told(firing())).await.map_err(|failure| match failure {
             Failure::Later { why, .. } => why,
             Failure::Refused { why } => panic!("refused: {why}"),
-        })?;
-        assert_eq!(taken, None);
-        Ok(())
-    }
-
-    async fn shell(line: &str) -> Result<(), String> {
-        told(line, &Partly::default(), &parcel(vec![firing()])).await
+        })
     }
 
     #[tokio::test]
@@ -95,22 +72,5 @@ mod tests {
         assert_eq!(shell("exit 0").await, Ok(()), "it need not read");
         assert_eq!(shell("echo $TOKEN; exit 1").await, Err("exited with code 1: [secret]".to_owned()));
         assert_eq!(shell("sleep 100").await, Err("killed after 500ms".to_owned()));
-    }
-
-    #[tokio::test]
-    async fn of_several_messages_each_is_taken_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let (seen, well) = (at("seen"), at("well"));
-        // It takes what is about web, and the rest once it is well.
-        let line =
-            format!("event=$(cat); case $event in *db1/web*) ;; *) test -e {well} || exit 1;; esac; echo x >> {seen}");
-        let several = parcel(vec![firing(), another("db", 13), another("mail", 14)]);
-        let partly = Partly::default();
-        assert_eq!(told(&line, &partly, &several).await, Err("exited with code 1".to_owned()));
-        std::fs::write(&well, "").unwrap();
-        assert_eq!(told(&line, &partly, &several).await, Ok(()));
-        assert_eq!(std::fs::read_to_string(&seen).unwrap(), "x\nx\nx\n");
-        assert_eq!(partly.of(&several.key), Part::default());
     }
 }

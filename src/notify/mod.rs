@@ -13,6 +13,7 @@ mod exec;
 mod names;
 mod partly;
 mod render;
+mod template;
 mod webhook;
 
 use crate::model::{Clock, Delivery, Input, Mail, Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, plain};
@@ -83,16 +84,14 @@ type Taken = Option<String>;
 
 impl Destination {
     async fn deliver(&self, parcel: &Parcel, clock: &dyn Clock) -> Result<Taken, Failure> {
+        let Some(told) = template::told(parcel) else { return Ok(None) };
         match &self.notifier.place {
             NotifierPlace::Email(spec) => {
-                email::deliver(spec, self.mail.as_ref(), &self.names, &self.partly, parcel, clock).await
+                let way = (self.mail.as_ref(), &self.names, &self.partly);
+                email::deliver(spec, way, parcel, &told, clock).await
             }
-            NotifierPlace::Webhook(spec) => {
-                let Some(message) = parcel.messages.first() else { return Ok(None) };
-                webhook::deliver(&self.http, spec, message, clock).await?;
-                Ok(None)
-            }
-            NotifierPlace::Exec(spec) => exec::deliver(spec, &self.partly, parcel).await,
+            NotifierPlace::Webhook(spec) => webhook::deliver(&self.http, spec, &told, clock).await,
+            NotifierPlace::Exec(spec) => exec::deliver(spec, &told).await.map(|()| None),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 fn email(to: &[&str]) -> NotifierPlace {
-    NotifierPlace::Email(EmailSpec { to: to.iter().map(|t| Given::literal(*t)).collect() })
+    NotifierPlace::Email(EmailSpec::new(to.iter().map(|t| Given::literal(*t)).collect()))
 }
 
 fn mail(servers: &[String], tls: MailTls) -> Mail {

@@ -100,7 +100,7 @@ async fn postfix_takes_a_letter_and_refuses_who_is_not_there() {
     let ca = Authorities { path: ca.to_str().unwrap().parse().unwrap(), pem: fs::read(ca).unwrap() };
     let from = Given::literal("Minder <minder@example.com>");
     let mail = Mail { server, tls: MailTls::Starttls, ca: Some(ca), user: None, password: None, from };
-    let email = |to: &str| NotifierPlace::Email(EmailSpec { to: vec![Given::literal(to)] });
+    let email = |to: &str| NotifierPlace::Email(EmailSpec::new(vec![Given::literal(to)]));
     let notifiers = vec![
         ("ops", email("ops@example.org")),
         ("nobody", email("eve@example.org")),

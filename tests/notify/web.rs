@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub fn webhook(url: String) -> NotifierPlace {
     let headers =
         BTreeMap::from([("Authorization".to_owned(), secret()), ("X-Team".to_owned(), Given::literal("ops"))]);
-    NotifierPlace::Webhook(WebhookSpec { url: Given::literal(url), headers })
+    NotifierPlace::Webhook(WebhookSpec { headers, ..WebhookSpec::new(Given::literal(url)) })
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn refusals_and_redirections_are_final() {
 async fn a_secret_address_is_in_no_error() {
     let mut url: Given = serde_json::from_str(r#"{"env": "CHAT_URL"}"#).unwrap();
     url.resolve(format!("http://127.0.0.1:{}/{SECRET}", free_port()));
-    let chat = NotifierPlace::Webhook(WebhookSpec { url, headers: BTreeMap::new() });
+    let chat = NotifierPlace::Webhook(WebhookSpec::new(url));
     let mut sent = start(&plan(None, vec![("chat", chat)]), vec![message(1, "chat")]);
     assert!(sent.deferred().await.starts_with("could not connect: "));
 }

@@ -3,7 +3,9 @@
 use crate::config::{check, maintenance, notifier, plan, rule, service, syntax};
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::{Basic, Expect, Step, Tls};
-use crate::model::{Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, MessageKind, NotifierPlace, UNITS};
+use crate::model::{
+    Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, MessageKind, NotifierPlace, Preset, UNITS, template,
+};
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
@@ -98,6 +100,8 @@ fn every_key_of_a_file_stands_where_it_belongs() {
         let own = keys(|reader| drop(NotifierPlace::read(place, reader)));
         names("## Notifiers and mail", own.into_iter().filter(|_| *place != "exec"));
     }
+    names("### Presets", keys_of::<Preset>());
+    names("### Templates of messages", template::all_names().into_iter().map(|name| &*name.leak()));
     for (control, _) in ControlSpec::NAMES {
         names("### Controls", [*control]);
         names("### Controls", keys(|reader| drop(ControlSpec::read(control, reader))));

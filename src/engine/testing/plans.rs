@@ -19,8 +19,7 @@ pub fn service(name: &str) -> Service {
 }
 
 pub fn plan(services: Vec<Service>) -> Arc<Plan> {
-    let place =
-        || NotifierPlace::Webhook(WebhookSpec { url: Given::literal("http://hook/"), headers: BTreeMap::new() });
+    let place = || NotifierPlace::Webhook(WebhookSpec::new(Given::literal("http://hook/")));
     let notifier = |name: &str| (name.into(), Arc::new(Notifier::new(name.into(), place())));
     Arc::new(Plan {
         maintenance: Vec::new(),

@@ -4,8 +4,9 @@ mod session;
 
 use super::names::Names;
 use super::partly::{Part, Partly};
-use super::{Failure, Taken, render};
-use crate::model::{Clock, EmailSpec, Given, Mail, Parcel, plain};
+use super::{Failure, Taken, render, template};
+use crate::model::template::Format;
+use crate::model::{Clock, EmailSpec, Given, Mail, Parcel, Told, clip, plain};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
@@ -20,6 +21,9 @@ const EACH: Duration = Duration::from_secs(30);
 /// For all servers together.
 const ALL: Duration = Duration::from_secs(60);
 
+/// The longest subject of a template, in characters.
+const SUBJECT: usize = 200;
+
 /// A letter belongs to so many threads at most: their names are in a header.
 const THREADS: usize = 20;
 
@@ -29,20 +33,37 @@ const THREADS: usize = 20;
 /// one it is asked last. The letter has the same Message-ID then.
 pub(super) async fn deliver(
     spec: &EmailSpec,
-    mail: Option<&Mail>,
-    names: &Names,
-    partly: &Partly,
+    (mail, names, partly): (Option<&Mail>, &Names, &Partly),
     parcel: &Parcel,
+    told: &Told,
     clock: &dyn Clock,
 ) -> Result<Taken, Failure> {
     let Some(mail) = mail else {
         return Err(Failure::refused("the plan does not say how mail leaves: it has no `mail`"));
     };
-    let letter = render::letter(parcel, &jiff::tz::TimeZone::system());
+    let mut letter = render::letter(parcel, &jiff::tz::TimeZone::system());
+    let plainly = in_its_own_words(spec, told, &mut letter);
     let letter = compose(spec, mail, parcel, letter)?;
     let way = Way { names, partly, clock, each: EACH, all: ALL };
     deliver_by(&way, spec, mail, &parcel.key, &letter).await?;
-    Ok(None)
+    Ok(plainly)
+}
+
+/// Puts the notifier's own words into the letter; why not, if they could not be used.
+fn in_its_own_words(spec: &EmailSpec, told: &Told, letter: &mut render::Letter) -> Taken {
+    let mut plainly = None;
+    let mut own = |template: &Option<String>| {
+        template.as_deref().and_then(|template| template::render(template, Format::Text, told, &mut plainly))
+    };
+    if let Some(subject) = own(&spec.subject) {
+        // One line, whatever the template makes.
+        letter.subject = clip(&plain(subject.trim()), SUBJECT);
+    }
+    if let Some(body) = own(&spec.body) {
+        // The built-in HTML would say something else.
+        (letter.text, letter.html) = (body, String::new());
+    }
+    plainly
 }
 
 /// What every attempt has to go by.
@@ -171,10 +192,15 @@ fn compose(spec: &EmailSpec, mail: &Mail, parcel: &Parcel, letter: render::Lette
             .map_err(|_| Failure::refused("the letter cannot be written"))?;
         Ok::<_, Failure>(SinglePart::builder().header(kind).body(body))
     };
-    let both = MultiPart::alternative()
-        .singlepart(part(ContentType::TEXT_PLAIN, letter.text)?)
-        .singlepart(part(ContentType::TEXT_HTML, letter.html)?);
-    builder.multipart(both).map_err(|e| Failure::refused(format!("the letter cannot be written: {e}")))
+    let text = part(ContentType::TEXT_PLAIN, letter.text)?;
+    let written = match letter.html.is_empty() {
+        true => builder.singlepart(text),
+        false => {
+            let html = part(ContentType::TEXT_HTML, letter.html)?;
+            builder.multipart(MultiPart::alternative().singlepart(text).singlepart(html))
+        }
+    };
+    written.map_err(|e| Failure::refused(format!("the letter cannot be written: {e}")))
 }
 
 /// The threads that a letter belongs to: one for each of its incidents. No letter has such an id: mail programs show all that

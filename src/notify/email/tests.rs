@@ -15,7 +15,7 @@ fn mail(servers: &[&str], tls: MailTls) -> Mail {
 }
 
 fn to(address: &str) -> EmailSpec {
-    EmailSpec { to: vec![Given::literal(address)] }
+    EmailSpec::new(vec![Given::literal(address)])
 }
 
 fn composed(parcel: &Parcel) -> lettre::Message {

@@ -21,7 +21,7 @@ pub(super) struct Letter {
     pub subject: String,
     /// In plain text.
     pub text: String,
-    /// The same in HTML: no pictures, no scripts, nothing from elsewhere.
+    /// The same in HTML: no pictures, no scripts, nothing from elsewhere. Empty if there is only text.
     pub html: String,
 }
 
