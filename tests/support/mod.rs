@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start programs and watch the time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends")]
 
+mod alertmanager;
 mod fuse;
 mod init;
 mod mailbox;
@@ -14,6 +15,7 @@ pub mod readme;
 mod receiver;
 mod systemd;
 
+pub use alertmanager::Alertmanager;
 pub use fuse::Fuse;
 pub use init::Init;
 pub use mailbox::{Mailbox, certificate};
