@@ -105,7 +105,8 @@ impl Sent {
         let messages = messages.into_iter().map(Arc::new).collect();
         let parcel = Parcel { id: ParcelId(self.last), key, to, messages, others: Vec::new() };
         self.notifiers.send(parcel, std::future::ready(()));
-        let input = tokio::time::timeout(Duration::from_secs(20), self.inputs.recv()).await.expect("no outcome in time");
+        let input =
+            tokio::time::timeout(Duration::from_secs(20), self.inputs.recv()).await.expect("no outcome in time");
         let Some(Input::Delivered { outcome, .. }) = input else { panic!("{input:?}") };
         assert!(!format!("{outcome:?}").contains("hunter2"), "{outcome:?}");
         outcome
@@ -230,13 +231,28 @@ async fn nobody_is_called_by_what_a_message_says() {
     let url = format!("http://127.0.0.1:{}", receiver.port);
     let mut message = message(MessageKind::Firing, 1);
     message.story.title = "<!channel> & `@all` ```".into();
-    for (name, texts) in [("slack", &["&lt;!channel&gt; &amp;"][..]), ("discord", &["\"parse\": []"]), ("mattermost", &[])] {
+    for (name, texts) in
+        [("slack", &["&lt;!channel&gt; &amp;"][..]), ("discord", &["\"parse\": []"]), ("mattermost", &[])]
+    {
         let notifiers = format!("  it: {{ webhook: {{ preset: {name}, with: {{ url: {{ env: URL }} }} }} }}");
         Sent::new(&plan(&notifiers, &url)).takes(vec![message.clone()]).await;
         let request = receiver.requests().last().unwrap().clone();
         let text = request.json()["text"].as_str().unwrap_or_default().to_owned();
-        assert!(texts.iter().all(|part| text.contains(part) || request.body.contains(part)), "{name}: {}", request.body);
-        assert_eq!(text.matches("```").count(), if name == "mattermost" { 2 } else if name == "slack" { 1 } else { 0 });
+        assert!(
+            texts.iter().all(|part| text.contains(part) || request.body.contains(part)),
+            "{name}: {}",
+            request.body
+        );
+        assert_eq!(
+            text.matches("```").count(),
+            if name == "mattermost" {
+                2
+            } else if name == "slack" {
+                1
+            } else {
+                0
+            }
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! The templates of messages: each is tried on every kind of event, so that none fails when it is needed.
 
-use super::diagnostic::{Diagnostic, Place, nearest};
+use super::diagnostic::{Diagnostic, Place, listed, nearest};
 use super::plan::Builder;
 use super::resolve::Text;
 use super::tree::Node;
@@ -29,19 +29,25 @@ fn help(fault: &Fault, with: &BTreeMap<String, String>) -> Option<String> {
     if let Some(help) = fault.help {
         return Some(help.to_owned());
     }
-    let name = fault.unknown.as_deref()?;
+    let path = fault.unknown.as_deref()?;
+    let (before, name) = path.rsplit_once('.').map_or(("", path), |(before, name)| (before, name));
+    if before == "with" {
+        let params = listed(with.keys().map(String::as_str));
+        return Some(match nearest(name, with.keys().map(String::as_str)) {
+            Some(meant) => format!("did you mean `with.{meant}`? (the parameters are {params})"),
+            None if with.is_empty() => "it has no parameters: declare them under `params`".to_owned(),
+            None => format!("the parameters are {params}"),
+        });
+    }
     let all = template::all_names();
-    if all.contains(name) && !with.contains_key(name) && !template::top_names().contains(name) {
-        return Some(format!("`{name}` is not of the message but of a part of it, such as `rules[0].{name}`"));
-    }
-    let known = all.iter().chain(with.keys()).map(String::as_str);
-    match nearest(name, known.clone().filter(|known| *known != name)) {
-        _ if known.clone().any(|known| known == name) => {
-            Some("not every message has it: ask first, `{% if .. %}`".to_owned())
+    Some(match nearest(name, all.iter().map(String::as_str)) {
+        Some(known) if known == name && before.is_empty() => {
+            format!("`{name}` is not of the message but of a part of it, such as `rules[0].{name}`")
         }
-        Some(meant) => Some(format!("did you mean `{meant}`?")),
-        None => Some("the names are in the reference of the rules, under \"Templates of messages\"".to_owned()),
-    }
+        Some(known) if known == name => format!("not every message has it: ask first, `{{% if {before} %}}`"),
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "the names are in the reference of the rules, under \"Templates of messages\"".to_owned(),
+    })
 }
 
 /// The place of a part of a text, also within a block (`|`), whose lines stand one beneath the other as they are.

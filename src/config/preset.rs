@@ -112,8 +112,11 @@ impl<'a> Builder<'a> {
         for (param, declared) in &preset.params {
             if declared.default.is_none() && !webhook.with.contains_key(param) {
                 let message = format!("the preset `{name}` needs its parameter `{param}`: {}", declared.about);
-                let value =
-                    if declared.secret { format!("{{ env: {} }}", param.to_uppercase()) } else { "..".to_owned() };
+                let value = if declared.secret {
+                    format!("{{ env: {} }}", format!("{name}_{param}").to_uppercase().replace(['-', '.'], "_"))
+                } else {
+                    "..".to_owned()
+                };
                 let help = format!("add it: `with: {{ {param}: {value} }}`");
                 self.found.push(Diagnostic::new(at.place, message).help(help));
             }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::act::{Goal, Work};
 use super::context::Context;
 use super::service::ServiceState;
-use crate::model::{Command, EventKind, Name, RequestId, Story, clip, plain};
+use crate::model::{Command, EventKind, Name, RequestId, clip, plain};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -181,14 +181,7 @@ fn test_notifier(cx: &mut Context, request: RequestId, who: &str, notifier: &Nam
     if cx.setting.no_act {
         return cx.reply(request, false, "minder runs with --no-act and sends nothing");
     }
-    let story = Story {
-        host: cx.setting.host.clone(),
-        title: format!("test, asked for by {who}"),
-        status: "ok".to_owned(),
-        since: Some(cx.now.wall),
-        ..Story::default()
-    };
-    cx.tell_test(notifier, story, request);
+    cx.tell_test(notifier, who, request);
 }
 
 /// There is no such thing; what was probably meant.

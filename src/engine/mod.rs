@@ -224,6 +224,7 @@ impl Engine {
                 self.refused = Some(report);
             }
             Input::Delivered { parcel, outcome } => self.context.delivered(parcel, outcome),
+            Input::Said { parcel, lines } => self.context.said(parcel, lines),
             Input::Resend { request, who, messages } => self.context.resend(request, &who, messages),
             Input::Noted(words) => self.noted(&words),
             Input::Ending => {

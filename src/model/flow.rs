@@ -100,6 +100,13 @@ pub enum Input {
         /// What.
         outcome: Delivery,
     },
+    /// What was said in the attempt at a test, line by line, without secrets; [`Input::Delivered`] follows.
+    Said {
+        /// Which.
+        parcel: ParcelId,
+        /// The lines, bounded.
+        lines: Vec<String>,
+    },
     /// Something about minder itself that people should know, said once: it must poll, a database is gone.
     Noted(Arc<str>),
     /// minder is about to end.

@@ -423,6 +423,9 @@ pub struct Story {
     /// The tags and the group of the service: silences go by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Somebody tries the notifier: nothing is wrong, and nothing is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// Where the page shows it, if the page has an address for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,

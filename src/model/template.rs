@@ -32,7 +32,7 @@ pub struct Fault {
     pub what: String,
     /// Where in the template, in bytes; nothing if it is about the whole.
     pub at: Option<Range<usize>>,
-    /// The name that is not known.
+    /// The name that is not known, or is not always there: `servce`, `ack.by`.
     pub unknown: Option<String>,
     /// What to do about it, if that is known.
     pub help: Option<&'static str>,
@@ -164,6 +164,7 @@ fn environment(format: Format) -> Environment<'static> {
 fn fault(error: &Error, template: &str) -> Fault {
     let at = error.range().filter(|range| template.get(range.clone()).is_some_and(|part| !part.is_empty()));
     let at = at.or_else(|| error.line().and_then(|line| line_of(template, line)));
+    let at = at.map(|range| from_its_start(template, range));
     let part =
         at.clone().and_then(|range| template.get(range)).filter(|part| part.len() <= 100 && !part.contains('\n'));
     let detail = error.detail().unwrap_or_default();
@@ -181,10 +182,10 @@ fn fault(error: &Error, template: &str) -> Fault {
         }
         kind => kind.to_string(),
     };
-    let unknown = (error.kind() == ErrorKind::UndefinedError)
-        .then(|| part.and_then(|part| part.rsplit('.').next()).map(str::to_owned))
-        .flatten();
-    Fault { what, at, unknown, help: None }
+    let unknown = part.filter(|_| error.kind() == ErrorKind::UndefinedError).map(str::to_owned);
+    let help = (error.kind() == ErrorKind::UnknownFilter)
+        .then_some("the filters are those of <https://docs.rs/minijinja/latest/minijinja/filters/>");
+    Fault { what, at, unknown, help }
 }
 
 /// Of `rules[0].note` only the end may have been named.

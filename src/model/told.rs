@@ -63,6 +63,8 @@ pub struct MessageFacts {
     pub top: Vec<String>,
     /// Who looks after it.
     pub ack: Option<AckFacts>,
+    /// Whether somebody only tries the notifier.
+    pub test: bool,
     /// Where the page shows it.
     pub link: Option<String>,
 }
@@ -145,6 +147,7 @@ impl MessageFacts {
                 reason: clean(&ack.reason),
                 until: ack.until.and_then(time),
             }),
+            test: story.test,
             link: opt(&story.link),
         }
     }
@@ -278,6 +281,7 @@ fn full(kind: MessageKind) -> Story {
         remark: Some("nobody has acknowledged it for 15 min".into()),
         ack: (kind != MessageKind::Firing).then_some(ack),
         tags: vec!["front".into()],
+        test: false,
         link: Some("https://minder.example.org/services/web".into()),
         whole: over,
     }

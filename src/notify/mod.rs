@@ -13,6 +13,7 @@ mod exec;
 mod names;
 mod partly;
 mod render;
+mod talk;
 mod template;
 mod webhook;
 
@@ -22,6 +23,7 @@ use partly::Partly;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use talk::Talk;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
@@ -83,15 +85,16 @@ impl Failure {
 type Taken = Option<String>;
 
 impl Destination {
-    async fn deliver(&self, parcel: &Parcel, clock: &dyn Clock) -> Result<Taken, Failure> {
+    async fn deliver(&self, parcel: &Parcel, clock: &dyn Clock, talk: &mut Talk) -> Result<Taken, Failure> {
         let Some(told) = template::told(parcel) else { return Ok(None) };
         match &self.notifier.place {
             NotifierPlace::Email(spec) => {
+                let secrets = self.mail.as_ref().map(|mail| email::secrets(spec, mail)).unwrap_or_default();
                 let way = (self.mail.as_ref(), &self.names, &self.partly);
-                email::deliver(spec, way, parcel, &told, clock).await
+                talk.over_smtp(&secrets, email::deliver(spec, way, parcel, &told, clock)).await
             }
-            NotifierPlace::Webhook(spec) => webhook::deliver(&self.http, spec, &told, clock).await,
-            NotifierPlace::Exec(spec) => exec::deliver(spec, &told).await.map(|()| None),
+            NotifierPlace::Webhook(spec) => webhook::deliver(&self.http, spec, &told, clock, talk).await,
+            NotifierPlace::Exec(spec) => exec::deliver(spec, &told, talk).await.map(|()| None),
         }
     }
 }
@@ -141,10 +144,17 @@ impl Notifiers {
             let why = format!("{ATTEMPTS} messages are under way already");
             return outcome.is(Delivery::Deferred { why: why.into(), after: None });
         }
-        let clock = Arc::clone(&self.clock);
+        let (clock, inputs) = (Arc::clone(&self.clock), self.inputs.clone());
         self.attempts.spawn(async move {
             recorded.await;
-            let delivery = match place.deliver(&parcel, &*clock).await {
+            let is_test = parcel.messages.iter().any(|message| message.story.test);
+            let mut talk = Talk(is_test.then(Vec::new));
+            let delivered = place.deliver(&parcel, &*clock, &mut talk).await;
+            if let Some(lines) = talk.0 {
+                // As with the outcome, nobody listens any more when minder ends.
+                let _ = inputs.send(Input::Said { parcel: parcel.id, lines });
+            }
+            let delivery = match delivered {
                 Ok(plainly) => Delivery::Delivered { plainly: plainly.map(Into::into) },
                 Err(Failure::Later { why, after }) => Delivery::Deferred { why: why.into(), after },
                 Err(Failure::Refused { why }) => Delivery::Refused { why: why.into() },

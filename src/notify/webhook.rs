@@ -1,6 +1,7 @@
 //! Puts a message to a URL: as a CloudEvents 1.0 event in JSON, as a template says, or as a preset does.
 
 use super::names::Names;
+use super::talk::Talk;
 use super::{Failure, Taken, cloudevent, render};
 use crate::model::template::{self, Format};
 use crate::model::{Clock, Method, Told, Wall, WebhookSpec, plain, signing_key};
@@ -62,10 +63,15 @@ pub(super) async fn deliver(
     spec: &WebhookSpec,
     told: &Told,
     clock: &dyn Clock,
+    talk: &mut Talk,
 ) -> Result<Taken, Failure> {
     let mut plainly = None;
     let request = request(spec, told, clock, &mut plainly)?;
-    exchange(client, spec, request, clock).await?;
+    let secrets = spec.secrets();
+    talk.say('>', &format!("{} {}", request.method.word(), request.url), &secrets);
+    say_headers(talk, '>', &request.headers, &secrets);
+    talk.say('>', &String::from_utf8_lossy(&request.body), &secrets);
+    exchange(client, spec, request, clock, talk).await?;
     Ok(plainly)
 }
 
@@ -140,7 +146,20 @@ fn signature(key: &str, id: &str, seconds: &str, body: &[u8]) -> Option<String> 
     Some(format!("v1,{}", STANDARD.encode(context.sign())))
 }
 
-async fn exchange(client: &Client, spec: &WebhookSpec, request: Request, clock: &dyn Clock) -> Result<(), Failure> {
+fn say_headers(talk: &mut Talk, sign: char, headers: &HeaderMap, secrets: &[String]) {
+    for (name, value) in headers {
+        talk.say(sign, &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())), secrets);
+    }
+    talk.say(sign, "\n", secrets);
+}
+
+async fn exchange(
+    client: &Client,
+    spec: &WebhookSpec,
+    request: Request,
+    clock: &dyn Clock,
+    talk: &mut Talk,
+) -> Result<(), Failure> {
     let method = match request.method {
         Method::Post => reqwest::Method::POST,
         Method::Put => reqwest::Method::PUT,
@@ -157,6 +176,10 @@ async fn exchange(client: &Client, spec: &WebhookSpec, request: Request, clock: 
     {
         answer.extend_from_slice(&chunk[..chunk.len().min(ANSWER - answer.len())]);
     }
+    let secrets = spec.secrets();
+    talk.say('<', &format!("{:?} {status}", response.version()), &secrets);
+    say_headers(talk, '<', response.headers(), &secrets);
+    talk.say('<', &String::from_utf8_lossy(&answer), &secrets);
     if status.is_success() {
         return Ok(());
     }
@@ -249,7 +272,7 @@ mod tests {
         let url = Given::literal(format!("http://{}/", silent.local_addr().unwrap()));
         let spec = WebhookSpec { timeout: Span(Duration::from_millis(200)), ..WebhookSpec::new(url) };
         let client = Client::new(Names::default());
-        let failure = deliver(&client, &spec, &told(firing()), &Noon).await.unwrap_err();
+        let failure = deliver(&client, &spec, &told(firing()), &Noon, &mut Talk::default()).await.unwrap_err();
         assert!(matches!(&failure, Failure::Later { why, .. } if why == "no answer within 0.2 s"), "{failure}");
     }
 

@@ -21,8 +21,15 @@ services:
         ca.display(),
     ));
     minder.start();
-    minder.ok(&["notify-test", "ops"]);
-    mailbox.wait(SOON, &["test message from minder"]);
+    let shown = minder.ok(&["notify-test", "ops"]);
+    mailbox.wait(SOON, &["this is a test of ops"]);
+    assert_eq!(mailbox.mails().len(), 2, "the firing and its resolving");
+    for line in
+        ["> EHLO ", "> AUTH PLAIN [secret]", "< 235 ", "> MAIL FROM:<minder@example.org>", "> Subject: ", "< 250 "]
+    {
+        assert!(shown.lines().any(|said| said.starts_with(line)), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("hunter2") && !shown.contains("AG1pbmRlcgBodW50ZXIy"), "{shown}");
     let status = minder.ok(&["status", "--json"]);
     assert!(!(minder.log() + &status + &minder.history()).contains("hunter2"), "a secret was shown");
 }
@@ -62,18 +69,48 @@ fn a_webhook_that_fails_gets_its_message_later() {
 
 #[test]
 fn a_test_message_arrives_or_the_reason_is_said() {
-    let receiver = Receiver::answering(&["204 Good", "404 Gone"]);
+    let receiver = Receiver::answering(&["204 Good", "204 Good", "404 Gone"]);
     let mut minder = Minder::new();
     minder.write(&format!(
         "notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\nservices:\n  root: {{ checks: [file: /] }}\n",
         receiver.url()
     ));
     minder.start();
-    minder.ok(&["notify-test", "chat"]);
-    assert_eq!(receiver.requests()[0].json()["type"], "minder.test");
+    let shown = minder.ok(&["notify-test", "chat"]);
+    let (firing, resolved) = (receiver.requests()[0].json(), receiver.requests()[1].json());
+    assert_eq!((&firing["type"], &resolved["type"]), (&"minder.firing".into(), &"minder.resolved".into()));
+    assert_eq!((&firing["data"]["test"], &firing["data"]["thread"]), (&true.into(), &resolved["data"]["thread"]));
+    for line in ["--- firing", "> POST http", "> idempotency-key: ", "< HTTP/1.1 204 ", "--- resolved"] {
+        assert!(shown.lines().any(|said| said.starts_with(line)), "{line} is not in\n{shown}");
+    }
     let output = minder.run(&["notify-test", "chat"]);
     let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && words.contains("404"), "{words}");
+}
+
+#[test]
+fn a_test_of_a_command_and_of_a_preset_shows_no_secret() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    minder.env = vec![("MAIL_PASSWORD", "hunter2-very-secret".to_owned())];
+    minder.write(&format!(
+        r#"
+notifiers:
+  script: {{ exec: {{ shell: "cat >/dev/null; echo took it with $TOKEN", environment: {{ TOKEN: {{ env: MAIL_PASSWORD }} }} }} }}
+  duty: {{ webhook: {{ preset: pagerduty, with: {{ url: "{}", key: {{ env: MAIL_PASSWORD }} }} }} }}
+services:
+  root: {{ checks: [file: /] }}
+"#,
+        receiver.url()
+    ));
+    minder.start();
+    let shown = minder.ok(&["notify-test", "script"]);
+    assert_eq!(shown.lines().filter(|line| *line == "< took it with [secret]").count(), 2, "{shown}");
+    let shown = minder.ok(&["notify-test", "duty"]);
+    assert!(shown.contains("\"routing_key\": \"[secret]\"") && !shown.contains("hunter2"), "{shown}");
+    let (firing, resolved) = (receiver.requests()[0].json(), receiver.requests()[1].json());
+    assert_eq!((&firing["event_action"], &resolved["event_action"]), (&"trigger".into(), &"resolve".into()));
+    assert_eq!(firing["dedup_key"], resolved["dedup_key"], "what the test has opened is closed");
 }
 
 #[test]

@@ -55,16 +55,8 @@ impl Context {
 
     /// What came of an attempt.
     pub fn delivered(&mut self, parcel: ParcelId, outcome: Delivery) {
-        if let Some((to, request)) = self.outbox.tests.remove(&parcel) {
-            return match outcome {
-                Delivery::Delivered { .. } => {
-                    self.works_again(&to, "it takes messages again");
-                    self.reply(request, true, format!("{to} has taken the message"));
-                }
-                Delivery::Deferred { why, .. } | Delivery::Refused { why } => {
-                    self.reply(request, false, format!("the message has not reached {to}: {why}"));
-                }
-            };
+        if let Some(tried) = self.outbox.tests.remove(&parcel) {
+            return self.tried(tried, outcome);
         }
         let is_its = |lane: &Lane| lane.under_way.as_ref().is_some_and(|under_way| under_way.id == parcel);
         let Some(name) = self.outbox.lanes.iter().find(|(_, lane)| is_its(lane)).map(|(name, _)| Arc::clone(name))

@@ -38,12 +38,13 @@ mod merge;
 mod resend;
 mod schedule;
 mod silence;
+mod tried;
 
 use super::context::Context;
 use super::schedule::{NEVER, Timer};
 use crate::model::{
-    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, Now, Parcel, ParcelId, Record,
-    RequestId, Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
+    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, Now, ParcelId, Record, Restored,
+    SavedNotifier, Stage, Step, Story, Wall, Why,
 };
 use lane::{Lane, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +63,7 @@ pub(super) const WAITING_AT_MOST: usize = 1000;
 pub(super) struct Outbox {
     lanes: BTreeMap<Name, Lane>,
     /// Tests under way, and the people who wait for them.
-    tests: BTreeMap<ParcelId, (Name, RequestId)>,
+    tests: BTreeMap<ParcelId, tried::Tried>,
     last_parcel: u64,
     /// The time for which a timer is set.
     armed: Option<Mono>,
@@ -205,15 +206,6 @@ impl Context {
             message.step(message.at, stage, why);
         }
         self.emit(Effect::Tell(message));
-    }
-
-    /// Tries a notifier once, at once, beside what it is busy with: the person who waits for it sees the truth.
-    pub fn tell_test(&mut self, to: &Name, story: Story, request: RequestId) {
-        let id = self.next_parcel();
-        self.outbox.tests.insert(id, (Arc::clone(to), request));
-        let message = self.message(to, MessageKind::Test, story, Duration::ZERO);
-        let (key, to) = (message.key.clone(), Arc::clone(to));
-        self.emit(Effect::Send(Parcel { id, key, to, messages: vec![Arc::new(message)], others: Vec::new() }));
     }
 
     fn next_parcel(&mut self) -> ParcelId {

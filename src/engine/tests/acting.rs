@@ -219,15 +219,21 @@ fn a_supervisor_that_cannot_be_asked_is_not_overruled() {
 fn a_notifier_is_tested() {
     let mut world = quiet(web(command()));
     world.ask(1, Command::NotifyTest { notifier: "ops".into() });
-    assert_eq!(world.news(), ["@ ops Test"]);
-    assert_eq!(world.parcels().pop().unwrap().messages.len(), 1);
+    assert_eq!(world.news(), ["@ ops Firing"]);
+    let firing = world.parcels().pop().unwrap().messages[0].clone();
     world.pass(1);
-    assert_eq!(world.news(), ["= true ops has taken the message"]);
+    assert_eq!(world.news(), ["@ ops Resolved", "= true ops has taken the message"]);
+    let resolved = world.parcels().pop().unwrap().messages[0].clone();
+    assert!(firing.story.test && resolved.story.test, "{resolved:?}");
+    assert!(firing.story.incident.is_some_and(|id| id > 1 << 52), "no other incident has it: {firing:?}");
+    assert_eq!(firing.story.incident, resolved.story.incident, "what it has opened is closed");
     world.swallow_parcels = true;
     world.ask(2, Command::NotifyTest { notifier: "ops".into() });
     let parcel = world.parcels().pop().unwrap().id;
+    world.input(Input::Said { parcel, lines: vec!["RCPT TO".into()] });
     world.input(Input::Delivered { parcel, outcome: Delivery::Refused { why: "no such mailbox".into() } });
-    assert_eq!(world.news(), ["@ ops Test", "= false the message has not reached ops: no such mailbox"]);
+    let answer = "= false the message has not reached ops: no such mailbox\n--- firing\nRCPT TO";
+    assert_eq!(world.news(), ["@ ops Firing", answer], "there is nothing to resolve");
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn taken(
 }
 
 /// Everything that a server's answer must not bring into an error, as it crosses the wire.
-fn secrets(spec: &EmailSpec, mail: &Mail) -> Vec<String> {
+pub(super) fn secrets(spec: &EmailSpec, mail: &Mail) -> Vec<String> {
     let givens = spec.to.iter().chain(&mail.server).chain([&mail.from]).filter(|g| g.is_secret());
     let mut secrets: Vec<String> = givens.map(|g| g.expose().to_owned()).collect();
     if let Some(password) = &mail.password {
