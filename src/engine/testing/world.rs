@@ -417,8 +417,8 @@ impl World {
             Effect::Tell(message) if message.state == MessageState::Waiting => {
                 Some(format!("@ {} {:?}", message.to, message.kind))
             }
-            Effect::Send(Parcel { messages, .. }) if messages[0].kind == MessageKind::Test => {
-                Some(format!("@ {} Test", messages[0].to))
+            Effect::Send(Parcel { messages, .. }) if messages[0].story.test => {
+                Some(format!("@ {} {:?}", messages[0].to, messages[0].kind))
             }
             Effect::Reply(_, answer) => Some(format!("= {} {}", answer.ok, answer.words)),
             _ => None,
