@@ -55,6 +55,7 @@ mod clock;
 mod crowd;
 mod daemons;
 mod killed;
+mod lost;
 mod machine;
 mod messages;
 mod pidfiles;
