@@ -33,6 +33,10 @@ const BATCH: usize = 256;
 /// How long an action waits for its records to be on disk; then it is taken all the same, with the budget in memory.
 const RECORD_WITHIN: Duration = Duration::from_millis(50);
 
+/// How long a message waits for that. What is sent and not on disk is forgotten if minder is killed then, and told anew under
+/// another key: twice. A second later is soon enough; of a disk that is known to fail, none waits.
+const RECORD_MESSAGE_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long the commands under way have, at the end.
 const PARTING: Duration = Duration::from_secs(2);
 
@@ -177,8 +181,8 @@ impl Core {
         self.perform(effects);
     }
 
-    /// Hands each effect to whoever performs it. Records are committed before acts are begun: an act waits for its
-    /// record on its own thread, at most 50 ms.
+    /// Hands each effect to whoever performs it. Records are committed before acts are begun, and before messages are sent: an act
+    /// waits for its record on its own thread, at most 50 ms; a message in its own task, at most a second.
     pub fn perform(&mut self, effects: Vec<Effect>) {
         let mut records = Vec::new();
         let mut messages = Vec::new();
@@ -228,7 +232,7 @@ impl Core {
             let committed = committed.clone();
             self.notifiers.send(parcel, async move {
                 if let Some(committed) = committed {
-                    committed.ready(RECORD_WITHIN).await;
+                    committed.ready(RECORD_MESSAGE_WITHIN).await;
                 }
             });
         }

@@ -141,6 +141,12 @@ impl Context {
         MessageId(self.last_message)
     }
 
+    /// The key of a new message. With the moment of minder's start: a number that was used and is not on record, because the disk
+    /// was full or it was a test, is used again by the next minder, for something else.
+    pub fn key_of(&self, id: MessageId) -> String {
+        format!("{}-{:x}.{}", self.setting.instance, self.started.wall.0, id.0)
+    }
+
     pub fn watch(&mut self, identity: Identity, check: CheckId) {
         self.add_watcher(identity, Watcher::Check(check));
     }

@@ -37,6 +37,7 @@ impl ServiceState {
             told_at: self.told_at.iter().map(|(to, at)| (Arc::clone(to), at.wall)).collect(),
             flap: self.flap.saved(),
             held: self.holds_messages(),
+            untold: self.saved_tellings(),
             restarting: self.restarting,
             started_again: self.restarts.saved(),
             flapping: self.restarts.flapping,
@@ -139,6 +140,7 @@ impl ServiceState {
         }
         self.expect_the_launched(cx);
         self.restarting = saved.restarting;
+        self.tell_the_saved(cx, saved.untold, saved.held);
         self.tell_the_untold(cx, saved.held);
         self.dirty = true;
     }

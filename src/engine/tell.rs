@@ -9,8 +9,8 @@ use super::flap::Flaps;
 use super::hold::never_told;
 use super::service::ServiceState;
 use crate::model::{
-    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, Severity, Stage, Status, Story,
-    StoryAction, StoryRule, Subject, Why, show_duration,
+    Action, EventKind, Incident, MessageKind, Mono, Name, Rule, SavedReading, SavedTelling, Severity, Stage, Status,
+    Story, StoryAction, StoryRule, Subject, Why, show_duration,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ const ACTIONS_AT_MOST: usize = 20;
 
 /// No time to wait for.
 const AT_ONCE: Mono = Mono(0);
+/// Why a message is held that was held before minder was started.
+const HELD_BEFORE: &str = "what it needs was not well";
 const NO_ACT: &str = "minder runs with --no-act";
 
 /// A message that waits.
@@ -165,6 +167,7 @@ impl ServiceState {
         let rules = vec![Arc::clone(&rule.name)];
         let until = from.max(cx.now.mono) + HOLD_BACK;
         self.tellings.push(Telling { from, ..Telling::new(what, to, until, rules) });
+        self.dirty = true;
         self.ask_needs(cx);
     }
 
@@ -224,11 +227,31 @@ impl ServiceState {
         if !to.is_empty() {
             let until = cx.now.mono + HOLD_BACK;
             let rules = self.plan.rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
-            let why = held.then(|| "what it needs was not well".to_owned());
+            let why = held.then(|| HELD_BEFORE.to_owned());
             self.tellings.push(Telling { held: why, ..Telling::new(What::Incident, to, until, rules) });
             if held {
                 self.needs.recover(cx.now.mono);
             }
+        }
+    }
+
+    /// What waits to be told, and is known from nothing else.
+    pub fn saved_tellings(&self) -> Vec<SavedTelling> {
+        let story = |telling: &Telling| match &telling.what {
+            What::Incident => None,
+            What::Story(kind, story) => {
+                Some(SavedTelling { kind: *kind, to: telling.to.clone(), story: story.clone() })
+            }
+        };
+        self.tellings.iter().filter_map(story).collect()
+    }
+
+    /// After a start of minder: what has waited to be told does not wait for anything that went on then.
+    pub fn tell_the_saved(&mut self, cx: &Context, saved: Vec<SavedTelling>, held: bool) {
+        for SavedTelling { kind, to, story } in saved {
+            let what = What::Story(kind, story);
+            let held = held.then(|| HELD_BEFORE.to_owned());
+            self.tellings.push(Telling { held, ..Telling::new(what, to, cx.now.mono + HOLD_BACK, Vec::new()) });
         }
     }
 
@@ -329,6 +352,7 @@ impl ServiceState {
                     self.tell_of_incident(cx, to, MessageKind::Update, telling.remark);
                 }
                 What::Story(kind, story) => {
+                    self.dirty = true;
                     if cx.setting.no_act {
                         self.hold_messages(cx, &telling.to, NO_ACT);
                     }

@@ -1,6 +1,9 @@
 //! What of the engine's state outlives minder: one record for each service, written on transitions.
 
-use super::{Exit, Identity, Incident, Message, MessageId, Mono, Name, Reading, Silence, Status, Subject, Wall};
+use super::{
+    Exit, Identity, Incident, Message, MessageId, MessageKind, Mono, Name, Reading, Silence, Status, Story, Subject,
+    Wall,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -36,7 +39,7 @@ pub struct Restored {
 pub struct Setting {
     /// The machine's name, for messages.
     pub host: String,
-    /// Random, the same as long as the state directory lives: makes the keys of messages unique.
+    /// Random, the same as long as the state directory lives: makes the keys of messages unique. Has no `-`.
     pub instance: String,
     /// How long ago the machine booted.
     pub booted: Duration,
@@ -84,6 +87,9 @@ pub struct SavedService {
     pub flap: SavedFlap,
     /// A message of it is held, because something that it needs is not well.
     pub held: bool,
+    /// What is to be told of what is over, and waits for the outcome of actions: nothing else would know of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<SavedTelling>,
     /// It was stopped as the first half of a restart of several, and is to be started.
     pub restarting: bool,
     /// How often its supervisor has started it again lately: when, and how often then, oldest first.
@@ -117,6 +123,17 @@ impl SavedFlap {
     fn is_nothing(&self) -> bool {
         *self == SavedFlap::default()
     }
+}
+
+/// A story that is to be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedTelling {
+    /// What it is about.
+    pub kind: MessageKind,
+    /// Whom.
+    pub to: BTreeSet<Name>,
+    /// What.
+    pub story: Box<Story>,
 }
 
 /// What is known of a heartbeat.

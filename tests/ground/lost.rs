@@ -5,6 +5,7 @@ use super::support::{Minder, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -78,7 +79,7 @@ impl Moody {
     /// What it was told of each incident: the kinds, in order.
     fn told(&self) -> BTreeMap<u64, Vec<String>> {
         let mut told: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-        for taken in self.taken() {
+        for taken in self.taken().into_iter().filter(|taken| taken.incident > 0) {
             told.entry(taken.incident).or_default().push(taken.kind);
         }
         told
@@ -89,12 +90,23 @@ fn receive(stream: &TcpStream, mood: usize, taken: &Mutex<Vec<Taken>>) {
     let answer = |answer: &str| {
         let _ = write!(&mut &*stream, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     };
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     // It does not even listen.
     if mood == 0 {
         return;
     }
     // A sender that is killed in the middle has sent nothing.
     let Some(body) = read(stream) else { return };
+    // Somebody tries it.
+    if body["type"] == "minder.test" {
+        taken.lock().unwrap().push(Taken {
+            key: text(&body["id"]),
+            kind: text(&body["type"]),
+            incident: 0,
+            service: String::new(),
+        });
+        return answer("204 Good");
+    }
     match mood {
         1 => return answer("500 Broken"),
         2 => return answer("503 Busy\r\nretry-after: 1"),
@@ -103,7 +115,6 @@ fn receive(stream: &TcpStream, mood: usize, taken: &Mutex<Vec<Taken>>) {
         4 => return,
         _ => {}
     }
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let new = Taken {
         key: text(&body["id"]),
         kind: text(&body["type"]),
@@ -188,8 +199,12 @@ fn killed_two_hundred_times_while_it_tells_it_loses_nothing_and_tells_nothing_tw
             std::thread::sleep(Duration::from_millis(chance.below(lives / 3) as u64));
             turn(&minder, chance.below(FILES));
         }
+        // A number that is not on record.
+        let tried = (chance.below(8) == 0)
+            .then(|| minder.command(&["notify-test", "calm"]).stderr(Stdio::null()).spawn().unwrap());
         std::thread::sleep(Duration::from_millis(chance.below(lives) as u64));
         minder.kill();
+        tried.into_iter().for_each(|mut tried| drop(tried.wait()));
     }
     moody.well.store(true, Ordering::Relaxed);
     for number in 0..FILES {
@@ -210,7 +225,8 @@ fn killed_two_hundred_times_while_it_tells_it_loses_nothing_and_tells_nothing_tw
     for (name, receiver) in [("moody", &moody), ("calm", &calm)] {
         let untold = || {
             let told = receiver.told();
-            let is_told = |incident: &u64| told.get(incident).is_some_and(|kinds| kinds.ends_with(&["minder.resolved".into()]));
+            let is_told =
+                |incident: &u64| told.get(incident).is_some_and(|kinds| kinds.ends_with(&["minder.resolved".into()]));
             opened.iter().copied().filter(|incident| !is_told(incident)).collect::<Vec<u64>>()
         };
         let what = || format!("{name} has heard of the end of incidents {:?}", untold());

@@ -5,8 +5,8 @@ use super::lane::{Lane, UnderWay, subject};
 use super::merge;
 use crate::engine::context::Context;
 use crate::model::{
-    Delivery, Effect, Incident, MessageId, MessageKind, MessageState, Mono, Name, Parcel, ParcelId, Stage, Why,
-    show_duration,
+    Delivery, Effect, Incident, Message, MessageId, MessageKind, MessageState, Mono, Name, Parcel, ParcelId, Stage,
+    Why, show_duration,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -28,7 +28,6 @@ impl Context {
         let others = self.others_failing(name, &messages);
         let id = self.next_parcel();
         let now = self.now;
-        let key = key(&self.setting.instance, &messages);
         let Some(lane) = self.outbox.lanes.get_mut(name) else { return };
         let others = match lane.before.take() {
             Some((before, others)) if before == messages => others,
@@ -48,6 +47,7 @@ impl Context {
             }
             parcel.push(Arc::clone(&waiting.message));
         }
+        let key = key(&parcel);
         lane.under_way = Some(UnderWay { id, what: (messages, others.clone()), first_of, sent: lane.sent });
         (lane.sent, lane.dirty) = (Some(now), true);
         self.emit(Effect::Send(Parcel { id, key, to: Arc::clone(name), messages: parcel, others }));
@@ -188,17 +188,17 @@ impl Context {
     }
 }
 
-/// The key of a parcel: that of its message; of several, made of all their numbers.
-fn key(instance: &str, messages: &[MessageId]) -> String {
-    let first = messages.first().map_or(0, |id| id.0);
+/// The key of a parcel: that of its message; of several, made of all their keys.
+fn key(messages: &[Arc<Message>]) -> String {
+    let first = messages.first().map(|message| message.key.clone()).unwrap_or_default();
     if messages.len() < 2 {
-        return format!("{instance}-{first}");
+        return first;
     }
     // FNV-1a: the same in every version of minder.
-    let bytes = messages.iter().flat_map(|id| id.0.to_le_bytes());
+    let bytes = messages.iter().flat_map(|message| message.key.bytes().chain([0]));
     let hash = bytes
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{instance}-{first}.{hash:016x}")
+    format!("{first}.{hash:016x}")
 }
 
 /// How long to wait after so many attempts in vain: 1 s, doubling to 5 min, each within a fifth of that, so that many minders

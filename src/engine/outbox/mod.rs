@@ -159,7 +159,7 @@ impl Context {
         let of = story.remark.clone().unwrap_or_else(|| story.title.clone());
         Message {
             id,
-            key: format!("{}-{}", self.setting.instance, id.0),
+            key: self.key_of(id),
             to: Arc::clone(to),
             kind,
             at,

@@ -118,3 +118,53 @@ fn a_message_has_the_last_lines_of_the_log() {
         [(MessageKind::Firing, last()), (MessageKind::Resolved, String::new()), (MessageKind::Notice, last())]
     );
 }
+
+#[test]
+fn what_was_over_before_it_was_told_is_told_though_minder_is_killed_meanwhile() {
+    let mut world = two_rules();
+    world.swallow_reports = true;
+    world.data().size = 9.0;
+    world.pass(10_000);
+    world.data().size = 1.0;
+    world.input(Input::Touched(CheckId(0)));
+    world.pass(100);
+    assert_eq!(world.told(), [""; 0], "its action is under way");
+    world.kill_and_restore();
+    world.pass(1_000);
+    assert_eq!(world.told(), ["@ chat Resolved", "@ ops Resolved"]);
+    world.kill_and_restore();
+    world.pass(20_000);
+    assert_eq!(world.told(), [""; 0], "once");
+}
+
+#[test]
+fn a_notice_is_told_though_minder_is_killed_meanwhile() {
+    let mut service = service("data").checks(vec![file(10)]);
+    let moved = service.term(0, "size", Test::Truth, Term::Changed);
+    service = service.rule(rule("moved", moved, Hold::None, vec![exec()]));
+    let mut world = World::new(plan(vec![service]));
+    world.swallow_reports = true;
+    world.pass(1_000);
+    world.data().size = 9.0;
+    world.pass(10_000);
+    assert_eq!(world.told(), [""; 0], "its action is under way");
+    world.kill_and_restore();
+    world.pass(20_000);
+    assert_eq!(world.told(), ["@ ops Notice"]);
+}
+
+#[test]
+fn a_number_that_is_not_on_record_makes_no_key_twice() {
+    let mut world = two_rules();
+    world.ask(1, Command::NotifyTest { notifier: "ops".into() });
+    world.pass(1_000);
+    world.kill_and_restore();
+    world.data().trouble = true;
+    world.pass(10_000);
+    let sent = world.log.iter().filter_map(|(_, effect)| match effect {
+        Effect::Send(parcel) => Some(parcel.key.clone()),
+        _ => None,
+    });
+    let sent: Vec<String> = sent.collect();
+    assert!(sent.len() == 2 && sent[0] != sent[1], "{sent:?}");
+}

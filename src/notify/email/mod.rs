@@ -214,9 +214,10 @@ fn threads(parcel: &Parcel, host: &str) -> String {
     ids.collect::<Vec<_>>().join(" ")
 }
 
-/// What is the same in the keys of all messages of this minder: all but the number at the end.
+/// What is the same in the keys of all messages of this minder, also when it is started again: all but what stands behind the
+/// last `-`.
 fn instance(key: &str) -> &str {
-    key.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+    key.rsplit_once('-').map_or(key, |(instance, _)| instance)
 }
 
 /// As a part of a message id, where only some characters may stand; never empty.
