@@ -17,7 +17,9 @@ mod talk;
 mod template;
 mod webhook;
 
-use crate::model::{Clock, Delivery, Input, Mail, Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, plain};
+use crate::model::{
+    Clock, Delivery, Input, Mail, MessageKind, Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, plain,
+};
 use names::Names;
 use partly::Partly;
 use std::collections::BTreeMap;
@@ -32,6 +34,8 @@ const PARTING: Duration = Duration::from_secs(2);
 
 /// Attempts under way at one time. The engine has one for each notifier, and tests.
 const ATTEMPTS: usize = 256;
+/// So many, and no further test is begun: however many are asked for, what has happened is told.
+const TESTS: usize = 128;
 
 /// The notifiers of the plan in effect. Dropping it abandons every attempt under way.
 pub struct Notifiers {
@@ -140,8 +144,10 @@ impl Notifiers {
             let why = format!("the plan has no notifier `{}` any more", plain(&parcel.to));
             return outcome.is(Delivery::Refused { why: why.into() });
         };
-        if self.attempts.len() >= ATTEMPTS {
-            let why = format!("{ATTEMPTS} messages are under way already");
+        let is_test = parcel.messages.iter().all(|message| message.kind == MessageKind::Test);
+        let most = if is_test { TESTS } else { ATTEMPTS };
+        if self.attempts.len() >= most {
+            let why = format!("{most} messages are under way already");
             return outcome.is(Delivery::Deferred { why: why.into(), after: None });
         }
         let (clock, inputs) = (Arc::clone(&self.clock), self.inputs.clone());

@@ -194,7 +194,7 @@ fn killed_two_hundred_times_while_it_tells_it_loses_nothing_and_tells_nothing_tw
     for _ in 0..KILLS {
         minder.start_blind();
         // From the middle of its start, to when it has told of it all.
-        let lives = [30, 150, 300, 600][chance.below(4)];
+        let lives = [30, 120, 240, 480][chance.below(4)];
         for _ in 0..chance.below(4) {
             std::thread::sleep(Duration::from_millis(chance.below(lives / 3) as u64));
             turn(&minder, chance.below(FILES));

@@ -1,7 +1,8 @@
 //! Messages on their way, with minder as a whole.
 
 use super::SOON;
-use super::support::{Mailbox, Minder, Receiver, stays, wait_until};
+use super::support::{Mailbox, Minder, Receiver, stays, wait_for, wait_until};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[test]
@@ -139,4 +140,76 @@ services:
         "MINDER_CONDITION=file.missing\nMINDER_EVENT=firing\nMINDER_INCIDENT=1\nMINDER_RULE=lost\n\
          MINDER_SERVICE=gone\nMINDER_SEVERITY=critical\nMINDER_VALUE=file.missing\n"
     );
+}
+
+/// A minder whose file `there` is missing, which `chat` is to hear.
+fn missing(receiver: &Receiver) -> Minder {
+    let minder = Minder::new();
+    minder.write(&format!(
+        "notifiers:\n  chat: {{ webhook: {{ url: \"{}\" }} }}\n\
+         services:\n  gone:\n    notify: [chat]\n    checks:\n      - file: {}/there\n        every: 200ms\n",
+        receiver.url(),
+        minder.dir().display()
+    ));
+    minder
+}
+
+/// The pauses between what has arrived, in seconds.
+fn pauses(receiver: &Receiver) -> Vec<f64> {
+    let times: Vec<_> = receiver.requests().iter().map(|request| request.at).collect();
+    times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
+}
+
+#[test]
+fn a_receiver_that_is_out_of_order_is_tried_less_and_less_often_and_gets_each_message_once() {
+    let receiver = Receiver::answering(&["500 Broken", "502 Worse", "500 Broken"]);
+    let mut minder = missing(&receiver);
+    minder.start();
+    let status = || minder.any(&["status"]);
+    wait_for(
+        || format!("people see that it waits, and why: {}", status()),
+        SOON,
+        || {
+            let status = status();
+            (status.contains("1 message waits for chat") && status.contains("status 50")).then_some(())
+        },
+    );
+    wait_until("it is taken in the end", SOON, || receiver.requests().len() == 4);
+    let pauses = pauses(&receiver);
+    assert!(pauses[0] > 0.7 && pauses.windows(2).all(|pair| pair[1] > 1.2 * pair[0]), "{pauses:?}");
+    let keys: BTreeSet<_> = receiver.requests().iter().map(|request| request.json()["id"].to_string()).collect();
+    assert_eq!(keys.len(), 1, "one message");
+    wait_until("nothing waits any more", SOON, || !status().contains("chat"));
+    // It has proved itself: the next trouble is not held against it.
+    std::fs::write(minder.dir().join("there"), "").unwrap();
+    wait_until("the end comes at once", SOON, || receiver.requests().len() == 5);
+    assert_eq!(receiver.requests()[4].json()["type"], "minder.resolved");
+    stays("and nothing more", Duration::from_secs(2), || receiver.requests().len() == 5);
+}
+
+#[test]
+fn a_receiver_says_when_it_wants_to_be_tried_again() {
+    let receiver = Receiver::answering(&["429 Slowly\r\nretry-after: 3"]);
+    let mut minder = missing(&receiver);
+    minder.start();
+    wait_until("it is tried again", SOON, || receiver.requests().len() == 2);
+    let pauses = pauses(&receiver);
+    assert!(pauses[0] >= 2.9, "{pauses:?}");
+}
+
+#[test]
+fn what_failed_and_recovered_while_nobody_listened_is_one_message() {
+    let receiver = Receiver::answering(&["500 Broken", "500 Broken"]);
+    let mut minder = missing(&receiver);
+    minder.start();
+    wait_until("it is tried", SOON, || receiver.requests().len() == 1);
+    std::fs::write(minder.dir().join("there"), "").unwrap();
+    minder.wait_status("gone", "ok", SOON);
+    let is_end = || receiver.requests().last().is_some_and(|last| last.json()["type"] == "minder.resolved");
+    wait_until("its end is told", SOON, || receiver.requests().len() >= 3 && is_end());
+    stays("and it alone", Duration::from_secs(2), || receiver.requests().len() == 3);
+    let taken = receiver.requests()[2].json();
+    assert_eq!(taken["data"]["service"], "gone");
+    let text = taken["data"].to_string();
+    assert!(text.contains("file.missing"), "it says what was wrong: {text}");
 }

@@ -4,7 +4,7 @@ use super::wait_for;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What was received.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
+    /// When it was there.
+    pub at: Instant,
 }
 
 impl Request {
@@ -96,7 +98,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
         let Some((name, value)) = header.trim().split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    let request = Request { line: line.trim().to_owned(), headers, body: String::new() };
+    let request = Request { line: line.trim().to_owned(), headers, body: String::new(), at: Instant::now() };
     let length = request.header("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
