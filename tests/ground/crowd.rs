@@ -4,6 +4,9 @@ use super::support::{Mailbox, Minder, Receiver, process_exists, signal, stays, w
 use super::{Own, SOON};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server that does this with each connection, as long as the test runs.
@@ -142,4 +145,46 @@ fn a_body_that_never_ends_is_read_so_far_and_no_further() {
     assert!(answered);
     signal(minder.pid(), "TERM");
     minder.wait_end(Duration::from_secs(5));
+}
+
+#[test]
+fn a_thousand_tests_of_a_notifier_that_hangs_keep_no_message_waiting() {
+    let (hanging, told) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (hangs, tells) = (Arc::clone(&hanging), Arc::clone(&told));
+    let port = serve(move |mut stream| {
+        let mut request = [0; 8192];
+        let length = stream.read(&mut request).unwrap_or(0);
+        if String::from_utf8_lossy(&request[..length]).contains("minder.test") {
+            hangs.fetch_add(1, Ordering::Relaxed);
+            let _ = stream.read(&mut request);
+            hangs.fetch_sub(1, Ordering::Relaxed);
+        } else if stream.write_all(b"HTTP/1.1 204 Good\r\nconnection: close\r\n\r\n").is_ok() {
+            tells.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut minder = Minder::new();
+    minder.write(&format!(
+        "notifiers: {{ chat: {{ webhook: {{ url: \"http://127.0.0.1:{port}/\" }} }} }}\nservices:\n  gone:\n    notify: [chat]\n    \
+         checks:\n      - file: {}/there\n        every: 200ms\n",
+        minder.dir().display()
+    ));
+    std::fs::write(minder.dir().join("there"), "").unwrap();
+    minder.start();
+    minder.wait_status("gone", "ok", SOON);
+    let body = r#"{"command":"notify-test","notifier":"chat"}"#;
+    let ask = |_| {
+        let mut stream = UnixStream::connect(&minder.socket).unwrap();
+        let head = "POST /api/v1/commands HTTP/1.1\r\nhost: minder\r\ncontent-type: application/json";
+        let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream
+    };
+    let asking: Vec<UnixStream> = (0..1000).map(ask).collect();
+    wait_until("many hang", SOON, || hanging.load(Ordering::Relaxed) > 50);
+    std::fs::remove_file(minder.dir().join("there")).unwrap();
+    let began = Instant::now();
+    wait_until("what has happened is told", SOON, || told.load(Ordering::Relaxed) == 1);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!((51..=128).contains(&hanging.load(Ordering::Relaxed)), "{hanging:?} hang");
+    drop(asking);
+    minder.wait_status("gone", "warning", SOON);
 }

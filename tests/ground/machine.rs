@@ -99,6 +99,56 @@ fn a_full_disk_stops_nothing_and_nothing_is_forgotten_when_it_is_free_again() {
     all_goes_on_after_the_return(&minder, &receiver);
 }
 
+/// What waits in the outbox waits in memory, and is written when there is room.
+#[test]
+fn what_could_not_be_told_while_the_disk_was_full_is_told_later_and_once() {
+    let receiver = Receiver::answering(&["500 Broken"; 4]);
+    let mut minder = with_a_disk_of("4M");
+    plan(&minder, &receiver, "");
+    minder.start();
+    up(&minder);
+    let ballast = state_inside(&minder).join("ballast");
+    fill(&ballast);
+    let said = || minder.any(&["status"]);
+    let mut turns = 0;
+    // Until the write-ahead log must grow; each turn is told when the receiver is well.
+    wait_until("people are told that nothing is written", SOON, || {
+        turns += 1;
+        let path = minder.dir().join("there");
+        if turns % 2 == 1 {
+            std::fs::remove_file(&path).unwrap()
+        } else {
+            std::fs::write(&path, "").unwrap()
+        }
+        let status = if turns % 2 == 1 { "warning" } else { "ok" };
+        minder.wait_status("gone", status, SOON);
+        fill(&ballast.with_extension("more"));
+        said().contains("disk")
+    });
+    std::fs::write(minder.dir().join("there"), "").unwrap();
+    minder.wait_status("gone", "ok", SOON);
+    wait_until("the receiver is well again", SOON, || receiver.requests().len() > 4);
+    std::fs::remove_file(&ballast).unwrap();
+    std::fs::remove_file(ballast.with_extension("more")).unwrap();
+    let quiet = || {
+        let said = said();
+        !said.contains("disk") && !said.contains("chat")
+    };
+    wait_for(|| format!("all is told, and written: {}", said()), SOON, || quiet().then_some(()));
+    let events: Vec<serde_json::Value> =
+        serde_json::from_str(&minder.ok(&["history", "--json", "--limit", "1000"])).unwrap();
+    let closed = events.iter().filter(|event| event["kind"] == "closed" && event["service"] == "gone");
+    let closed: Vec<u64> = closed.map(|event| event["incident"].as_u64().unwrap()).collect();
+    let ends = |incident: u64| {
+        let requests = receiver.requests().into_iter().skip(4);
+        requests.filter(|r| r.json()["data"]["incident"] == incident && r.json()["type"] == "minder.resolved").count()
+    };
+    assert!(!closed.is_empty());
+    for incident in closed {
+        assert_eq!(ends(incident), 1, "the end of incident {incident}");
+    }
+}
+
 fn all_goes_on_after_the_return(minder: &Minder, receiver: &Receiver) {
     std::fs::write(minder.dir().join("there"), "").unwrap();
     minder.wait_status("gone", "ok", SOON);

@@ -132,6 +132,43 @@ fn the_answer_to_a_webhook_may_be_endless_and_the_message_is_delivered_once() {
     stays("none is sent twice", Duration::from_secs(2), || seen().len() == 4 && resident(&minder) < 100 << 20);
 }
 
+#[test]
+fn headers_without_end_are_a_failure_and_cost_no_memory() {
+    let asked: Arc<Mutex<usize>> = Arc::default();
+    let counted = asked.clone();
+    let port = serve(move |mut stream| {
+        let _ = stream.read(&mut [0; 65536]);
+        *counted.lock().unwrap() += 1;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+        while stream.write_all(&b"x-more: and more\r\n".repeat(1000)).is_ok() {}
+    });
+    let mut minder = Minder::new();
+    gone(&minder, "", &format!("  chat: {{ webhook: {{ url: \"http://127.0.0.1:{port}/\" }} }}\n"), "chat");
+    minder.start();
+    minder.wait_status("gone", "ok", SOON);
+    let before = resident(&minder);
+    set(&minder, false);
+    wait_until("it is tried again, and again", SOON, || *asked.lock().unwrap() >= 3);
+    assert!(resident(&minder) < before + (20 << 20), "{before} bytes became {}", resident(&minder));
+    let said = minder.any(&["status"]);
+    assert!(said.contains("1 message waits for chat"), "{said}");
+}
+
+#[test]
+fn a_receiver_that_points_elsewhere_is_not_followed() {
+    let elsewhere = Receiver::start();
+    let redirect = format!("307 Elsewhere\r\nlocation: {}", elsewhere.url());
+    let receiver = Receiver::answering(&[&redirect]);
+    let mut minder = Minder::new();
+    gone(&minder, "", &format!("  chat: {{ webhook: {{ url: \"{}\" }} }}\n", receiver.url()), "chat");
+    minder.start();
+    minder.wait_status("gone", "ok", SOON);
+    set(&minder, false);
+    let history = || minder.history();
+    wait_for(|| format!("the record says so: {}", history()), SOON, || history().contains("status 307").then_some(()));
+    assert_eq!((receiver.requests().len(), elsewhere.requests().len()), (1, 0));
+}
+
 /// minder with a resolver that never answers.
 fn without_names(minder: &mut Minder) -> UdpSocket {
     // Any address of the loopback network is this machine's own.
