@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Every form, for diagnostics.
-const FORMS: [&str; 11] = [
+const FORMS: [&str; 12] = [
     "killed by SEGV",
     "exits with 1",
     "ends",
@@ -19,6 +19,7 @@ const FORMS: [&str; 11] = [
     "starts hang",
     "starts die after 2s",
     "commands fail",
+    "notifier ops fails",
     "minder stop",
     "minder silence for 10m",
 ];
@@ -79,6 +80,25 @@ pub(super) fn occurrence(text: &str, plan: &Plan, service: &Name) -> Result<(Nam
             }
         };
         return Ok((service, Occurrence::Asked(order)));
+    }
+    if word(0) == "notifier" && named(plan, "notifier").is_none() {
+        let works = match (words.len(), word(2)) {
+            (3, "works") => true,
+            (3, "fails") => false,
+            _ => {
+                let wrong = Wrong::new(whole, format!("{} is nothing that becomes of a notifier", quoted(text)));
+                return Err(wrong.help("write `notifier NAME fails` or `notifier NAME works`"));
+            }
+        };
+        let Some((name, _)) = plan.notifiers.get_key_value(word(1)) else {
+            let names = || plan.notifiers.keys().map(|name| &**name);
+            let wrong = Wrong::new(words[1].clone(), format!("the rules have no notifier {}", quoted(word(1))));
+            return Err(wrong.help(match nearest(word(1), names().collect::<Vec<_>>()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("the notifiers are {}", listed(names())),
+            }));
+        };
+        return Ok((Arc::clone(service), Occurrence::Notifier { name: Arc::clone(name), works }));
     }
     let verbs = ["killed", "exits", "ends", "appears", "starts", "commands", "taken", "wanted", "supervisor"];
     let of = named(plan, word(0)).filter(|_| words.len() > 1 && !verbs.contains(&word(0)));

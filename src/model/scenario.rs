@@ -120,6 +120,13 @@ pub enum Occurrence {
     },
     /// What becomes of its supervisor.
     Supervisor(Supervising),
+    /// Whether a notifier takes what it is sent, from now on.
+    Notifier {
+        /// Which.
+        name: Name,
+        /// It does.
+        works: bool,
+    },
     /// A person asks minder for something.
     Asked(Command),
 }
@@ -176,7 +183,7 @@ pub enum Listed {
     Noticed,
     /// What was done since this was last asked: `restart`, `restart failed`, `restart held`, `given up`.
     Did,
-    /// Messages since this was last asked: `ops firing`.
+    /// Messages that were taken since this was last asked: `ops firing`.
     Told,
 }
 

@@ -3,7 +3,9 @@
 use super::script::Written;
 use super::words::{Entry, deeds};
 use super::world::World;
-use crate::model::{Effect, EventKind, Expectation, Listed, Mono, Name, Record, RuleState, Scenario, Wall};
+use crate::model::{
+    Effect, EventKind, Expectation, Listed, MessageState, Mono, Name, Record, RuleState, Scenario, Wall, Why,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,12 +109,18 @@ impl Seen<'_> {
                     self.entries.push(Entry { listed, at, words });
                 }
             }
-            Effect::Send(parcel) => {
-                for message in &parcel.messages {
-                    let service: Name = message.story.service.as_str().into();
-                    line(&service, format!("{} is told: {}", message.to, message.kind));
-                    let words = format!("{}{} {}", prefix(&service), message.to, message.kind);
-                    self.entries.push(Entry { listed: Listed::Told, at, words });
+            Effect::Record(Record::Message(message)) => {
+                let service: Name = message.story.service.as_str().into();
+                match (message.state, message.steps.last().map(|step| &step.why)) {
+                    (MessageState::Delivered, _) => {
+                        line(&service, format!("{} is told: {}", message.to, message.kind));
+                        let words = format!("{}{} {}", prefix(&service), message.to, message.kind);
+                        self.entries.push(Entry { listed: Listed::Told, at, words });
+                    }
+                    (MessageState::Waiting, Some(why @ Why::Deferred { .. })) => {
+                        line(&service, format!("{}, {}: {why}", message.to, message.kind));
+                    }
+                    _ => {}
                 }
             }
             Effect::Reply(_, answer) => self.lines.push(Line { at, words: format!("answer: {}", answer.words) }),

@@ -10,7 +10,7 @@
 //! | stop | the process ends by TERM, at once |
 //! | restart in one go | both |
 //! | signal, exec, snapshot | done, at once, and nothing changes by it |
-//! | message | delivered, at once |
+//! | message | taken, at once |
 //!
 //! The engine's own tests have another world (`engine/testing`), and share nothing with this one: theirs is made to be unfair
 //! (reports that never come, plans that change, a minder that is killed), and its services are fields that a test sets; this one
@@ -21,7 +21,7 @@ use crate::model::controls::ControlSpec;
 use crate::model::kinds::{Beat, Heartbeat, Process, Processes};
 use crate::model::{
     Act, ActId, CheckId, ControlState, Delivery, Each, Effect, Event, EventKind, Exit, Found, Identity, Input, Kind,
-    MetricId, Mono, Now, Occurrence, Phase, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample,
+    MetricId, Mono, Name, Now, Occurrence, Phase, Plan, Question, Reading, Record, Report, RequestId, Restored, Sample,
     Setting, Starting, Supervising, Wall,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -102,6 +102,8 @@ pub(super) struct World {
     places: HashMap<CheckId, (usize, usize)>,
     ids: BTreeMap<(usize, usize), CheckId>,
     watched: BTreeSet<Identity>,
+    /// Notifiers that take nothing.
+    failing: BTreeSet<Name>,
     /// Checks of processes whose file tells of a new one: a pidfile.
     told: BTreeSet<CheckId>,
     /// By time; of the same time, in order.
@@ -138,6 +140,7 @@ impl World {
             places: HashMap::new(),
             ids: BTreeMap::new(),
             watched: BTreeSet::new(),
+            failing: BTreeSet::new(),
             told: BTreeSet::new(),
             coming: BTreeMap::new(),
             pid: FIRST_PID,
@@ -279,6 +282,8 @@ impl World {
                     Supervising::GivesUp => body.given_up = true,
                 }
             }
+            Occurrence::Notifier { name, works: true } => drop(self.failing.remove(&name)),
+            Occurrence::Notifier { name, works: false } => drop(self.failing.insert(name)),
             Occurrence::Asked(command) => {
                 let asked = Input::Asked { request: RequestId(1), who: "root".into(), command };
                 self.later(Duration::ZERO, Coming::Input(asked));
@@ -398,7 +403,10 @@ impl World {
                 Effect::Unwatch(identity) => drop(self.watched.remove(&identity)),
                 Effect::Act(id, act) => self.act(id, &act),
                 Effect::Send(parcel) => {
-                    let outcome = Delivery::Delivered { plainly: None };
+                    let outcome = match self.failing.contains(&parcel.to) {
+                        false => Delivery::Delivered { plainly: None },
+                        true => Delivery::Deferred { why: "it fails".into(), after: None },
+                    };
                     let delivered = Input::Delivered { parcel: parcel.id, outcome };
                     self.later(Duration::ZERO, Coming::Input(delivered));
                 }
