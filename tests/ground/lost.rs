@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// So often minder is killed.
 const KILLS: usize = 200;
+/// So often it is told to end, in between.
+const ENDS: usize = 8;
 /// Files that come and go; each is a service.
 const FILES: usize = 6;
 
@@ -191,10 +193,10 @@ fn killed_two_hundred_times_while_it_tells_it_loses_nothing_and_tells_nothing_tw
         let path = file(minder, number);
         if path.exists() { std::fs::remove_file(path).unwrap() } else { std::fs::write(path, "").unwrap() }
     };
-    for _ in 0..KILLS {
+    for life in 0..KILLS + ENDS {
         minder.start_blind();
         // From the middle of its start, to when it has told of it all.
-        let lives = [30, 120, 240, 480][chance.below(4)];
+        let lives = [30, 100, 200, 400][chance.below(4)];
         for _ in 0..chance.below(4) {
             std::thread::sleep(Duration::from_millis(chance.below(lives / 3) as u64));
             turn(&minder, chance.below(FILES));
@@ -203,7 +205,13 @@ fn killed_two_hundred_times_while_it_tells_it_loses_nothing_and_tells_nothing_tw
         let tried = (chance.below(8) == 0)
             .then(|| minder.command(&["notify-test", "calm"]).stderr(Stdio::null()).spawn().unwrap());
         std::thread::sleep(Duration::from_millis(chance.below(lives) as u64));
-        minder.kill();
+        match life % (KILLS / ENDS) {
+            0 if life > 0 => {
+                minder.signal("TERM");
+                minder.wait_end(SOON);
+            }
+            _ => minder.kill(),
+        }
         tried.into_iter().for_each(|mut tried| drop(tried.wait()));
     }
     moody.well.store(true, Ordering::Relaxed);

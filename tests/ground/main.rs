@@ -25,9 +25,11 @@
 //! | a mount is dead | its check fails; it takes one thread, and hangs nobody | `live::filesystem` |
 //! | an SMTP server accepts and says nothing | given up after 30 s, tried again; no other message waits for it | `crowd` |
 //! | one falls silent after the letter | sent again, with the same `Message-ID` | `servers` |
-//! | a webhook answers 500, then works | tried again; the order is kept | `crowd` |
+//! | a webhook answers 500, then works | tried again, ever less often; the order is kept; what is over by then is one message | `crowd`, `live::messages` |
+//! | its answer, or that of a check, never ends, or is huge; its headers never end | 4 kB of it are read of a message's, the bound of the check of a check's; a failure | `servers`, `crowd` |
+//! | it points elsewhere | not followed: refused | `servers` |
+//! | a thousand tests of a notifier that hangs | half of all attempts at most: what has happened is told | `crowd` |
 //! | one refuses a message | said so; kept through `kill -9`, and sent again on request | `messages` |
-//! | its answer, or that of a check, never ends, or is huge | 4 kB of it are read of a message's, the bound of the check of a check's | `servers`, `crowd` |
 //! | a resolver never answers | what needs a name fails; what needs none goes on; a name holds one thread | `servers` |
 //! | a TLS handshake stalls | failed at the deadline | `servers` |
 //! | names, command lines, outputs, logs hold control characters and invalid UTF-8 | shown as text, in one line, everywhere | `words` |
@@ -40,6 +42,7 @@
 //! | standard streams are closed, their reader is gone, or hangs | lines of the log are lost, and nothing else | `start` |
 //! | there is next to no memory | it works, or says why not; for what its own loader needs, the system speaks | `start` |
 //! | minder is killed: in a restart, a stop, a reload, while it tells, while it writes | what was begun is carried on; never two daemons, no lost order, firing and resolving take turns, each end is told | `killed` |
+//! | it is killed two hundred times while its receivers fail, hang, close, and take what they do not answer | nothing is lost; nothing is told twice to one who honours the key | `lost` |
 //! | minder is told to end while a command runs | the command has 2 s more; what became of it is on record | `killed` |
 //!
 //! What cannot be helped, and is not tested: while minder is down nobody cuts the output of a daemon that floods, and nobody keeps

@@ -155,6 +155,28 @@ fn headers_without_end_are_a_failure_and_cost_no_memory() {
 }
 
 #[test]
+fn a_log_of_any_size_makes_a_message_of_some() {
+    let receiver = Receiver::start();
+    let mut minder = Minder::new();
+    let log = minder.dir().join("log");
+    minder.write(&format!(
+        "notifiers: {{ chat: {{ webhook: {{ url: \"{}\" }} }} }}\nservices:\n  gone:\n    notify: [chat]\n    log: {}\n    checks:\n      \
+         - file: {}/there\n        every: 200ms\n",
+        receiver.url(),
+        log.display(),
+        minder.dir().display()
+    ));
+    set(&minder, true);
+    std::fs::write(&log, format!("{}\n\u{1b}[31mthe last line\n", "x".repeat(1 << 20)).repeat(40)).unwrap();
+    minder.start();
+    minder.wait_status("gone", "ok", SOON);
+    set(&minder, false);
+    let told = receiver.wait(SOON, &["minder.firing", "the last line"]);
+    assert!(told.body.len() < 100_000, "{} bytes", told.body.len());
+    assert!(!told.body.contains("\\u001b"), "no control characters");
+}
+
+#[test]
 fn a_receiver_that_points_elsewhere_is_not_followed() {
     let elsewhere = Receiver::start();
     let redirect = format!("307 Elsewhere\r\nlocation: {}", elsewhere.url());
