@@ -241,7 +241,7 @@ fn dead_for_a_day() {
     const EVENTS: u64 = 100_000;
     const NAMES: u64 = 100;
     let dir = tempfile::tempdir().unwrap();
-    let mut rules = "version: 1\nnotifiers: { ops: { webhook: { url: \"http://127.0.0.1/\" } } }\ndefaults: { notify: [ops], every: 1h }\nservices:\n".to_owned();
+    let mut rules = "version: 1\nnotifiers: { ops: { webhook: { url: \"http://127.0.0.1/\" } } }\ndefaults: { notify: [ops], every: 1h, flapping: false }\nservices:\n".to_owned();
     for i in 0..NAMES {
         let _ = writeln!(rules, "  s{i}: {{ checks: [file: /nowhere/{i}] }}");
     }

@@ -178,7 +178,7 @@ fn killed_two_hundred_times_while_it_tells_it_loses_nothing_and_tells_nothing_tw
     let file = |minder: &Minder, number: usize| minder.dir().join(format!("file{number}"));
     let mut plan = format!(
         "notifiers:\n  moody: {{ webhook: {{ url: \"http://127.0.0.1:{}/\" }} }}\n  \
-         calm: {{ webhook: {{ url: \"http://127.0.0.1:{}/\" }} }}\nservices:\n",
+         calm: {{ webhook: {{ url: \"http://127.0.0.1:{}/\" }} }}\ndefaults: {{ flapping: false }}\nservices:\n",
         moody.port, calm.port
     );
     for number in 0..FILES {

@@ -11,7 +11,7 @@ fn plan(minder: &Minder, receiver: &Receiver, more: &str) {
     let body = format!("echo $$ > {dir}/app.pid; exec sleep 100000");
     let start = script(&minder.dir().join("start"), &body);
     minder.write(&format!(
-        "notifiers: {{ chat: {{ webhook: {{ url: \"{}\" }} }} }}\ndefaults: {{ notify: [chat] }}\nservices:\n  app:\n    \
+        "notifiers: {{ chat: {{ webhook: {{ url: \"{}\" }} }} }}\ndefaults: {{ notify: [chat], flapping: false }}\nservices:\n  app:\n    \
          settle: 200ms\n    grace: 200ms\n    restart: {{ limit: 100 in 1h, delay: 100ms..100ms }}\n    control: {{ command: {{ start: [{start}] }} }}\n    checks:\n      \
          - process: {{ pidfile: {dir}/app.pid }}\n        every: 200ms\n    rules:\n      - process.down -> restart\n  gone:\n    \
          checks:\n      - file: {dir}/there\n        every: 200ms\n{more}",
