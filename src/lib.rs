@@ -5,7 +5,7 @@
 //! ```text
 //!  rule files ──config──▶ Plan ──▶ ┌────────┐ ──Effect::Ask──▶ probe, control ──┐
 //!                                  │ engine │ ──Effect::Act──▶ control          │
-//!  listen ──Input::Exited────────▶ │ (pure) │ ──Effect::Tell─▶ notify           │
+//!  listen ──Input::Exited────────▶ │ (pure) │ ──Effect::Send─▶ notify           │
 //!  people ──Input::Asked─────────▶ └────────┘ ──Effect::Record, Keep──▶ store   │
 //!                                       ▲                                       │
 //!                                       └── Input::Sampled, Input::Acted ◀──────┘

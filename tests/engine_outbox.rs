@@ -160,7 +160,7 @@ fn ended(world: &World) -> BTreeMap<MessageId, Message> {
     let mut all = BTreeMap::new();
     for (_, effect) in &world.log {
         match effect {
-            Effect::Tell(message) => drop(all.insert(message.id, message.clone())),
+            Effect::Tell(message) => drop(all.insert(message.id, Message::clone(message))),
             Effect::Record(Record::Message(message)) => drop(all.insert(message.id, Message::clone(message))),
             _ => {}
         }

@@ -322,7 +322,7 @@ pub enum Effect {
     Act(ActId, Act),
     /// People are to hear this: it is recorded, and waits in the outbox. It is sent, with others or by itself, by a
     /// [`Effect::Send`].
-    Tell(Message),
+    Tell(Box<Message>),
     /// Try once to deliver this, after all records of this step are on disk (or a second later), and answer with
     /// [`Input::Delivered`]. At most one attempt at a time to each notifier, but for tests.
     Send(Parcel),

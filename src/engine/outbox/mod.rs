@@ -149,7 +149,7 @@ impl Context {
         let lane = self.outbox.lanes.entry(Arc::clone(to)).or_default();
         let merged = merge::arrive(lane, &mut message, whole, &wants, now);
         // As it was told, and then what that has done to others.
-        self.emit(Effect::Tell(message.clone()));
+        self.emit(Effect::Tell(Box::new(message.clone())));
         self.admit(message, merged);
     }
 
@@ -205,7 +205,7 @@ impl Context {
         for (stage, why) in why {
             message.step(message.at, stage, why);
         }
-        self.emit(Effect::Tell(message));
+        self.emit(Effect::Tell(Box::new(message)));
     }
 
     fn next_parcel(&mut self) -> ParcelId {

@@ -458,8 +458,9 @@ impl World {
     }
 
     pub fn messages(&self) -> Vec<Message> {
-        let message =
-            |(_, effect): &(u64, Effect)| if let Effect::Tell(message) = effect { Some(message.clone()) } else { None };
+        let message = |(_, effect): &(u64, Effect)| {
+            if let Effect::Tell(message) = effect { Some(Message::clone(message)) } else { None }
+        };
         self.log.iter().filter_map(message).collect()
     }
 }

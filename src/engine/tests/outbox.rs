@@ -44,7 +44,7 @@ impl World {
             Effect::Record(Record::Message(message)) if message.state != MessageState::Waiting => {
                 Some(Message::clone(message))
             }
-            Effect::Tell(message) if message.state != MessageState::Waiting => Some(message.clone()),
+            Effect::Tell(message) if message.state != MessageState::Waiting => Some(Message::clone(message)),
             _ => None,
         };
         self.log.iter().filter_map(record).collect()

@@ -65,7 +65,7 @@ impl World {
     fn latest(&self) -> Message {
         let recorded = self.log.iter().rev().find_map(|(_, effect)| match effect {
             Effect::Record(Record::Message(message)) => Some(Message::clone(message)),
-            Effect::Tell(message) => Some(message.clone()),
+            Effect::Tell(message) => Some(Message::clone(message)),
             _ => None,
         });
         recorded.unwrap()
