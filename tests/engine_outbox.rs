@@ -256,7 +256,7 @@ fn parcels_keep_their_time(world: &World) -> Result<(), TestCaseError> {
         })
     };
     for (at, parcel) in world.log.iter().filter_map(|(at, effect)| match effect {
-        Effect::Send(parcel) if parcel.messages[0].kind != MessageKind::Test => Some((*at, parcel)),
+        Effect::Send(parcel) if !parcel.messages[0].story.test => Some((*at, parcel)),
         _ => None,
     }) {
         let ids: Vec<MessageId> = parcel.messages.iter().map(|message| message.id).collect();

@@ -17,9 +17,7 @@ mod talk;
 mod template;
 mod webhook;
 
-use crate::model::{
-    Clock, Delivery, Input, Mail, MessageKind, Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, plain,
-};
+use crate::model::{Clock, Delivery, Input, Mail, Name, Notifier, NotifierPlace, Parcel, ParcelId, Plan, plain};
 use names::Names;
 use partly::Partly;
 use std::collections::BTreeMap;
@@ -144,7 +142,7 @@ impl Notifiers {
             let why = format!("the plan has no notifier `{}` any more", plain(&parcel.to));
             return outcome.is(Delivery::Refused { why: why.into() });
         };
-        let is_test = parcel.messages.iter().all(|message| message.kind == MessageKind::Test);
+        let is_test = parcel.messages.iter().all(|message| message.story.test);
         let most = if is_test { TESTS } else { ATTEMPTS };
         if self.attempts.len() >= most {
             let why = format!("{most} messages are under way already");

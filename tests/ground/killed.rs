@@ -201,7 +201,7 @@ fn killed_at_any_moment_it_keeps_its_promises() {
     let rules = |minder: &Minder, extra: usize| {
         let file = |name: &str| {
             format!(
-                "  {name}:\n    notify: [chat]\n    checks:\n      - file: {}/{name}\n        every: 100ms\n",
+                "  {name}:\n    flapping: false\n    notify: [chat]\n    checks:\n      - file: {}/{name}\n        every: 100ms\n",
                 dir.display()
             )
         };
