@@ -153,7 +153,7 @@ fn verdict(message: &MessageView) -> String {
 fn reason(message: &MessageView) -> Option<String> {
     match message.steps.last() {
         // The beginning is not what keeps it.
-        Some(Step { why: Why::Told { .. }, .. }) => Some("it is about to be sent".to_owned()),
+        Some(Step { why: Why::Told { .. }, .. }) => Some("it is sent shortly, perhaps together with others".to_owned()),
         Some(step) if message.why.as_deref() == Some(&*step.why.to_string()) => Some(words(step)),
         // The store ended it, and says so in words alone.
         _ => message.why.clone(),

@@ -48,7 +48,7 @@ pub(super) struct Begin {
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     lasts: Duration,
     /// Why; the command, if there is one and this is missing
-    #[arg(long, value_name = "WORDS", required_unless_present = "command")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "command")]
     reason: Option<String>,
     /// A command, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
@@ -60,11 +60,16 @@ pub(super) struct Begin {
 #[command(after_help = "Examples:\n  minder unsilence 3\n  minder unsilence --all")]
 pub(super) struct End {
     /// Their numbers, as `minder silences` shows them
-    #[arg(required_unless_present = "all", value_name = "NUMBER")]
+    #[arg(required_unless_present = "all", value_name = "NUMBER", value_parser = number)]
     silences: Vec<u64>,
     /// All of them
     #[arg(long, conflicts_with = "silences")]
     all: bool,
+}
+
+/// A silence may hold of several services, and a service may have several: they are told apart by their numbers.
+fn number(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "give the number of the silence, as `minder silences` shows it")
 }
 
 /// Show what is silenced, by whom, why and until when, and the maintenance of the rules

@@ -72,7 +72,7 @@ impl From<Release> for Order {
     }
 }
 
-/// Send a message through a notifier, and say what came of it
+/// Send a test through a notifier, then its end, and show the whole conversation
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  minder notify-test ops")]
 pub(super) struct NotifyTest {

@@ -66,7 +66,15 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::new(node.place, message).help(format!("a map of one of {words}")));
             return;
         };
-        self.known_keys(entries, "a notifier", &[NotifierPlace::NAMES, KEYS].concat(), &[]);
+        let known = [NotifierPlace::NAMES, KEYS].concat();
+        // Who looks for a word for Slack finds that of the preset, and writes it where `webhook` belongs.
+        let is_preset = |key: &Key| !known.contains(&key.text.as_str()) && self.presets.contains_key(&key.text);
+        let (presets, others): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, _)| is_preset(key));
+        for (key, _) in presets {
+            let diagnostic = Diagnostic::new(key.place, format!("`{}` is a preset of `webhook`", key.text));
+            self.found.push(diagnostic.help(format!("write `webhook: {{ preset: {}, with: {{ .. }} }}`", key.text)));
+        }
+        self.known_keys(others, "a notifier", &known, &[]);
         let wants = self.wants(node);
         let places: Vec<&(Key, Node)> =
             entries.iter().filter(|(key, _)| NotifierPlace::NAMES.contains(&key.text.as_str())).collect();
@@ -140,7 +148,9 @@ impl<'a> Builder<'a> {
         match Hours::parse(&texts, zone) {
             Ok(hours) => Some(hours),
             Err((i, why)) => {
-                self.found.push(Diagnostic::new(items.get(i).map_or(node.place, |item| item.place), why));
+                let place = items.get(i).map_or(node.place, |item| item.place);
+                let help = "write, for example, `mon-fri 08:00-18:00`, `22:00-06:00` or `sat,sun`";
+                self.found.push(Diagnostic::new(place, why).help(help));
                 None
             }
         }
@@ -148,7 +158,7 @@ impl<'a> Builder<'a> {
 
     /// `kinds: [firing, resolved]`
     fn kinds(&mut self, node: &Node) -> Option<BTreeSet<MessageKind>> {
-        let all = || listed(MessageKind::WANTED.iter().map(|kind| kind.word()));
+        let all = || listed(MessageKind::ALL.iter().map(|kind| kind.word()));
         let items = match &node.value {
             Value::Seq(items) if !items.is_empty() => items,
             _ => {
@@ -161,22 +171,26 @@ impl<'a> Builder<'a> {
             }
         };
         let mut kinds = BTreeSet::new();
+        let mut all_known = true;
         for item in items {
             let word = item.text().unwrap_or_default();
-            match MessageKind::WANTED.iter().find(|kind| kind.word() == word) {
+            match MessageKind::ALL.iter().find(|kind| kind.word() == word) {
                 Some(kind) => {
                     kinds.insert(*kind);
                 }
                 None => {
-                    let help = match nearest(word, MessageKind::WANTED.iter().map(|kind| kind.word())) {
+                    let help = match nearest(word, MessageKind::ALL.iter().map(|kind| kind.word())) {
                         Some(meant) => format!("did you mean `{meant}`?"),
                         None => format!("there are {}", all()),
                     };
                     let message = format!("there is no kind of message {}", item.describe());
                     self.found.push(Diagnostic::new(item.place, message).help(help));
-                    return None;
+                    all_known = false;
                 }
             }
+        }
+        if !all_known {
+            return None;
         }
         let of_incidents: Vec<MessageKind> =
             kinds.iter().copied().filter(|kind| *kind != MessageKind::Notice).collect();

@@ -201,7 +201,7 @@ fn notifier(generator: &mut SchemaGenerator) -> Value {
     ];
     let exactly_one: Vec<Value> = each.iter().map(|(place, _)| json!({ "required": [place] })).collect();
     let texts = json!({ "type": "string", "examples": ["mon-fri 08:00-18:00"] });
-    let kinds = MessageKind::WANTED.map(MessageKind::word);
+    let kinds = MessageKind::ALL.map(MessageKind::word);
     let least = |about: &str, generator: &mut SchemaGenerator| of::<Span>(generator, about);
     let mut group = of::<GroupKeys>(generator, "");
     if let Some(map) = group.as_object_mut() {

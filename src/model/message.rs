@@ -342,13 +342,11 @@ pub enum MessageKind {
     Acknowledged,
     /// Something has changed; nothing is wrong.
     Notice,
-    /// Somebody tries the notifier.
-    Test,
 }
 
 impl MessageKind {
-    /// Every kind that a notifier may want or not.
-    pub const WANTED: [MessageKind; 6] = [
+    /// All there are.
+    pub const ALL: [MessageKind; 6] = [
         MessageKind::Firing,
         MessageKind::Update,
         MessageKind::Resolved,
@@ -365,7 +363,6 @@ impl MessageKind {
             MessageKind::Reminder => "reminder",
             MessageKind::Acknowledged => "acknowledged",
             MessageKind::Notice => "notice",
-            MessageKind::Test => "test",
         }
     }
 }
@@ -381,7 +378,7 @@ impl fmt::Display for MessageKind {
 pub struct Story {
     /// The machine.
     pub host: String,
-    /// The service; empty in a test, and where it is about minder itself.
+    /// The service; empty where it is about minder itself, and in a test.
     pub service: String,
     /// What it is, for people.
     pub description: Option<String>,

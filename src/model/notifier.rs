@@ -47,7 +47,7 @@ impl Notifier {
             _ => None,
         };
         Notifier {
-            kinds: preset.as_ref().and_then(|p| p.kinds.clone()).unwrap_or(MessageKind::WANTED.into()),
+            kinds: preset.as_ref().and_then(|p| p.kinds.clone()).unwrap_or(MessageKind::ALL.into()),
             remind: preset.as_ref().and_then(|p| p.remind).map(|every| every.0),
             name,
             place,
@@ -269,7 +269,9 @@ impl WebhookSpec {
             _ => {}
         }
         if self.preset.is_some() && self.method.is_some() {
-            mistakes.push(Mistake::new(&["method"], "`method` stands beside a preset, which has its own"));
+            mistakes.push(
+                Mistake::new(&["method"], "`method` stands beside a preset, which has its own").help("leave it out"),
+            );
         }
         if self.preset.is_none() && !self.with.is_empty() {
             mistakes.push(

@@ -13,7 +13,7 @@ const MESSAGES: usize = 100;
 /// One message. Times are RFC 3339 in UTC; what is not known is null; no text has control characters.
 #[derive(Debug, Clone, Serialize)]
 pub struct MessageFacts {
-    /// `firing`, `update`, `resolved`, `reminder`, `acknowledged`, `notice` or `test`.
+    /// `firing`, `update`, `resolved`, `reminder`, `acknowledged` or `notice`.
     pub kind: MessageKind,
     /// The same for every attempt, and for no other message of any minder.
     pub key: String,
@@ -208,12 +208,13 @@ impl Told {
         Told { with: with.clone(), ..self.clone() }
     }
 
-    /// One of every kind of event, full and bare, and several together: what a template is tried on before it is needed.
+    /// One of every kind of event, full and bare, a test, and several together: what a template is tried on before it is needed.
     pub fn samples() -> Vec<Told> {
         let mut samples = Vec::new();
         let mut all = Vec::new();
-        for kind in MessageKind::WANTED.into_iter().chain([MessageKind::Test]) {
-            for story in [full(kind), bare(kind)] {
+        for kind in MessageKind::ALL {
+            let tests = matches!(kind, MessageKind::Firing | MessageKind::Resolved).then(|| test(kind));
+            for story in [full(kind), bare(kind)].into_iter().chain(tests) {
                 let message = Arc::new(sample(kind, story, all.len() as u64 + 1));
                 all.push(Arc::clone(&message));
                 samples.extend(said(vec![message]));
@@ -289,18 +290,32 @@ fn full(kind: MessageKind) -> Story {
 
 /// A message that has only what it cannot be without.
 fn bare(kind: MessageKind) -> Story {
-    let is_test = kind == MessageKind::Test;
     Story {
         host: "db1".into(),
-        severity: (!is_test && kind != MessageKind::Notice).then_some(Severity::Warning),
-        status: if is_test { "" } else { "warning" }.into(),
-        title: if is_test { "" } else { "the database of minder is lost" }.into(),
+        severity: (kind != MessageKind::Notice).then_some(Severity::Warning),
+        status: "warning".into(),
+        title: "the database of minder is lost".into(),
         ack: (kind == MessageKind::Acknowledged).then(|| Ack {
             by: "anna".into(),
             since: SAMPLED_AT,
             reason: String::new(),
             until: None,
         }),
+        ..Story::default()
+    }
+}
+
+/// What `minder notify-test` sends.
+fn test(kind: MessageKind) -> Story {
+    Story {
+        host: "db1".into(),
+        incident: Some(13),
+        severity: Some(Severity::Info),
+        status: "ok".into(),
+        title: "this is a test of sample, asked for by anna: nothing is wrong".into(),
+        since: Some(SAMPLED_AT),
+        ended: (kind == MessageKind::Resolved).then_some(SAMPLED_AT),
+        test: true,
         ..Story::default()
     }
 }

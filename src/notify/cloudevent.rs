@@ -46,7 +46,6 @@ pub(super) fn json(told: &Told) -> Vec<u8> {
             MessageKind::Reminder => "minder.reminder",
             MessageKind::Acknowledged => "minder.acknowledged",
             MessageKind::Notice => "minder.notice",
-            MessageKind::Test => "minder.test",
         },
         time: facts.at.as_deref(),
         subject: (!facts.service.is_empty()).then_some(&facts.service),
@@ -81,7 +80,8 @@ mod tests {
     #[test]
     fn a_test_has_no_subject() {
         let event = event(test());
-        assert_eq!(event["type"], "minder.test");
+        assert_eq!(event["type"], "minder.firing");
+        assert_eq!(event["data"]["test"], true);
         assert_eq!(event["source"], "minder://db1/");
         assert!(event.get("subject").is_none(), "an empty subject is against the specification");
     }

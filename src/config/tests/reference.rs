@@ -93,7 +93,7 @@ fn every_key_of_a_file_stands_where_it_belongs() {
     names("## Notifiers and mail", keys_of::<Mail>());
     names("## Notifiers and mail", notifier::KEYS.iter().copied());
     names("## Notifiers and mail", keys_of::<notifier::GroupKeys>());
-    names("## Notifiers and mail", MessageKind::WANTED.map(MessageKind::word));
+    names("## Notifiers and mail", MessageKind::ALL.map(MessageKind::word));
     names("## Silences and maintenance", keys_of::<maintenance::Keys>());
     for place in NotifierPlace::NAMES {
         names("## Notifiers and mail", [*place]);

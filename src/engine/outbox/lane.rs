@@ -83,7 +83,7 @@ impl Waiting {
 
 /// The incident that a message is about. A notice is about none, even while there is one.
 pub(super) fn subject(message: &Message) -> Option<u64> {
-    message.story.incident.filter(|_| !matches!(message.kind, MessageKind::Notice | MessageKind::Test))
+    message.story.incident.filter(|_| message.kind != MessageKind::Notice)
 }
 
 impl Lane {

@@ -197,7 +197,7 @@ mod tests {
             let (waits, held, told, kind, expected) = row.clone();
             let waits: Vec<_> = waits.into_iter().map(|kind| (3, kind)).collect();
             let mut lane = lane(&waits, held, told);
-            let (message, merged) = comes(&mut lane, kind, false, &MessageKind::WANTED);
+            let (message, merged) = comes(&mut lane, kind, false, &MessageKind::ALL);
             let result = match message.state {
                 MessageState::Waiting => Ok(message.kind),
                 _ => Err(message.steps.last().unwrap().why.clone()),
@@ -226,18 +226,18 @@ mod tests {
 
     #[test]
     fn all_of_an_incident_is_told_to_who_has_heard_nothing() {
-        let (message, _) = comes(&mut lane(&[], false, false), Resolved, true, &MessageKind::WANTED);
+        let (message, _) = comes(&mut lane(&[], false, false), Resolved, true, &MessageKind::ALL);
         assert_eq!((message.state, message.kind), (MessageState::Waiting, Resolved));
     }
 
     #[test]
     fn notices_are_of_no_incident() {
         let mut lane = lane(&[(3, Firing)], false, false);
-        let (message, merged) = comes(&mut lane, Notice, false, &MessageKind::WANTED);
+        let (message, merged) = comes(&mut lane, Notice, false, &MessageKind::ALL);
         assert_eq!((message.kind, merged.replaced.len(), lane.waiting.len()), (Notice, 0, 1));
         lane.waiting.clear();
         lane.waiting.insert(MessageId(3), Waiting::new(Arc::new(message), NOW));
-        let (message, merged) = comes(&mut lane, Update, false, &MessageKind::WANTED);
+        let (message, merged) = comes(&mut lane, Update, false, &MessageKind::ALL);
         assert_eq!((message.kind, merged.replaced.len()), (Firing, 0), "and tell nobody of one");
     }
 
@@ -252,7 +252,7 @@ mod tests {
             let mut lane = lane(&[(3, first)], false, true);
             let what = (vec![MessageId(3)], Vec::new());
             lane.under_way = Some(UnderWay { id: ParcelId(1), what, first_of: Vec::new(), sent: None });
-            let (message, merged) = comes(&mut lane, then, false, &MessageKind::WANTED);
+            let (message, merged) = comes(&mut lane, then, false, &MessageKind::ALL);
             assert_eq!((message.kind, merged.replaced.len()), (then, 0), "{first} {then}");
             lane.waiting.insert(message.id, Waiting::new(Arc::new(message), NOW));
             lane.under_way = None;

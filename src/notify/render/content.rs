@@ -19,6 +19,10 @@ const LINES: usize = 40;
 /// Most characters of the details of several messages: mail programs cut what is longer than about 100 kB.
 const DETAILS: usize = 32_000;
 
+/// What the commands of a letter do.
+const ACK: &str = "you look after it: no reminders, no escalation meanwhile";
+const SILENCE: &str = "no messages of it for an hour";
+
 /// A letter.
 #[derive(Default)]
 pub(super) struct Content {
@@ -74,9 +78,9 @@ impl Content {
         let mut parts = Vec::new();
         let mut said: Vec<String> = story.description.iter().map(|text| line(text, LINE)).collect();
         said.extend(story.remark.iter().map(|remark| line(&format!("Why now: {remark}."), LINE)));
-        if message.kind == MessageKind::Test {
+        if story.test {
             said.push("Somebody wanted to know whether messages arrive here: they do.".to_owned());
-            said.push("Nothing is wrong, and nothing needs to be done.".to_owned());
+            said.push("Nothing needs to be done.".to_owned());
         }
         push(&mut parts, None, Part::Say(said));
         push(&mut parts, None, Part::Facts(facts(message, zone)));
@@ -116,7 +120,7 @@ impl Content {
                 "The details of {count}{them} left out here: `minder status NAME` and `minder messages` show them."
             )]));
         }
-        let well = if over == 0 { String::new() } else { format!(", {over} of all well again") };
+        let well = if over == 0 { String::new() } else { format!(", {over} of them well again") };
         let news = format!("{}: {}", who(&first.story), news(first));
         let headline = line(&format!("{news}; and {} more on {}{well}", messages.len() - 1, first.story.host), LINE);
         let mark = messages.iter().map(|message| mark(message)).max();
@@ -168,7 +172,6 @@ fn headline(message: &Message, zone: &TimeZone) -> String {
     let severity = story.severity.map_or_else(|| "wrong".to_owned(), |severity| severity.to_string());
     let news = news(message);
     let text = match message.kind {
-        MessageKind::Test => "This is a test message from minder.".to_owned(),
         MessageKind::Notice => format!("{who}: {news}"),
         _ if story.service.is_empty() => news,
         MessageKind::Firing | MessageKind::Update => format!("{who} is {severity}{since}: {news}"),
@@ -189,7 +192,7 @@ fn headline(message: &Message, zone: &TimeZone) -> String {
 fn summary(message: &Message, zone: &TimeZone) -> String {
     let story = &message.story;
     let since = match message.kind {
-        MessageKind::Resolved | MessageKind::Notice | MessageKind::Test => None,
+        MessageKind::Resolved | MessageKind::Notice => None,
         _ => story.since.map(|since| format!(", since {}", clock(since, message.at, zone))),
     };
     line(&format!("{} {}: {}{}", mark(message).word(), who(story), news(message), since.unwrap_or_default()), 300)
@@ -205,16 +208,16 @@ fn facts(message: &Message, zone: &TimeZone) -> Vec<(&'static str, String)> {
     };
     fact("service", &story.service);
     fact("host", &story.host);
+    let time = |at: Option<Wall>| at.map(|at| when(at, zone)).unwrap_or_default();
+    if story.test {
+        fact("sent", &time(Some(message.at)));
+        return facts;
+    }
     fact("status", &story.status);
     // A service that is given up or paused has a status that does not say how bad it is.
     let severity = story.severity.map(|s| s.to_string()).unwrap_or_default();
     if severity != story.status && message.kind != MessageKind::Resolved {
         fact("severity", &severity);
-    }
-    let time = |at: Option<Wall>| at.map(|at| when(at, zone)).unwrap_or_default();
-    if message.kind == MessageKind::Test {
-        fact("sent", &time(Some(message.at)));
-        return facts;
     }
     fact("since", &time(story.since));
     fact("ended", &time(story.ended));
@@ -321,8 +324,8 @@ fn others_and_commands(parts: &mut Vec<Part>, messages: &[&Message], others: &[S
         [] => Vec::new(),
         [(name, looked_after)] => {
             let mut commands = vec![
-                (format!("minder ack {name}"), "you look after it: no reminders meanwhile"),
-                (format!("minder silence {name} --for 1h"), "no messages of it for an hour"),
+                (format!("minder ack {name} --reason \"on it\""), ACK),
+                (format!("minder silence {name} --for 1h --reason \"on it\""), SILENCE),
                 (format!("minder status {name}"), "how it is now"),
             ];
             if *looked_after {
@@ -331,8 +334,8 @@ fn others_and_commands(parts: &mut Vec<Part>, messages: &[&Message], others: &[S
             commands
         }
         _ => vec![
-            ("minder ack NAME".to_owned(), "you look after one of them: no reminders meanwhile"),
-            ("minder silence NAME --for 1h".to_owned(), "no messages of it for an hour"),
+            ("minder ack NAME --reason \"on it\"".to_owned(), ACK),
+            ("minder silence NAME --for 1h --reason \"on it\"".to_owned(), SILENCE),
             ("minder status".to_owned(), "how all is now"),
         ],
     };

@@ -16,10 +16,8 @@ const NAMED: usize = 3;
 
 /// Of one message.
 pub(in crate::notify) fn subject(message: &Message) -> String {
-    let who = match message.kind {
-        MessageKind::Test => String::new(),
-        _ => format!(" {}", line(who(&message.story), NAME)),
-    };
+    // Nothing is the matter with minder in a test.
+    let who = if message.story.test { String::new() } else { format!(" {}", line(who(&message.story), NAME)) };
     whole(mark(message), &who, message, &news(message))
 }
 
@@ -66,12 +64,14 @@ fn distinct(messages: &[&Arc<Message>]) -> Vec<String> {
 /// How bad it is.
 pub(super) fn mark(message: &Message) -> Mark {
     match message.kind {
+        _ if message.story.test => Mark::Test,
         // Nobody has heard of the death before, and somebody has to look into it.
         MessageKind::Resolved if is_mended_death(message) => Mark::of(message.story.severity),
         MessageKind::Resolved => Mark::Ok,
         MessageKind::Notice => Mark::Notice,
-        MessageKind::Acknowledged => Mark::Acknowledged,
-        MessageKind::Test => Mark::Test,
+        // When nobody looks after it any more, it is as bad as before.
+        MessageKind::Acknowledged if message.story.ack.is_some() => Mark::Acknowledged,
+        MessageKind::Acknowledged => Mark::of(message.story.severity),
         MessageKind::Firing | MessageKind::Update | MessageKind::Reminder => Mark::of(message.story.severity),
     }
 }
@@ -85,6 +85,7 @@ pub(super) fn news(message: &Message) -> String {
     let lasted = lasted(story).map(rough);
     let since = story.since.map(|since| rough(message.at - since));
     match message.kind {
+        MessageKind::Resolved if story.test => "the test is over: nothing was wrong".to_owned(),
         MessageKind::Firing => format!("{}{}{}", wrong(), remedy(), remark()),
         MessageKind::Update if story.status == "given up" => format!("given up: {}{}{}", wrong(), remedy(), remark()),
         MessageKind::Update => format!("{}{}{}", wrong(), remedy(), remark()),
@@ -111,6 +112,5 @@ pub(super) fn news(message: &Message) -> String {
             format!("well again{}{}", lasted.map(|lasted| format!(" after {lasted}")).unwrap_or_default(), remark())
         }
         MessageKind::Notice => story.rules.first().map_or_else(|| title(story).to_owned(), rule),
-        MessageKind::Test => "test message from minder".to_owned(),
     }
 }

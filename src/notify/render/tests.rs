@@ -92,8 +92,17 @@ fn over() -> Message {
 }
 
 pub(in crate::notify) fn test() -> Message {
-    let story = Story { host: "db1".into(), title: "test, asked for by ann".into(), ..Story::default() };
-    message(MessageKind::Test, story)
+    let story = Story {
+        host: "db1".into(),
+        title: "this is a test of ops, asked for by ann: nothing is wrong".into(),
+        status: "ok".into(),
+        severity: Some(Severity::Info),
+        since: Some(Wall(AT)),
+        incident: Some((1 << 52) + 41),
+        test: true,
+        ..Story::default()
+    };
+    message(MessageKind::Firing, story)
 }
 
 /// Another service than web, in another incident.
@@ -224,6 +233,10 @@ fn the_brake_says_what_waits_and_what_to_do() {
 #[test]
 fn a_test_says_that_it_is_one() {
     insta::assert_snapshot!(shown(&test()));
+    let mut over = test();
+    over.kind = MessageKind::Resolved;
+    over.story.ended = Some(Wall(AT));
+    insta::assert_snapshot!("a_test_is_over", shown(&over));
 }
 
 #[test]

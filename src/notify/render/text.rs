@@ -49,9 +49,9 @@ fn add(text: &mut String, part: &Part) -> std::fmt::Result {
             }
         }
         Part::Commands(commands) => {
-            let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+            // Below each other: beside each other they are wider than a phone.
             for (command, what) in commands {
-                writeln!(text, "  {command:<width$}  {what}")?;
+                write!(text, "  {command}\n    {what}\n")?;
             }
         }
         Part::Link(link) => write!(text, "\n{link}\n")?,
