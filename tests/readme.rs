@@ -153,6 +153,8 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
     let stands_for = |word| match word {
         "NAME" => "ops",
         "ID" => "1",
+        "NUMBER" => "--all",
+        "./deploy.sh" => "true",
         word => word,
     };
     let mut words: Vec<&str> = words.iter().map(|word| stands_for(word.as_str())).collect();

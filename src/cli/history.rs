@@ -128,11 +128,13 @@ fn events(args: &Args, client: &Client) -> Result<String, Failure> {
     let screen = Screen::here();
     let zone = TimeZone::system();
     let width = events.iter().filter_map(|e| e.service.as_deref()).map(|s| s.chars().count()).max().unwrap_or(0).max(6);
+    let kinds = events.iter().map(|event| event.kind.word().len()).max().unwrap_or(0).max(11);
     for event in &events {
         let time = event.at.zoned(zone.clone()).strftime("%F %T").to_string();
         let service = event.service.as_deref().unwrap_or("minder");
-        let words = screen.wrap(&event.kind.to_string(), 19 + 2 + width + 2 + 11 + 2);
-        let _ = writeln!(out, "{}  {:width$}  {:11}  {words}", screen.dim(&time), plain(service), event.kind.word());
+        let words = screen.wrap(&event.kind.to_string(), 19 + 2 + width + 2 + kinds + 2);
+        let _ =
+            writeln!(out, "{}  {:width$}  {:kinds$}  {words}", screen.dim(&time), plain(service), event.kind.word());
     }
     Ok(out)
 }

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
         return Ok(Outcome { text: text + "\n", code: code::WELL });
     }
     if messages.is_empty() {
-        let _ = writeln!(std::io::stderr(), "nothing is recorded of this");
+        let _ = writeln!(std::io::stderr(), "no such message is recorded");
     }
     Ok(Outcome { text: list(&messages, Screen::here()), code: code::WELL })
 }
@@ -153,7 +153,7 @@ fn verdict(message: &MessageView) -> String {
 fn reason(message: &MessageView) -> Option<String> {
     match message.steps.last() {
         // The beginning is not what keeps it.
-        Some(Step { why: Why::Told { .. }, .. }) => Some("it is sent shortly, perhaps together with others".to_owned()),
+        Some(Step { why: Why::Told { .. }, .. }) => Some("it waits for its turn".to_owned()),
         Some(step) if message.why.as_deref() == Some(&*step.why.to_string()) => Some(words(step)),
         // The store ended it, and says so in words alone.
         _ => message.why.clone(),

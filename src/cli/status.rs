@@ -149,7 +149,7 @@ fn one(out: &mut String, snapshot: &Snapshot, service: &ServiceView, screen: Scr
         ("control", &control),
         ("restarts", &service.budget),
         ("last end", &service.last_exit),
-        ("attended", &ack),
+        ("ack", &ack),
     ];
     for (name, value) in facts {
         if let Some(value) = value {

@@ -7,7 +7,7 @@ use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
     Check, CheckView, Comparison, Dimension, Each, Kind, Limit, MetricRef, MetricView, Mono, Name, Now, Reading, Rule,
-    RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall, show,
+    RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall, show, show_age,
     show_duration, unit_word,
 };
 
@@ -24,7 +24,7 @@ impl Engine {
             files: cx.plan.files.iter().map(|file| file.display().to_string()).collect(),
             brake: cx.brake.view(cx.plan.brake),
             refused: self.refused.as_ref().map(|report| report.to_string()),
-            notes: self.notes.iter().cloned().chain(self.late_words()).collect(),
+            notes: self.notes.iter().cloned().chain(self.late_words(now.wall)).collect(),
             silences: cx.silences(),
             maintenance: cx.maintenance(),
             services: self.services.iter().map(|service| self.view(service, now)).collect(),
@@ -44,12 +44,15 @@ impl Engine {
 
 impl Engine {
     /// Who has not got messages, so that a mail server that is out of order is seen before one needs it.
-    fn late_words(&self) -> Vec<String> {
+    fn late_words(&self, now: Wall) -> Vec<String> {
         let words = |(to, waiting, since, why): (&Name, usize, Option<Wall>, &str)| {
             let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
             match since {
                 None => format!("{messages} for {to}, and will be tried again: {why}"),
-                Some(since) => format!("messages have not reached {to} since {}, {messages}: {why}", since.utc()),
+                Some(since) => {
+                    let age = show_age(now - since);
+                    format!("messages have not reached {to} for {age}, {messages}: {why}")
+                }
             }
         };
         self.context.outbox.troubles().map(words).collect()

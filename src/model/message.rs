@@ -285,9 +285,9 @@ impl fmt::Display for Why {
             }
             Why::Silenced { silence: None, by, reason, .. } if reason.is_empty() => write!(f, "maintenance {by}"),
             Why::Silenced { silence: None, by, reason, .. } => write!(f, "maintenance {by}: {reason}"),
-            Why::OutsideHours { .. } => f.write_str("outside the hours of this notifier"),
-            Why::BelowSeverity { least } => write!(f, "this notifier is told of {least} and worse"),
-            Why::Unwanted { kind } => write!(f, "this notifier is not told of {kind}"),
+            Why::OutsideHours { .. } => f.write_str("outside the `hours` of this notifier"),
+            Why::BelowSeverity { least } => write!(f, "less than the `severity` of this notifier, {least}"),
+            Why::Unwanted { kind } => write!(f, "not among the `kinds` of this notifier: {kind}"),
             Why::Gathers { .. } => f.write_str("waits for what goes with it"),
             Why::Together { count } => write!(f, "one of {count} in one message"),
             Why::Merged { into } => write!(f, "told by message {} instead", into.0),

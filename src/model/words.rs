@@ -98,11 +98,13 @@ impl Snapshot {
             }
         }
     }
-    /// The services, the worst first; among equals those first that changed last, then in the order of the plan.
+    /// The services, the worst first; among equals those first that changed last or flap, then in the order of the plan.
     pub fn worst_first(&self) -> Vec<&ServiceView> {
         let mut services: Vec<&ServiceView> = self.services.iter().collect();
         services.sort_by_key(|s| {
-            (Reverse(s.status.rank()), if s.status.is_bad() { Reverse(s.since) } else { Reverse(Wall(0)) })
+            let since = if s.status.is_bad() { Reverse(s.since) } else { Reverse(Wall(0)) };
+            // One that flaps is well just now, and not for long.
+            (Reverse(s.status.rank()), since, !s.flapping)
         });
         services
     }

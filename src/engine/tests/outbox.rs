@@ -230,7 +230,7 @@ fn a_notifier_that_takes_nothing_is_told_through_the_others() {
     assert!(message.story.incident.is_some());
     assert!(world.news().contains(&"messages do not reach ops: not now".to_owned()));
     let notes = world.notes();
-    assert!(notes[0].starts_with("messages have not reached ops since "), "{notes:?}");
+    assert!(notes[0].starts_with("messages have not reached ops for "), "{notes:?}");
     // Through a restart,
     world.kill_and_restore();
     world.pass(600_000);
