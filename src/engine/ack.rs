@@ -66,7 +66,7 @@ impl ServiceState {
     pub fn expire_ack(&mut self, cx: &mut Context) {
         let is_over = |ack: &mut Ack| ack.until.is_some_and(|until| until <= cx.now.wall);
         if let Some(ack) = self.incident.as_mut().and_then(|incident| incident.ack.take_if(is_over)) {
-            self.nobody_looks_after(cx, &format!("the time that {} has taken for it is up", ack.by), "its time");
+            self.nobody_looks_after(cx, &format!("the time that {} has taken for it is up", ack.by), "its time is up");
         }
     }
 

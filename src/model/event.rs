@@ -194,7 +194,7 @@ pub enum EventKind {
     },
     /// Nobody looks after it any more, though it is not over.
     Unacknowledged {
-        /// Who has ended that; `its time` if it has ended by itself.
+        /// Who has ended that; `its time is up` if it has ended by itself.
         by: String,
     },
     /// Nobody has acknowledged an incident, and others hear of it.
@@ -312,7 +312,7 @@ impl fmt::Display for EventKind {
             EventKind::Opened { severity } => write!(f, "incident opened, {severity}"),
             EventKind::Closed { after } => write!(f, "incident closed after {}", span(after)),
             EventKind::Acknowledged { by, reason, .. } => write!(f, "acknowledged by {by}: {reason}"),
-            EventKind::Unacknowledged { by } => write!(f, "acknowledgement ended by {by}"),
+            EventKind::Unacknowledged { by } => write!(f, "no longer acknowledged: {by}"),
             EventKind::Escalated { to } => write!(f, "escalated to {to}"),
             EventKind::Flaps { words } => write!(f, "flaps: {words}"),
             EventKind::Steady { after } => write!(f, "flaps no more, after {}", span(after)),

@@ -264,7 +264,7 @@ fn told(page: &mut Page, service: &Service) {
         page.line(
             2,
             &format!(
-                "{} if one is not acknowledged {} after its begin (`minder ack {}`)",
+                "{} if one is not acknowledged {} after its begin (`minder ack {} --reason ..`)",
                 and(&names),
                 write_duration(step.after),
                 service.name

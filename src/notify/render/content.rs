@@ -21,7 +21,7 @@ const DETAILS: usize = 32_000;
 
 /// What the commands of a letter do.
 const ACK: &str = "you look after it: no reminders, no escalation meanwhile";
-const SILENCE: &str = "no messages of it for an hour";
+const SILENCE: &str = "nothing more of it for an hour, but that it is well again";
 
 /// A letter.
 #[derive(Default)]
