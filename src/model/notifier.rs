@@ -119,6 +119,11 @@ impl NotifierPlace {
             NotifierPlace::Exec(_) => false,
         }
     }
+    /// So many messages go out together at most. A letter lists and names those that it has no room for; a template goes through
+    /// those that it sees, and what it does not see would be lost.
+    pub fn together(&self) -> usize {
+        if matches!(self, NotifierPlace::Email(_)) { 1000 } else { super::told::MESSAGES }
+    }
     /// Calls `f` with every text in it that may come from elsewhere.
     pub fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
         match self {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// So many messages of a parcel are seen by a template, the worst.
-const MESSAGES: usize = 100;
+pub(super) const MESSAGES: usize = 100;
 
 /// One message. Times are RFC 3339 in UTC; what is not known is null; no text has control characters.
 #[derive(Debug, Clone, Serialize)]

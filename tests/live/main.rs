@@ -13,6 +13,7 @@ mod heartbeat;
 mod hostile;
 mod limits;
 mod machine;
+mod mail;
 mod many;
 mod messages;
 mod nginx;

@@ -25,10 +25,32 @@ services:
     let shown = minder.ok(&["notify-test", "ops"]);
     mailbox.wait(SOON, &["this is a test of ops"]);
     assert_eq!(mailbox.mails().len(), 2, "the firing and its resolving");
-    for line in
-        ["> EHLO ", "> AUTH PLAIN [secret]", "< 235 ", "> MAIL FROM:<minder@example.org>", "> Subject: ", "< 250 "]
-    {
-        assert!(shown.lines().any(|said| said.starts_with(line)), "{line} is not in\n{shown}");
+    let mut said = shown.lines();
+    for line in [
+        "> EHLO ",
+        "< 250-STARTTLS",
+        "> STARTTLS",
+        "< 220 ",
+        "> EHLO ",
+        "< 250-AUTH ",
+        "> AUTH PLAIN [secret]",
+        "< 235 ",
+        "> MAIL FROM:<minder@example.org>",
+        "< 250 ",
+        "> RCPT TO:<ops@example.org>",
+        "< 250 ",
+        "> DATA",
+        "< 354 ",
+        "> Subject: ",
+        "> .",
+        "< 250 ",
+        "> QUIT",
+        "--- resolved",
+        "> AUTH PLAIN [secret]",
+        "> .",
+        "< 250 ",
+    ] {
+        assert!(said.any(|said| said.starts_with(line)), "{line} is not in this order in\n{shown}");
     }
     assert!(!shown.contains("hunter2") && !shown.contains("AG1pbmRlcgBodW50ZXIy"), "{shown}");
     let status = minder.ok(&["status", "--json"]);

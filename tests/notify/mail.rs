@@ -187,6 +187,22 @@ async fn who_was_put_off_gets_it_later_and_nobody_twice() {
     assert_eq!(ids[0], ids[1], "whoever reads both sees that they are one");
 }
 
+#[tokio::test]
+async fn no_letter_waits_for_an_acknowledgement_of_its_beginning() {
+    let mailbox = Mailbox::start();
+    let plan = plan(Some(mail(&[mailbox.address()], MailTls::None)), vec![("ops", email(&["ops@example.org"]))]);
+    let mut sent = start(&plan, vec![]);
+    let mut fastest = Duration::MAX;
+    for id in 1..=10 {
+        let began = std::time::Instant::now();
+        sent.send(message(id, "ops"));
+        assert_eq!(sent.outcome().await, (id, Delivery::Delivered { plainly: None }));
+        fastest = fastest.min(began.elapsed());
+    }
+    assert!(fastest < Duration::from_millis(40), "an acknowledgement may be put off for so long: {fastest:?}");
+    println!("{fastest:?}");
+}
+
 fn header(mail: &str, name: &str) -> String {
     mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}in {mail}")).to_owned()
 }

@@ -22,6 +22,11 @@ impl Mailbox {
         Mailbox::with(&[])
     }
 
+    /// The same, at this port.
+    pub fn at(port: u16) -> Mailbox {
+        Mailbox::within(tempfile::tempdir().unwrap(), port, &[])
+    }
+
     /// A server that wants this log-in, `user:password`.
     pub fn with_login(login: &str) -> Mailbox {
         Mailbox::with(&[login])
@@ -42,20 +47,21 @@ impl Mailbox {
     pub fn with_certificate(login: &str, until: i32) -> (Mailbox, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (cert, key, ca) = certificate(dir.path(), until);
-        let mailbox = Mailbox::within(dir, &[login, cert.to_str().unwrap(), key.to_str().unwrap()]);
+        let mailbox = Mailbox::within(dir, 0, &[login, cert.to_str().unwrap(), key.to_str().unwrap()]);
         (mailbox, ca)
     }
 
     fn with(arguments: &[&str]) -> Mailbox {
-        Mailbox::within(tempfile::tempdir().unwrap(), arguments)
+        Mailbox::within(tempfile::tempdir().unwrap(), 0, arguments)
     }
 
-    fn within(dir: tempfile::TempDir, arguments: &[&str]) -> Mailbox {
+    fn within(dir: tempfile::TempDir, port: u16, arguments: &[&str]) -> Mailbox {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smtp_server.py");
         let mut server = Command::new(tool("venv/bin/python"))
             .arg("-Wignore")
             .arg(script)
             .arg(dir.path().join("mail"))
+            .arg(port.to_string())
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()

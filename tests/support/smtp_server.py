@@ -1,9 +1,9 @@
 """An SMTP server that keeps each mail as a file in DIR/new and prints the port that it listens on.
 
-Arguments: DIR [USER:PASSWORD [login-only | CERTIFICATE KEY]]. With a log-in, mail is taken only after it; with a certificate,
-only after STARTTLS. Addresses that begin with "nobody" are refused for good, those that begin with "later" for now, and those
-that begin with "once" for now, the first time. Of letters, those to "busy" are refused for now, those to "spam" for good; the
-connection is cut in the middle of those to "cut", and after those to "mute" nothing is said.
+Arguments: DIR PORT (0: any) [USER:PASSWORD [login-only | CERTIFICATE KEY]]. With a log-in, mail is taken only after it; with
+a certificate, only after STARTTLS. Addresses that begin with "nobody" are refused for good, those that begin with "later" for
+now, and those that begin with "once" for now, the first time. Of letters, those to "busy" are refused for now, those to
+"spam" for good; the connection is cut in the middle of those to "cut", and after those to "mute" nothing is said.
 """
 
 import asyncio
@@ -61,20 +61,20 @@ def authenticator(expected):
 async def main():
     handler = Handler(sys.argv[1])
     options = {"hostname": "localhost", "enable_SMTPUTF8": True}
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 3:
         options |= {
-            "authenticator": authenticator(sys.argv[2]),
+            "authenticator": authenticator(sys.argv[3]),
             "auth_required": True,
             "auth_require_tls": False,
         }
-    if sys.argv[3:] == ["login-only"]:
+    if sys.argv[4:] == ["login-only"]:
         options["auth_exclude_mechanism"] = ["PLAIN"]
-    if len(sys.argv) > 4:
+    if len(sys.argv) > 5:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(sys.argv[3], sys.argv[4])
+        context.load_cert_chain(sys.argv[4], sys.argv[5])
         options |= {"tls_context": context, "require_starttls": True, "auth_require_tls": True}
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Cutting(handler, loop=loop, **options), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Cutting(handler, loop=loop, **options), "127.0.0.1", int(sys.argv[2]))
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

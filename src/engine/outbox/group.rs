@@ -7,9 +7,6 @@ use super::lane::Lane;
 use crate::model::{Group, MessageId, MessageKind, Mono, Severity};
 use std::cmp::Reverse;
 
-/// So many messages are in one parcel.
-const TOGETHER_AT_MOST: usize = 100;
-
 /// What is to be sent.
 pub(super) enum Choice {
     /// There is nothing.
@@ -20,8 +17,8 @@ pub(super) enum Choice {
     Now(Vec<MessageId>),
 }
 
-/// Chooses among those that are free to go. When minder is `ending`, nothing waits for others any more.
-pub(super) fn choose(lane: &Lane, group: Option<Group>, ending: bool, now: Mono) -> Choice {
+/// Chooses among those that are free to go, so many at most. When minder is `ending`, nothing waits for others any more.
+pub(super) fn choose(lane: &Lane, group: Option<Group>, most: usize, ending: bool, now: Mono) -> Choice {
     // What was under way before is tried again as it was, as long as all of it may still go.
     if let Some((before, _)) = &lane.before
         && before.iter().all(|id| lane.is_free(id))
@@ -42,7 +39,7 @@ pub(super) fn choose(lane: &Lane, group: Option<Group>, ending: bool, now: Mono)
     };
     let mut chosen: Vec<_> = free.collect();
     chosen.sort_by_cached_key(key);
-    chosen.truncate(lane.most.unwrap_or(TOGETHER_AT_MOST));
+    chosen.truncate(lane.most.unwrap_or(most));
     Choice::Now(chosen.into_iter().map(|(id, _)| *id).collect())
 }
 

@@ -314,7 +314,7 @@ impl Context {
         }
         // Each turn sends something, or holds or drops some of what was chosen.
         while let Some(lane) = self.outbox.lanes.get_mut(name) {
-            match group::choose(lane, notifier.group, ending, now.mono) {
+            match group::choose(lane, notifier.group, notifier.place.together(), ending, now.mono) {
                 group::Choice::Nothing => return,
                 group::Choice::At(at) => {
                     (lane.wake, lane.gathers) = (lane.wake.min(at), Some(at));

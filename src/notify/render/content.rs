@@ -16,7 +16,7 @@ const LOG_LINES_EACH: usize = 10;
 const LOG_CHARS: usize = 16_000;
 /// Most lines of anything else that grows.
 const LINES: usize = 40;
-/// Most characters of the details of several messages: mail programs cut what is longer than about 100 kB.
+/// Most characters of the list of several messages, and of their details: mail programs cut what is longer than about 100 kB.
 const DETAILS: usize = 32_000;
 
 /// What the commands of a letter do.
@@ -95,7 +95,17 @@ impl Content {
     fn of_many(messages: &[Arc<Message>], others: &[String], key: &str, zone: &TimeZone) -> Content {
         let Some(first) = messages.first() else { return Content::default() };
         let over = messages.iter().filter(|message| mark(message) == Mark::Ok).count();
-        let list: Vec<String> = messages.iter().map(|message| summary(message, zone)).collect();
+        let mut list: Vec<String> = messages.iter().map(|message| summary(message, zone)).collect();
+        let mut size = 0;
+        let fits = |line: &&String| {
+            size += line.len();
+            size <= DETAILS
+        };
+        let listed = list.iter().take_while(fits).count();
+        list.truncate(listed);
+        if listed < messages.len() {
+            list.push(format!("and {} more: `minder status` shows them", messages.len() - listed));
+        }
         let mut parts = vec![Part::List(list)];
         let refs: Vec<&Message> = messages.iter().map(|message| &**message).collect();
         others_and_commands(&mut parts, &refs, others);
