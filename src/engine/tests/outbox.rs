@@ -471,12 +471,20 @@ fn more_than_may_wait_lose_what_is_worth_least() {
 
 /// No time is measured: what grows with the square of the number makes this slow enough to be seen.
 #[test]
-fn a_thousand_that_fail_in_one_second_are_ten_parcels() {
+fn a_thousand_that_fail_in_one_second_are_one_letter_or_ten_requests() {
     let names: Vec<String> = (0..1_000).map(|n| format!("s{n:04}")).collect();
-    let plan_names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut world = begin(grouped(&plan_names, 5, 60));
-    names.iter().for_each(|name| world.trouble(name, true));
-    world.pass(700_000);
-    assert_eq!(world.sent("ops").iter().map(Vec::len).collect::<Vec<_>>(), [100; 10]);
-    assert!(world.outbox.is_empty());
+    let mut plan = Plan::clone(&grouped(&names.iter().map(String::as_str).collect::<Vec<_>>(), 15, 60));
+    let mail = EmailSpec::new(vec![Given::literal("ops@example.org")]);
+    let ops = plan.notifiers["ops"].clone();
+    let letters = Notifier { place: NotifierPlace::Email(mail), ..Notifier::clone(&ops) };
+    let webhook = WebhookSpec::new(Given::literal("http://chat.example.org/"));
+    let requests = Notifier { place: NotifierPlace::Webhook(webhook), ..Notifier::clone(&ops) };
+    for (notifier, sent) in [(letters, vec![1000]), (requests, vec![100; 10])] {
+        plan.notifiers.insert("ops".into(), Arc::new(notifier));
+        let mut world = begin(Arc::new(plan.clone()));
+        names.iter().for_each(|name| world.trouble(name, true));
+        world.pass(700_000);
+        assert_eq!(world.sent("ops").iter().map(Vec::len).collect::<Vec<_>>(), sent);
+        assert!(world.outbox.is_empty());
+    }
 }

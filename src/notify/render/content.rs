@@ -16,7 +16,9 @@ const LOG_LINES_EACH: usize = 10;
 const LOG_CHARS: usize = 16_000;
 /// Most lines of anything else that grows.
 const LINES: usize = 40;
-/// Most characters of the list of several messages, and of their details: mail programs cut what is longer than about 100 kB.
+/// Most characters of the list of several messages,
+const LIST: usize = 10_000;
+/// and of their details: mail programs cut what is longer than about 100 kB.
 const DETAILS: usize = 32_000;
 
 /// What the commands of a letter do.
@@ -99,7 +101,7 @@ impl Content {
         let mut size = 0;
         let fits = |line: &&String| {
             size += line.len();
-            size <= DETAILS
+            size <= LIST
         };
         let listed = list.iter().take_while(fits).count();
         list.truncate(listed);
