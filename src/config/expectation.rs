@@ -170,7 +170,9 @@ impl<'a> Builder<'a> {
                 }
             }
             Listed::Told => {
-                let (to, kind) = rest.split_once(' ').unwrap_or((rest, ""));
+                // What is told of minder itself: `minder/chat firing`.
+                let message = rest.strip_prefix("minder/").unwrap_or(rest);
+                let (to, kind) = message.split_once(' ').unwrap_or((message, ""));
                 let names = || plan.notifiers.keys().map(|name| &**name);
                 if !names().any(|name| name == to) {
                     let help = match nearest(to, names().collect::<Vec<_>>()) {

@@ -110,7 +110,9 @@ impl Seen<'_> {
                 }
             }
             Effect::Record(Record::Message(message)) => {
-                let service: Name = message.story.service.as_str().into();
+                // Without a service it is about minder itself.
+                let service = Some(message.story.service.as_str()).filter(|name| !name.is_empty()).unwrap_or("minder");
+                let service: Name = service.into();
                 match (message.state, message.steps.last().map(|step| &step.why)) {
                     (MessageState::Delivered, _) => {
                         line(&service, format!("{} is told: {}", message.to, message.kind));
