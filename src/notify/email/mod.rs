@@ -1,6 +1,7 @@
 //! Sends a parcel by mail: in plain text, and the same in HTML.
 
 mod session;
+mod wire;
 
 use super::names::Names;
 use super::partly::{Part, Partly};

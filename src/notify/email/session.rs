@@ -2,12 +2,16 @@
 
 use super::super::names::Names;
 use super::super::{Failure, render};
+use super::wire::{Wire, trusting};
 use crate::model::{Given, Mail, MailTls};
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters,
+};
 use lettre::transport::smtp::commands::{Data, Mail as From, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use rustls::ClientConfig;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,15 +101,15 @@ async fn open(server: &Given, mail: &Mail, names: &Names, secrets: &[String]) ->
     let found = names.find(host).await.map_err(|why| Failure::later(&*why))?;
     let addresses: Vec<SocketAddr> = found.iter().map(|address| SocketAddr::new(address.ip(), port)).collect();
     let hello = ClientId::default();
-    let tls = match mail.tls {
-        MailTls::None => None,
-        MailTls::Tls | MailTls::Starttls => Some(trust(host, mail)?),
+    let lost = |error: std::io::Error| Failure::later(without(&cause(&error), secrets));
+    let wire = Wire::connect(&addresses, CONNECT).await.map_err(lost)?;
+    let stream: Box<dyn AsyncTokioStream> = match mail.tls {
+        MailTls::None | MailTls::Starttls => Box::new(wire),
+        MailTls::Tls => Box::new(wire.secure(bare(host), trust(mail)?).await.map_err(lost)?),
     };
-    let at_once = tls.clone().filter(|_| mail.tls == MailTls::Tls);
-    let connected = AsyncSmtpConnection::connect_tokio1(&*addresses, Some(CONNECT), &hello, at_once, None);
-    let mut session = connected.await.map_err(failed)?;
-    if let (MailTls::Starttls, Some(tls)) = (mail.tls, tls) {
-        session.starttls(tls, &hello).await.map_err(failed)?;
+    let mut session = AsyncSmtpConnection::connect_with_transport(stream, &hello).await.map_err(failed)?;
+    if mail.tls == MailTls::Starttls {
+        session.starttls(trust_later(host, mail)?, &hello).await.map_err(failed)?;
     }
     if let (Some(user), Some(password)) = (&mail.user, &mail.password) {
         let credentials = Credentials::new(user.clone(), password.0.expose().to_owned());
@@ -114,16 +118,31 @@ async fn open(server: &Given, mail: &Mail, names: &Names, secrets: &[String]) ->
     Ok(session)
 }
 
-/// Whom to trust.
-fn trust(host: &str, mail: &Mail) -> Result<TlsParameters, Failure> {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let mut parameters = TlsParameters::builder(host.to_owned());
+/// A host as certificates name it: an address of IPv6 without its brackets.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whom to trust, for a connection that is secure from its begin on,
+fn trust(mail: &Mail) -> Result<ClientConfig, Failure> {
+    trusting(mail.ca.as_ref().map(|ca| ca.pem.as_slice())).ok_or_else(|| nobody_to_trust(mail))
+}
+
+/// and for one that becomes so, in lettre's own terms.
+fn trust_later(host: &str, mail: &Mail) -> Result<TlsParameters, Failure> {
+    let mut parameters = TlsParameters::builder(bare(host).to_owned());
     if let Some(ca) = &mail.ca {
-        let own = Certificate::from_pem(&ca.pem)
-            .map_err(|_| Failure::later(format!("{} holds no certificate that can be used", ca.path)))?;
+        let own = Certificate::from_pem(&ca.pem).map_err(|_| nobody_to_trust(mail))?;
         parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(own);
     }
-    parameters.build_rustls().map_err(|_| Failure::later("the trusted certificates cannot be read"))
+    parameters.build_rustls().map_err(|_| nobody_to_trust(mail))
+}
+
+fn nobody_to_trust(mail: &Mail) -> Failure {
+    Failure::later(match &mail.ca {
+        Some(ca) => format!("{} holds no certificate that can be used", ca.path),
+        None => "the trusted certificates cannot be read".to_owned(),
+    })
 }
 
 type Missed = Vec<(Address, String)>;
@@ -185,13 +204,18 @@ fn failure(error: &lettre::transport::smtp::Error, secrets: &[String]) -> Failur
 }
 
 fn words(error: &lettre::transport::smtp::Error, secrets: &[String]) -> String {
-    // A server's answer comes with its code in the outermost error; of everything else the innermost says most.
-    let words = match tls_error(error) {
-        _ if error.status().is_some() => error.to_string(),
-        Some(tls) => tls_words(tls),
-        None => render::root_cause(error),
-    };
-    render::without(&words, secrets.iter().map(String::as_str))
+    // A server's answer comes with its code in the outermost error.
+    let words = if error.status().is_some() { error.to_string() } else { cause(error) };
+    without(&words, secrets)
+}
+
+/// Of everything but answers the innermost error says most.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    tls_error(error).map_or_else(|| render::root_cause(error), tls_words)
+}
+
+fn without(words: &str, secrets: &[String]) -> String {
+    render::without(words, secrets.iter().map(String::as_str))
 }
 
 /// The error of TLS in it, which comes wrapped in one of the system.

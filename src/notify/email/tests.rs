@@ -1,7 +1,8 @@
 use super::*;
 use crate::daemon::RealClock;
-use crate::model::{MailTls, Message, Secret};
+use crate::model::{Authorities, MailTls, Message, Secret};
 use crate::notify::render::tests::{another, firing, parcel};
+use std::sync::Arc;
 
 fn mail(servers: &[&str], tls: MailTls) -> Mail {
     Mail {
@@ -106,4 +107,115 @@ async fn servers_that_say_nothing_are_given_up_one_after_the_other_and_all_in_ti
     let Failure::Later { why, .. } = &failure else { panic!("{failure}") };
     assert_eq!(why.matches("no answer within").count(), 3, "{why}");
     assert!(why.ends_with("not asked: 0.5 s are over"), "{why}");
+}
+
+/// A server that says this on each line of ours, and `end` without end after the last one. Its address, and what it was told.
+fn says(answers: Vec<String>, end: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let told = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        let mut told = String::new();
+        for (i, answer) in answers.iter().enumerate() {
+            if i > 0 && lines.read_line(&mut told).is_err() {
+                break;
+            }
+            if stream.write_all(answer.as_bytes()).is_err() {
+                break;
+            }
+        }
+        let more = end.repeat(1 + 4096 / end.len().max(1));
+        while !end.is_empty() && stream.write_all(more.as_bytes()).is_ok() {}
+        // What comes then is for somebody who speaks TLS.
+        let mut rest = Vec::new();
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
+        let _ = std::io::Read::read_to_end(&mut lines, &mut rest);
+        told + &String::from_utf8_lossy(&rest)
+    });
+    (address, told)
+}
+
+async fn sent_to(address: &str, tls: MailTls) -> String {
+    let mut mail = mail(&[address], tls);
+    let mut password = Given::literal("");
+    password.resolve("hunter2".into());
+    (mail.user, mail.password) = (Some("minder".into()), Some(Secret(password)));
+    let letter = composed(&parcel(vec![firing()]));
+    let (names, partly) = (Names::default(), Partly::default());
+    let (each, all) = (Duration::from_secs(20), Duration::from_secs(20));
+    let way = Way { names: &names, partly: &partly, clock: &RealClock, each, all };
+    deliver_by(&way, &to("ops@example.org"), &mail, "k", &letter).await.unwrap_err().to_string()
+}
+
+/// Who sits between minder and the server must not speak in its name once the connection is secure (CVE-2011-0411 and its kin):
+/// what was said too early is not read as the answer to what is asked then.
+#[tokio::test]
+async fn what_was_said_before_tls_is_no_answer_of_a_secure_server() {
+    let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        use std::io::{BufRead, BufReader, Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        stream.write_all(b"220 hi\r\n").unwrap();
+        lines.read_line(&mut line).unwrap();
+        stream.write_all(b"250-hi\r\n250 STARTTLS\r\n").unwrap();
+        lines.read_line(&mut line).unwrap();
+        stream.write_all(b"220 go\r\n250-liar\r\n250 AUTH PLAIN\r\n").unwrap();
+        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut secure = rustls::Stream::new(&mut tls, &mut stream);
+        // Whatever it says within; it gets no answers.
+        let mut said = Vec::new();
+        let _ = secure.sock.set_read_timeout(Some(Duration::from_secs(1)));
+        let mut chunk = [0; 1024];
+        while let Ok(count @ 1..) = secure.read(&mut chunk) {
+            said.extend_from_slice(&chunk[..count]);
+        }
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let mut mail = mail(&[&address], MailTls::Starttls);
+    let pem = certified.cert.pem().into_bytes();
+    mail.ca = Some(Authorities { path: "/ca.pem".parse().unwrap(), pem });
+    let mut password = Given::literal("");
+    password.resolve("hunter2".into());
+    (mail.user, mail.password) = (Some("minder".into()), Some(Secret(password)));
+    let letter = composed(&parcel(vec![firing()]));
+    let (names, partly) = (Names::default(), Partly::default());
+    let (each, all) = (Duration::from_secs(3), Duration::from_secs(3));
+    let way = Way { names: &names, partly: &partly, clock: &RealClock, each, all };
+    let why = deliver_by(&way, &to("ops@example.org"), &mail, "k", &letter).await.unwrap_err().to_string();
+    let said = server.join().unwrap();
+    assert!(!said.contains("AUTH"), "the liar was believed, and heard {said:?}");
+    assert!(why.contains("does not speak TLS"), "{why}");
+}
+
+#[tokio::test]
+async fn a_server_that_talks_without_end_is_left() {
+    let ready = || vec!["220 hi\r\n".to_owned()];
+    for (answers, end) in [(vec![], "2"), (vec![], "220-hi\r\n"), (ready(), "250-X\r\n"), (ready(), "250 x")] {
+        let began = RealClock.now().mono;
+        let (address, server) = says(answers.clone(), end);
+        let why = sent_to(&address, MailTls::None).await;
+        assert!(why.contains("it talks without end") || why.contains("line too long"), "{answers:?} {end}: {why}");
+        assert!(RealClock.now().mono - began < Duration::from_secs(5), "{answers:?} {end}");
+        server.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_for_who_asks_for_it_over_tls() {
+    let greeting = vec!["220 hi\r\n".to_owned(), "250-hi\r\n250 AUTH PLAIN\r\n".to_owned()];
+    let (address, server) = says(greeting, "");
+    assert!(sent_to(&address, MailTls::Starttls).await.contains("STARTTLS is not supported"));
+    assert!(!server.join().unwrap().contains("AUTH"));
 }
