@@ -1,6 +1,7 @@
 //! Somebody looks after an incident: no reminders and no escalation meanwhile. What gets worse is told all the same.
 
 use super::context::Context;
+use super::schedule::NEVER;
 use super::service::ServiceState;
 use crate::model::{Ack, Command, EventKind, Incident, MessageKind, Mono, RequestId, Wall, clip, plain, show_duration};
 use std::time::Duration;
@@ -43,6 +44,7 @@ impl ServiceState {
             }
         );
         let kind = EventKind::Acknowledged { by: ack.by.clone(), reason: ack.reason.clone(), until: ack.until };
+        self.ack_ends = ack.until.map_or(NEVER, |until| cx.now.mono + (until - ack.since));
         incident.ack = Some(ack);
         cx.event(Some(&self.plan.name), Some(incident.id), kind);
         let to = incident.told.clone();
@@ -62,9 +64,11 @@ impl ServiceState {
         }
     }
 
-    /// An acknowledgement ends by itself when its time is up.
+    /// An acknowledgement ends by itself when its time is up, by whichever clock says so first: the one for people may be set
+    /// back by years.
     pub fn expire_ack(&mut self, cx: &mut Context) {
-        let is_over = |ack: &mut Ack| ack.until.is_some_and(|until| until <= cx.now.wall);
+        let ended = self.ack_ends <= cx.now.mono;
+        let is_over = |ack: &mut Ack| ack.until.is_some_and(|until| ended || until <= cx.now.wall);
         if let Some(ack) = self.incident.as_mut().and_then(|incident| incident.ack.take_if(is_over)) {
             self.nobody_looks_after(cx, &format!("the time that {} has taken for it is up", ack.by), "its time is up");
         }
@@ -88,7 +92,7 @@ impl ServiceState {
     /// When an acknowledgement ends by itself.
     pub fn ack_wake(&self, cx: &Context) -> Option<Mono> {
         let until = self.incident.as_ref()?.ack.as_ref()?.until?;
-        Some(cx.now.mono + (until - cx.now.wall))
+        Some(self.ack_ends.min(cx.now.mono + (until - cx.now.wall)))
     }
 }
 

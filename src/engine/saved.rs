@@ -4,10 +4,11 @@ use super::beat::keys_of;
 use super::budget::Used;
 use super::context::Context;
 use super::flap::Flap;
+use super::schedule::NEVER;
 use super::service::ServiceState;
 use super::supervision::Restarts;
 use crate::model::{
-    ControlState, Incident, Name, Now, SavedPulse, SavedReading, SavedService, Status, StoryRule, Wall,
+    Ack, ControlState, Incident, Name, Now, SavedPulse, SavedReading, SavedService, Status, StoryRule, Wall,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,9 @@ impl ServiceState {
     fn restore_incident(&mut self, incident: Option<Incident>, told_at: &BTreeMap<Name, Wall>, now: Now) {
         if let Some(incident) = &incident {
             self.opened = now.earlier(incident.opened).mono;
+            // A clock that was set back does not make it longer than it was.
+            let left = |ack: &Ack| Some((ack.until? - now.wall).min(ack.until? - ack.since));
+            self.ack_ends = incident.ack.as_ref().and_then(left).map_or(NEVER, |left| now.mono + left);
             let at = |to: &Name| told_at.get(to).map_or(now, |at| now.earlier(*at));
             self.told_at = incident.told.iter().map(|to| (Arc::clone(to), at(to))).collect();
         }

@@ -91,6 +91,8 @@ pub(super) struct ServiceState {
     pub tellings: Vec<Telling>,
     /// When the open incident began.
     pub opened: Mono,
+    /// When its acknowledgement ends by itself, by the clock that never steps; [`NEVER`] if it does not.
+    pub ack_ends: Mono,
     /// When each notifier last heard of it.
     pub told_at: BTreeMap<Name, Now>,
     pub flap: Flap,
@@ -152,6 +154,7 @@ impl ServiceState {
             done: Vec::new(),
             tellings: Vec::new(),
             opened: now.mono,
+            ack_ends: NEVER,
             told_at: BTreeMap::new(),
             flap: Flap::default(),
             evidence: Evidence::default(),

@@ -15,6 +15,9 @@ use std::time::Duration;
 const ATTEMPTS: u32 = 3;
 /// for so long.
 const AT_LEAST: Duration = Duration::from_secs(60);
+/// Where nobody is named who hears of minder itself, so many of all hear of one that fails: without a network all of many fail,
+/// and not each has to hear of each.
+const OTHERS: usize = 8;
 
 impl Context {
     /// An attempt was in vain; `lost` if its message is dead.
@@ -62,12 +65,15 @@ impl Context {
         }
     }
 
-    /// Those who hear of minder itself; without any, all there are.
+    /// Those who hear of minder itself; without any, some of all there are, first those that take what they are sent.
     fn others_than(&self, name: &Name) -> BTreeSet<Name> {
-        let mut others: BTreeSet<Name> = self.plan.notify.iter().filter(|other| *other != name).cloned().collect();
-        if others.is_empty() {
-            others = self.plan.notifiers.keys().filter(|other| *other != name).cloned().collect();
+        let named: BTreeSet<Name> = self.plan.notify.iter().filter(|other| *other != name).cloned().collect();
+        if !named.is_empty() {
+            return named;
         }
-        others
+        let fails = |other: &&Name| self.outbox.lanes.get(*other).is_some_and(|lane| lane.trouble.is_some());
+        let (failing, working): (Vec<&Name>, Vec<&Name>) =
+            self.plan.notifiers.keys().filter(|other| *other != name).partition(fails);
+        working.into_iter().chain(failing).take(OTHERS).cloned().collect()
     }
 }

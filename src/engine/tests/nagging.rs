@@ -280,3 +280,20 @@ fn steps_that_are_due_together_are_one_message() {
     assert_eq!(told(&mut world), late);
     assert_eq!(world.view("data").incident.unwrap().escalated, 2);
 }
+
+/// Nobody is asleep because of a clock.
+#[test]
+fn an_acknowledgement_ends_in_time_when_the_clock_is_set_back_by_years() {
+    for restart in [false, true] {
+        let mut world = with(escalating(), None);
+        ack(&mut world, Some(seconds(1_200)));
+        told(&mut world);
+        world.set -= 3 * 365 * 86_400_000;
+        if restart {
+            world.kill_and_restore();
+        }
+        world.pass(21 * MINUTE);
+        assert_eq!(world.view("data").incident.unwrap().ack, None, "restart: {restart}");
+        assert!(told(&mut world).iter().any(|line| line.starts_with("chat Firing")), "restart: {restart}");
+    }
+}

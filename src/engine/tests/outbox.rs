@@ -283,6 +283,56 @@ fn when_all_fail_nothing_goes_round() {
     }
 }
 
+/// A network that is gone is one trouble, not as many as there are pairs of notifiers.
+#[test]
+fn two_hundred_that_fail_do_not_tell_each_of_each() {
+    let mut plan = Plan::clone(&plan(vec![simple("web")]));
+    let place = plan.notifiers["ops"].place.clone();
+    let mut service = Service::clone(&plan.services[0]);
+    service.notify = (0..200).map(|i| Name::from(format!("n{i}"))).collect();
+    plan.notifiers.clear();
+    for name in &service.notify {
+        plan.notifiers.insert(name.clone(), Arc::new(Notifier::new(name.clone(), place.clone())));
+    }
+    plan.services = vec![Arc::new(service)];
+    let mut world = begin(Arc::new(plan));
+    for i in 0..200 {
+        world.post(&format!("n{i}"), Post::Defers);
+    }
+    world.trouble("web", true);
+    world.pass(600_000);
+    let told = world.messages().len();
+    assert!((400..=200 + 200 * 8).contains(&told), "web's for each, and of each to a few: {told}");
+    for i in 0..200 {
+        world.post(&format!("n{i}"), Post::Takes);
+    }
+    world.pass(1_000_000);
+    let left: Vec<_> = world.outbox.values().map(|m| m.story.title.clone()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn who_hears_of_a_notifier_is_one_that_works() {
+    let mut plan = Plan::clone(&plan(vec![simple("web")]));
+    let place = plan.notifiers["ops"].place.clone();
+    for i in 0..20 {
+        let name = Name::from(format!("n{i:02}"));
+        plan.notifiers.insert(name.clone(), Arc::new(Notifier::new(name, place.clone())));
+    }
+    let names: Vec<Name> = plan.notifiers.keys().cloned().collect();
+    let mut service = Service::clone(&plan.services[0]);
+    service.notify = names.iter().take(12).cloned().collect();
+    plan.services = vec![Arc::new(service)];
+    let mut world = begin(Arc::new(plan));
+    for name in names.iter().take(12) {
+        world.post(name, Post::Refuses);
+    }
+    world.trouble("web", true);
+    world.pass(60_000);
+    let heard = names.iter().skip(12).filter(|name| !world.sent(name).is_empty()).count();
+    assert!(heard > 0, "the first names are not the ones that work");
+}
+
 #[test]
 fn one_that_leaves_the_plan_and_comes_back_hears_of_the_end() {
     let whole = with_minders_own(&["web"], &["chat"]);
