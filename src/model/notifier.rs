@@ -209,6 +209,28 @@ fn webhook_deadline() -> Span {
     Span(Duration::from_secs(15))
 }
 
+/// A part of a secret address that is as long as this may be the secret in it.
+const LONG_PART: usize = 10;
+
+/// What of an address a receiver may repeat without the rest: its path with what it asks for, each longer part of these, and the
+/// login, also as it crosses the wire.
+fn parts_of_url(url: &str) -> Vec<String> {
+    let Ok(url) = url::Url::parse(url) else { return Vec::new() };
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut parts = Vec::new();
+    if let Some(password) = url.password() {
+        let login = format!("{}:{}", decoded(url.username()), decoded(password));
+        parts.extend([STANDARD.encode(login), decoded(password), password.to_owned()]);
+    }
+    let long = |part: &&str| part.len() >= LONG_PART;
+    let query = url.query().unwrap_or_default();
+    parts.extend(url.path().split('/').chain(query.split(['&', '='])).filter(long).map(str::to_owned));
+    if url.path().len() > 1 {
+        parts.extend([format!("{}?{query}", url.path()), url.path().to_owned()]);
+    }
+    parts
+}
+
 impl WebhookSpec {
     /// A CloudEvent, posted there.
     pub fn new(url: Given) -> WebhookSpec {
@@ -249,7 +271,10 @@ impl WebhookSpec {
     /// Everything that must not be seen, in each form in which it may cross the wire. Only to be hidden.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = Vec::new();
-        for secret in self.givens().filter(|given| given.is_secret()).map(Given::expose) {
+        let url = self.url.iter().filter(|url| url.is_secret()).flat_map(|url| parts_of_url(url.expose()));
+        let url: Vec<String> = url.collect();
+        let whole = self.givens().filter(|given| given.is_secret()).map(Given::expose);
+        for secret in whole.chain(url.iter().map(String::as_str)) {
             let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
             let quoted = serde_json::to_string(secret).unwrap_or_default();
             let unquoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned();

@@ -308,4 +308,30 @@ mod tests {
         let event: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(event["type"], "minder.firing");
     }
+
+    /// A receiver that says what it was asked for says a part of a secret address.
+    #[test]
+    fn no_part_of_a_secret_address_is_repeated() {
+        let mut url: Given = serde_json::from_str(r#"{"env": "URL"}"#).unwrap();
+        url.resolve(
+            "https://ops:p%40ss-w%2Brd@chat.example/services/T0AB/B0CD/xyzzy-xyzzy-42?key=abcdef-0123456&v=1"
+                .to_owned(),
+        );
+        let spec = WebhookSpec::new(url);
+        for said in [
+            "no service /services/T0AB/B0CD/xyzzy-xyzzy-42 here",
+            "no service /services/T0AB/B0CD/xyzzy-xyzzy-42?key=abcdef-0123456&v=1 here",
+            "GET \\/services\\/T0AB\\/B0CD\\/xyzzy-xyzzy-42",
+            "unknown hook xyzzy-xyzzy-42",
+            "the key abcdef-0123456 has expired",
+            "Basic b3BzOnBAc3MtdytyZA== is wrong, p@ss-w+rd that is",
+        ] {
+            let shown = without_secrets(&spec, "", said);
+            for secret in ["xyzzy", "abcdef", "b3Bz", "p@ss"] {
+                assert!(!shown.contains(secret), "{said}: {shown}");
+            }
+            assert!(shown.contains("[secret]"), "{shown}");
+        }
+        assert_eq!(without_secrets(&spec, "", "no services here"), "no services here");
+    }
 }
