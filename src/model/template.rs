@@ -1,6 +1,7 @@
 //! Templates of messages: Jinja, as minijinja reads it, over the names of [`Told`]. Data to text: nothing is included, no file
-//! is read, no clock; how much is computed and written is bounded. It is of the model because rules are checked by what
-//! messages are later written with.
+//! is read, no clock; how many steps it takes and how much it writes is bounded. How much one step makes is not: `~` joins two
+//! texts of any length. Templates are of those who write the rules, and these may run any command; what they are filled with is
+//! bounded where it comes from. It is of the model because rules are checked by what messages are later written with.
 
 use super::Told;
 use minijinja::value::{Serde, ValueKind};

@@ -137,8 +137,8 @@ fn says(answers: Vec<String>, end: &'static str) -> (String, std::thread::JoinHa
     (address, told)
 }
 
-async fn sent_to(address: &str, tls: MailTls) -> String {
-    let mut mail = mail(&[address], tls);
+async fn sent_to(address: &str, tls: MailTls, ca: Option<Authorities>) -> String {
+    let mut mail = Mail { ca, ..mail(&[address], tls) };
     let mut password = Given::literal("");
     password.resolve("hunter2".into());
     (mail.user, mail.password) = (Some("minder".into()), Some(Secret(password)));
@@ -149,10 +149,8 @@ async fn sent_to(address: &str, tls: MailTls) -> String {
     deliver_by(&way, &to("ops@example.org"), &mail, "k", &letter).await.unwrap_err().to_string()
 }
 
-/// Who sits between minder and the server must not speak in its name once the connection is secure (CVE-2011-0411 and its kin):
-/// what was said too early is not read as the answer to what is asked then.
-#[tokio::test]
-async fn what_was_said_before_tls_is_no_answer_of_a_secure_server() {
+/// What a server for 127.0.0.1 speaks TLS with, and whom to trust for that.
+fn certified() -> (Arc<rustls::ServerConfig>, Authorities) {
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -160,6 +158,15 @@ async fn what_was_said_before_tls_is_no_answer_of_a_secure_server() {
         .with_no_client_auth()
         .with_single_cert(vec![certified.cert.der().clone()], key)
         .unwrap();
+    let ca = Authorities { path: "/ca.pem".parse().unwrap(), pem: certified.cert.pem().into_bytes() };
+    (Arc::new(config), ca)
+}
+
+/// Who sits between minder and the server must not speak in its name once the connection is secure: what was said too early is
+/// not read as the answer to what is asked then.
+#[tokio::test]
+async fn what_was_said_before_tls_is_no_answer_of_a_secure_server() {
+    let (config, ca) = certified();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = std::thread::spawn(move || {
@@ -172,7 +179,7 @@ async fn what_was_said_before_tls_is_no_answer_of_a_secure_server() {
         stream.write_all(b"250-hi\r\n250 STARTTLS\r\n").unwrap();
         lines.read_line(&mut line).unwrap();
         stream.write_all(b"220 go\r\n250-liar\r\n250 AUTH PLAIN\r\n").unwrap();
-        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut tls = rustls::ServerConnection::new(config).unwrap();
         let mut secure = rustls::Stream::new(&mut tls, &mut stream);
         // Whatever it says within; it gets no answers.
         let mut said = Vec::new();
@@ -183,20 +190,40 @@ async fn what_was_said_before_tls_is_no_answer_of_a_secure_server() {
         }
         String::from_utf8_lossy(&said).into_owned()
     });
-    let mut mail = mail(&[&address], MailTls::Starttls);
-    let pem = certified.cert.pem().into_bytes();
-    mail.ca = Some(Authorities { path: "/ca.pem".parse().unwrap(), pem });
-    let mut password = Given::literal("");
-    password.resolve("hunter2".into());
-    (mail.user, mail.password) = (Some("minder".into()), Some(Secret(password)));
-    let letter = composed(&parcel(vec![firing()]));
-    let (names, partly) = (Names::default(), Partly::default());
-    let (each, all) = (Duration::from_secs(3), Duration::from_secs(3));
-    let way = Way { names: &names, partly: &partly, clock: &RealClock, each, all };
-    let why = deliver_by(&way, &to("ops@example.org"), &mail, "k", &letter).await.unwrap_err().to_string();
+    let why = sent_to(&address, MailTls::Starttls, Some(ca)).await;
     let said = server.join().unwrap();
     assert!(!said.contains("AUTH"), "the liar was believed, and heard {said:?}");
     assert!(why.contains("does not speak TLS"), "{why}");
+}
+
+#[tokio::test]
+async fn neither_does_one_within_tls_talk_without_end() {
+    let (config, ca) = certified();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(config).unwrap();
+        let mut secure = rustls::Stream::new(&mut tls, &mut stream);
+        let began = secure.write_all(b"220 hi").is_ok();
+        while secure.write_all(&[b'2'; 4096]).is_ok() {}
+        began
+    });
+    let why = sent_to(&address, MailTls::Tls, Some(ca)).await;
+    assert!(why.contains("it talks without end"), "{why}");
+    assert!(server.join().unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (config, _) = certified();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(config).unwrap();
+        std::io::Write::write_all(&mut rustls::Stream::new(&mut tls, &mut stream), b"220 hi\r\n").is_ok()
+    });
+    let why = sent_to(&address, MailTls::Tls, None).await;
+    assert!(why.contains("not signed by anyone who is trusted"), "{why}");
+    let _ = server.join().unwrap();
 }
 
 #[tokio::test]
@@ -205,7 +232,7 @@ async fn a_server_that_talks_without_end_is_left() {
     for (answers, end) in [(vec![], "2"), (vec![], "220-hi\r\n"), (ready(), "250-X\r\n"), (ready(), "250 x")] {
         let began = RealClock.now().mono;
         let (address, server) = says(answers.clone(), end);
-        let why = sent_to(&address, MailTls::None).await;
+        let why = sent_to(&address, MailTls::None, None).await;
         assert!(why.contains("it talks without end") || why.contains("line too long"), "{answers:?} {end}: {why}");
         assert!(RealClock.now().mono - began < Duration::from_secs(5), "{answers:?} {end}");
         server.join().unwrap();
@@ -216,6 +243,6 @@ async fn a_server_that_talks_without_end_is_left() {
 async fn a_password_is_for_who_asks_for_it_over_tls() {
     let greeting = vec!["220 hi\r\n".to_owned(), "250-hi\r\n250 AUTH PLAIN\r\n".to_owned()];
     let (address, server) = says(greeting, "");
-    assert!(sent_to(&address, MailTls::Starttls).await.contains("STARTTLS is not supported"));
+    assert!(sent_to(&address, MailTls::Starttls, None).await.contains("STARTTLS is not supported"));
     assert!(!server.join().unwrap().contains("AUTH"));
 }
