@@ -281,7 +281,7 @@ fn dead_for_a_day() {
         for effect in effects {
             match effect {
                 Effect::Record(record) => records.push(record),
-                Effect::Tell(message) => messages.push(*message),
+                Effect::Tell(message) => messages.push(message),
                 Effect::Send(parcel) => failed.push(parcel.id),
                 _ => {}
             }

@@ -87,8 +87,9 @@ fn variant(number: usize) -> Arc<Plan> {
     services[0] = needing(services[0].clone(), &["database"]);
     let mut plan = Plan::clone(&plan(services));
     let group = Group { wait: std::time::Duration::from_millis(WAIT), every: std::time::Duration::from_millis(EVERY) };
-    let ops = Notifier { group: Some(group), ..Notifier::clone(&plan.notifiers["ops"]) };
-    let pager = Notifier::new("pager".into(), ops.place.clone());
+    let mail = NotifierPlace::Email(EmailSpec::new(vec![Given::literal("ops@example.org")]));
+    let pager = Notifier::new("pager".into(), plan.notifiers["ops"].place.clone());
+    let ops = Notifier { group: Some(group), place: mail, ..Notifier::clone(&plan.notifiers["ops"]) };
     plan.notifiers.insert("ops".into(), Arc::new(ops));
     plan.notifiers.insert("pager".into(), Arc::new(pager));
     if number == 2 {

@@ -107,9 +107,12 @@ impl<'a> Builder<'a> {
         };
         let (prefix, rest) = match text.split_once('/') {
             Some((name, rest)) if plan.services.iter().any(|service| &*service.name == name) => (name, rest),
+            // What is told of minder itself.
+            Some(("minder", rest)) if of == Listed::Told => ("minder", rest),
             _ => (&**service, text),
         };
-        let (_, about) = self.known_service(plan, prefix, node.place)?;
+        let whose = if prefix == "minder" && of == Listed::Told { &**service } else { prefix };
+        let (_, about) = self.known_service(plan, whose, node.place)?;
         let report = |this: &mut Self, what: String, help: String| {
             this.found.push(Diagnostic::new(node.place, what).help(help));
             None

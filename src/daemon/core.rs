@@ -160,7 +160,7 @@ impl Core {
                     match effect {
                         Effect::Record(record) => records.push(record),
                         // The next minder sends it.
-                        Effect::Tell(message) => messages.push(*message),
+                        Effect::Tell(message) => messages.push(message),
                         _ => {}
                     }
                 }
@@ -209,7 +209,7 @@ impl Core {
                 Effect::Series(check, series) => self.store.series(check, series),
                 Effect::Keep(check, sample) => self.store.keep(check, &sample),
                 Effect::Act(id, act) => acts.push((id, act)),
-                Effect::Tell(message) => messages.push(*message),
+                Effect::Tell(message) => messages.push(message),
                 Effect::Send(parcel) => parcels.push(parcel),
                 Effect::Record(record) => {
                     if let Record::Event(event) = &record {

@@ -1,4 +1,5 @@
-//! Somebody looks after an incident: no reminders and no escalation meanwhile. What gets worse is told all the same.
+//! Somebody looks after an incident: no reminders and no escalation meanwhile. What else goes
+//! wrong is told all the same, be it worse or not: whoever has taken it has taken what was known then.
 
 use super::context::Context;
 use super::schedule::NEVER;

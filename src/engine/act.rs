@@ -75,7 +75,7 @@ pub(super) enum Step {
     },
     Settling {
         new: Identity,
-        found: Mono,
+        found: Now,
         until: Mono,
         deadline: Mono,
     },
@@ -337,7 +337,7 @@ impl ServiceState {
                         let settled = now + self.plan.settle;
                         self.grace_until = now + self.plan.grace;
                         self.hurry(c, settled, false);
-                        work.step = Step::Settling { new, found: now, until: settled, deadline: until };
+                        work.step = Step::Settling { new, found: cx.now, until: settled, deadline: until };
                         continue;
                     }
                     match &work.launch {
@@ -367,7 +367,11 @@ impl ServiceState {
                             let seen = self.verifying_check().and_then(|c| self.checks[c].latest.as_ref());
                             let late = now >= until + Duration::from_secs(1);
                             let sure = late || seen.is_some_and(|sample| sample.at.mono >= until);
-                            return if now >= until && sure { done(format!("up as {new}")) } else { None };
+                            if !(now >= until && sure) {
+                                return None;
+                            }
+                            self.up_again = Some(found.wall);
+                            return done(format!("up as {new}"));
                         }
                         Some(other) => work.step = Step::Settling { new: other, found, until, deadline },
                         None => {
@@ -378,7 +382,7 @@ impl ServiceState {
                             }
                             let how = life.and_then(|life| life.gone).and_then(|death| death.how);
                             if let Some(how) = how.filter(|how| *how != Exit::Code(0)) {
-                                return failed(format!("{new} {how} after {}", show_duration(now - found)));
+                                return failed(format!("{new} {how} after {}", show_duration(now - found.mono)));
                             }
                             // It ended as one does that goes to the background: its child may come.
                             work.old = Some(new);

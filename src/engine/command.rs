@@ -33,6 +33,14 @@ impl Engine {
         let of_incident = is_ack.then(|| self.with_incident(service)).flatten();
         let Some(place) = self.by_name.get(service).copied().or(of_incident) else {
             let cx = &mut self.context;
+            let own = |id: u64| cx.open.get(&id).filter(|incident| incident.service.is_empty());
+            if let Some(incident) = service.parse().ok().and_then(own).filter(|_| is_ack) {
+                let words = format!(
+                    "incident {} ({}) is of minder's own: it is told once, and nobody is reminded of it",
+                    incident.id, incident.title
+                );
+                return cx.reply(request, false, words);
+            }
             let words = unknown("service", service, self.by_name.keys());
             return cx.reply(request, false, words);
         };

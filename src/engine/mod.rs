@@ -12,7 +12,7 @@
 //! | a process | alive, gone (waiting to settle), gone | `death.rs` |
 //! | a rule | inactive, pending, firing | `judge.rs`, `rule.rs`, `truth.rs`, `window.rs` |
 //! | a rule for each of many processes | the same, for each process that it is not inactive for | `each.rs` |
-//! | an incident | none, open; escalated, acknowledged | `tell.rs`, `escalate.rs`, `ack.rs` |
+//! | an incident | none, open; escalated, acknowledged | `tell.rs`, `story.rs`, `escalate.rs`, `ack.rs` |
 //! | a service's incidents | steady, flapping | `flap.rs` |
 //! | what is told | held back, held, in the outbox | `tell.rs`, `hold.rs` |
 //! | a notifier | idle, gathering, under way, pausing; failing | `outbox/` |
@@ -68,6 +68,7 @@ mod saved;
 mod schedule;
 mod script;
 mod service;
+mod story;
 mod supervision;
 mod tell;
 #[cfg(test)]

@@ -88,6 +88,8 @@ pub(super) struct ServiceState {
     pub story: Vec<StoryRule>,
     /// What was done about it.
     pub done: Vec<StoryAction>,
+    /// When the process was first seen that the latest start has brought, and that has stayed up.
+    pub up_again: Option<Wall>,
     pub tellings: Vec<Telling>,
     /// When the open incident began.
     pub opened: Mono,
@@ -152,6 +154,7 @@ impl ServiceState {
             incident: None,
             story: Vec::new(),
             done: Vec::new(),
+            up_again: None,
             tellings: Vec::new(),
             opened: now.mono,
             ack_ends: NEVER,

@@ -322,7 +322,7 @@ pub enum Effect {
     Act(ActId, Act),
     /// People are to hear this: it is recorded, and waits in the outbox. It is sent, with others or by itself, by a
     /// [`Effect::Send`].
-    Tell(Box<Message>),
+    Tell(Arc<Message>),
     /// Try once to deliver this, after all records of this step are on disk (or a second later), and answer with
     /// [`Input::Delivered`]. At most one attempt at a time to each notifier, but for tests.
     Send(Parcel),
@@ -491,7 +491,7 @@ pub enum Record {
     /// A service is no longer in the plan.
     Gone(Name),
     /// A message of the outbox as it is now: its kind, its state, its steps.
-    Message(Box<Message>),
+    Message(Arc<Message>),
     /// What a notifier has heard, as it is now.
     Notifier(Name, Box<SavedNotifier>),
     /// The silences in effect, as they are now.

@@ -394,6 +394,9 @@ pub struct Story {
     pub since: Option<Wall>,
     /// When it ended.
     pub ended: Option<Wall>,
+    /// When the process was first seen that a start has brought, and that has stayed up since: before it was known to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<Wall>,
     /// What fired.
     pub rules: Vec<StoryRule>,
     /// How the process died: `pid 812 killed by SIGSEGV, core dumped`.

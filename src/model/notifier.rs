@@ -109,21 +109,24 @@ impl NotifierPlace {
     }
     /// Whether it can tell several messages at once; one that cannot gets them one by one, even if it has a `group`.
     pub fn takes_many(&self) -> bool {
-        match self {
-            NotifierPlace::Email(_) => true,
+        self.together_at_most() > 1
+    }
+    /// So many messages go together at most. A mail is bounded by its size, in which a line for each has its place; a template
+    /// has each of them in full.
+    pub fn together_at_most(&self) -> usize {
+        let many = match self {
+            NotifierPlace::Email(_) => return NotifierPlace::TOGETHER_AT_MOST,
             NotifierPlace::Webhook(webhook) => match &webhook.known {
                 Some(preset) => preset.many,
                 // A CloudEvent tells one thing; a template of one's own can go through all.
                 None => webhook.body.is_some(),
             },
             NotifierPlace::Exec(_) => false,
-        }
+        };
+        if many { Told::MESSAGES } else { 1 }
     }
-    /// So many messages go out together at most. A letter lists and names those that it has no room for; a template goes through
-    /// those that it sees, and what it does not see would be lost.
-    pub fn together(&self) -> usize {
-        if matches!(self, NotifierPlace::Email(_)) { 1000 } else { super::told::MESSAGES }
-    }
+    /// So many messages wait for a notifier, and go together, at most.
+    pub const TOGETHER_AT_MOST: usize = 1000;
     /// Calls `f` with every text in it that may come from elsewhere.
     pub fn givens(&mut self, f: &mut dyn FnMut(&mut Given)) {
         match self {

@@ -7,9 +7,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// So many messages of a parcel are seen by a template, the worst.
-pub(super) const MESSAGES: usize = 100;
-
 /// One message. Times are RFC 3339 in UTC; what is not known is null; no text has control characters.
 #[derive(Debug, Clone, Serialize)]
 pub struct MessageFacts {
@@ -182,6 +179,9 @@ pub struct Told {
 }
 
 impl Told {
+    /// So many messages of a parcel are seen by a template, the worst: no parcel to one has more.
+    pub const MESSAGES: usize = 100;
+
     /// What a parcel tells; nothing if it is empty. `one` says a message in a line and in full, `all` the parcel.
     pub fn new(
         parcel: &Parcel,
@@ -192,7 +192,7 @@ impl Told {
             let (summary, text) = one(message);
             MessageFacts::new(message, summary, text)
         };
-        let messages: Vec<MessageFacts> = parcel.messages.iter().take(MESSAGES).map(facts).collect();
+        let messages: Vec<MessageFacts> = parcel.messages.iter().take(Told::MESSAGES).map(facts).collect();
         let mut worst = messages.first()?.clone();
         worst.key.clone_from(&parcel.key);
         if parcel.messages.len() > 1 {
@@ -264,6 +264,7 @@ fn full(kind: MessageKind) -> Story {
         title: "web died (SIGSEGV, core dumped)".into(),
         since: Some(Wall(SAMPLED_AT.0 - 60_000)),
         ended: over.then_some(SAMPLED_AT),
+        up: over.then_some(SAMPLED_AT),
         rules: vec![StoryRule {
             rule: "process.down".into(),
             condition: "process.down".into(),

@@ -211,7 +211,7 @@ impl Store {
 
     /// Writes these in one transaction, together with what else waits. Never blocks and never fails: without a disk they wait in
     /// memory.
-    pub fn commit(&self, records: Vec<Record>, messages: Vec<Message>) -> Committed {
+    pub fn commit(&self, records: Vec<Record>, messages: Vec<Arc<Message>>) -> Committed {
         self.queue.commit(records, messages)
     }
 

@@ -64,7 +64,7 @@ impl Batch {
                 self.services.insert(name, None);
             }
             Record::Brake(state) => self.brake = Some(state),
-            Record::Message(message) => self.message(Arc::from(message)),
+            Record::Message(message) => self.message(message),
             Record::Notifier(name, state) => {
                 self.notifiers.insert(name, state);
             }
@@ -178,13 +178,13 @@ impl Queue {
     }
 
     /// Adds these as one commit.
-    pub fn commit(self: &Arc<Queue>, records: Vec<Record>, messages: Vec<Message>) -> Committed {
+    pub fn commit(self: &Arc<Queue>, records: Vec<Record>, messages: Vec<Arc<Message>>) -> Committed {
         let mut inner = lock(&self.inner);
         if records.is_empty() && messages.is_empty() {
             return Committed { number: inner.commits, queue: self.clone() };
         }
         inner.commits += 1;
-        messages.into_iter().for_each(|message| inner.batch.message(Arc::new(message)));
+        messages.into_iter().for_each(|message| inner.batch.message(message));
         for record in records {
             inner.batch.add(record);
         }

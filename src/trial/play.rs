@@ -84,8 +84,12 @@ struct Seen<'s> {
 
 impl Seen<'_> {
     fn take(&mut self, at: Duration, effect: &Effect) {
-        let prefix =
-            |service: &Name| if *service == self.scenario.service { String::new() } else { format!("{service}/") };
+        let prefix = |service: &Name| match &**service {
+            name if *name == *self.scenario.service => String::new(),
+            // An incident of minder's own.
+            "" => "minder/".to_owned(),
+            name => format!("{name}/"),
+        };
         let mut line = |service: &Name, words: String| {
             let words = match prefix(service).strip_suffix('/') {
                 Some(other) => format!("{other}: {words}"),

@@ -48,7 +48,8 @@ impl Context {
             parcel.push(Arc::clone(&waiting.message));
         }
         let key = key(&parcel);
-        lane.under_way = Some(UnderWay { id, what: (messages, others.clone()), first_of, sent: lane.sent });
+        let ids = messages.iter().copied().collect();
+        lane.under_way = Some(UnderWay { id, what: (messages, others.clone()), ids, first_of, sent: lane.sent });
         (lane.sent, lane.dirty) = (Some(now), true);
         self.emit(Effect::Send(Parcel { id, key, to: Arc::clone(name), messages: parcel, others }));
     }

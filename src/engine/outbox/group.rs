@@ -4,7 +4,7 @@
 //! break off before it says so. What was refused was surely not taken. The same parcel once more is no further one.
 
 use super::lane::Lane;
-use crate::model::{Group, MessageId, MessageKind, Mono, Severity};
+use crate::model::{MessageId, MessageKind, Mono, Notifier, Severity};
 use std::cmp::Reverse;
 
 /// What is to be sent.
@@ -17,8 +17,8 @@ pub(super) enum Choice {
     Now(Vec<MessageId>),
 }
 
-/// Chooses among those that are free to go, so many at most. When minder is `ending`, nothing waits for others any more.
-pub(super) fn choose(lane: &Lane, group: Option<Group>, most: usize, ending: bool, now: Mono) -> Choice {
+/// Chooses among those that are free to go. When minder is `ending`, nothing waits for others any more.
+pub(super) fn choose(lane: &Lane, notifier: &Notifier, ending: bool, now: Mono) -> Choice {
     // What was under way before is tried again as it was, as long as all of it may still go.
     if let Some((before, _)) = &lane.before
         && before.iter().all(|id| lane.is_free(id))
@@ -26,7 +26,9 @@ pub(super) fn choose(lane: &Lane, group: Option<Group>, most: usize, ending: boo
         return Choice::Now(before.clone());
     }
     let mut free = lane.waiting.iter().filter(|(_, waiting)| !waiting.held);
-    let Some(group) = group else { return free.next().map_or(Choice::Nothing, |(id, _)| Choice::Now(vec![*id])) };
+    let Some(group) = notifier.group else {
+        return free.next().map_or(Choice::Nothing, |(id, _)| Choice::Now(vec![*id]));
+    };
     let Some(since) = free.clone().map(|(_, waiting)| waiting.since).min() else { return Choice::Nothing };
     let at = (since + group.wait).max(lane.sent.map_or(Mono(0), |sent| sent.mono + group.every));
     if now < at && !ending {
@@ -39,7 +41,8 @@ pub(super) fn choose(lane: &Lane, group: Option<Group>, most: usize, ending: boo
     };
     let mut chosen: Vec<_> = free.collect();
     chosen.sort_by_cached_key(key);
-    chosen.truncate(lane.most.unwrap_or(most));
+    let most = notifier.place.together_at_most();
+    chosen.truncate(lane.most.map_or(most, |fewer| fewer.min(most)));
     Choice::Now(chosen.into_iter().map(|(id, _)| *id).collect())
 }
 

@@ -59,6 +59,8 @@ pub(super) type Before = (Vec<MessageId>, Vec<String>);
 pub(super) struct UnderWay {
     pub id: ParcelId,
     pub what: Before,
+    /// The same messages, to be looked up: a thousand may be under way while a thousand wait.
+    pub ids: BTreeSet<MessageId>,
     /// The incidents that it is the first to tell of.
     pub first_of: Vec<u64>,
     /// When the attempt before it was.
@@ -112,7 +114,7 @@ impl Lane {
     }
 
     pub fn is_under_way(&self, id: MessageId) -> bool {
-        self.under_way.as_ref().is_some_and(|parcel| parcel.what.0.contains(&id))
+        self.under_way.as_ref().is_some_and(|parcel| parcel.ids.contains(&id))
     }
 
     /// The end of this was told, or is not to be told. Nothing is owed any more.

@@ -9,7 +9,11 @@
 //! | anything else | more of it, or its end | the newer one |
 //! | nothing, and it was not told | more of it | a firing |
 //! | nothing, and it was not told | its end, or that somebody looks after it | nothing |
-//! | anything | what the notifier does not want | what waits |
+//! | anything | what the notifier does not want, but for the end of what it was told | what waits |
+//!
+//! An attempt may have been heard though nobody said so. If it was a firing, and there is more to tell by the next one, that is a
+//! firing again, with a key of its own: a receiver that goes by incidents has one, a reader of mail has one mail too many. To
+//! call it an update would be nothing at all to who has heard nothing.
 //!
 //! A notifier that does not want firings is told of no beginning: it hears of the end, and of more, all the same.
 
@@ -60,12 +64,11 @@ pub(super) fn arrive(
         _ if begins && (was_firing || !is_sure) => message.kind = MessageKind::Firing,
         _ => {}
     }
-    if message.state == MessageState::Waiting && !wants(message.kind) {
+    // Who has heard of it hears of its end, even if it wants no ends any more.
+    let owed = message.kind == MessageKind::Resolved && is_told;
+    if message.state == MessageState::Waiting && !owed && !wants(message.kind) {
         let kind = message.kind;
         drop_it(message, now, Stage::Schedule, Why::Unwanted { kind });
-        if kind == MessageKind::Resolved {
-            lane.forget(incident);
-        }
     }
     if message.state == MessageState::Dropped {
         return Merged::default();
@@ -216,10 +219,8 @@ mod tests {
         let mut told = lane(&[(3, Update)], false, true);
         let (message, merged) = comes(&mut told, Acknowledged, false, &[Firing, Update, Resolved]);
         assert_eq!((message.state, merged.replaced.len(), told.waiting.len()), (MessageState::Dropped, 0, 1));
-        let mut told = lane(&[(3, Firing)], false, true);
-        let (message, _) = comes(&mut told, Resolved, false, &[Firing]);
-        assert_eq!((message.state, told.waiting.len()), (MessageState::Dropped, 1));
-        assert!(told.heard.is_empty(), "its end was not wanted");
+        let (message, _) = comes(&mut lane(&[], false, true), Resolved, false, &[Notice]);
+        assert_eq!(message.state, MessageState::Waiting, "it has heard of the beginning, when it wanted that");
         let (message, _) = comes(&mut lane(&[], false, false), Resolved, false, &[Resolved]);
         assert_eq!((message.state, message.kind), (MessageState::Waiting, Resolved), "who wants no firings");
     }
@@ -251,7 +252,8 @@ mod tests {
         ] {
             let mut lane = lane(&[(3, first)], false, true);
             let what = (vec![MessageId(3)], Vec::new());
-            lane.under_way = Some(UnderWay { id: ParcelId(1), what, first_of: Vec::new(), sent: None });
+            lane.under_way =
+                Some(UnderWay { id: ParcelId(1), what, ids: [MessageId(3)].into(), first_of: Vec::new(), sent: None });
             let (message, merged) = comes(&mut lane, then, false, &MessageKind::ALL);
             assert_eq!((message.kind, merged.replaced.len()), (then, 0), "{first} {then}");
             lane.waiting.insert(message.id, Waiting::new(Arc::new(message), NOW));

@@ -43,8 +43,8 @@ mod tried;
 use super::context::Context;
 use super::schedule::{NEVER, Timer};
 use crate::model::{
-    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, Now, ParcelId, Record, Restored,
-    SavedNotifier, Stage, Step, Story, Wall, Why,
+    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace, Now, ParcelId, Record,
+    Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
 };
 use lane::{Lane, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ pub(super) use silence::Quiet;
 /// So long the end of what a notifier has heard is kept, when that has left the plan.
 const KEPT_FOR_GONE: Duration = Duration::from_secs(86_400);
 /// So many messages may wait for one notifier.
-pub(super) const WAITING_AT_MOST: usize = 1000;
+const WAITING_AT_MOST: usize = NotifierPlace::TOGETHER_AT_MOST;
 
 /// All lanes. See the head of this file.
 #[derive(Debug, Default)]
@@ -149,7 +149,8 @@ impl Context {
         let lane = self.outbox.lanes.entry(Arc::clone(to)).or_default();
         let merged = merge::arrive(lane, &mut message, whole, &wants, now);
         // As it was told, and then what that has done to others.
-        self.emit(Effect::Tell(Box::new(message.clone())));
+        let message = Arc::new(message);
+        self.emit(Effect::Tell(Arc::clone(&message)));
         self.admit(message, merged);
     }
 
@@ -171,14 +172,14 @@ impl Context {
     }
 
     /// A message takes its place in its lane, unless it was dropped on arrival, and is judged.
-    fn admit(&mut self, message: Message, merged: merge::Merged) {
+    fn admit(&mut self, message: Arc<Message>, merged: merge::Merged) {
         merged.replaced.into_iter().for_each(|message| self.keep_message(message));
         if message.state != MessageState::Waiting {
             return;
         }
         let (to, id, now) = (Arc::clone(&message.to), message.id, self.now);
         let Some(lane) = self.outbox.lanes.get_mut(&to) else { return };
-        let mut waiting = Waiting::new(Arc::new(message), now);
+        let mut waiting = Waiting::new(message, now);
         waiting.since = merged.since.unwrap_or(now.mono);
         lane.expiry = lane.expiry.min(waiting.expires);
         lane.wake = lane.wake.min(lane.expiry);
@@ -205,7 +206,7 @@ impl Context {
         for (stage, why) in why {
             message.step(message.at, stage, why);
         }
-        self.emit(Effect::Tell(Box::new(message)));
+        self.emit(Effect::Tell(Arc::new(message)));
     }
 
     fn next_parcel(&mut self) -> ParcelId {
@@ -223,7 +224,7 @@ impl Context {
             let kind = EventKind::Undelivered { to: message.to.to_string(), why: step.why.to_string() };
             self.event(service.as_ref(), story.incident, kind);
         }
-        self.emit(Effect::Record(Record::Message(Box::new(Arc::unwrap_or_clone(message)))));
+        self.emit(Effect::Record(Record::Message(message)));
     }
 
     /// Takes a message out of its lane, and records how it ended.
@@ -314,7 +315,7 @@ impl Context {
         }
         // Each turn sends something, or holds or drops some of what was chosen.
         while let Some(lane) = self.outbox.lanes.get_mut(name) {
-            match group::choose(lane, notifier.group, notifier.place.together(), ending, now.mono) {
+            match group::choose(lane, &notifier, ending, now.mono) {
                 group::Choice::Nothing => return,
                 group::Choice::At(at) => {
                     (lane.wake, lane.gathers) = (lane.wake.min(at), Some(at));

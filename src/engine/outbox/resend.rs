@@ -57,7 +57,8 @@ impl Context {
         } else {
             merge::arrive(lane, &mut message, true, &|_| true, now)
         };
-        self.keep_message(Arc::new(message.clone()));
+        let message = Arc::new(message);
+        self.keep_message(Arc::clone(&message));
         self.admit(message, merged);
         true
     }

@@ -39,6 +39,9 @@ fn a_crash_is_acted_upon_at_once_and_verified() {
     let news = world.news();
     assert_eq!(news[0], "restart done in 2.01 s: up as pid 102", "{news:?}");
     assert_eq!(news[1..], ["incident closed after 2.01 s", "@ ops Resolved"]);
+    let story = world.messages().pop().unwrap().story;
+    let (since, up, ended) = (story.since.unwrap(), story.up.unwrap(), story.ended.unwrap());
+    assert!(story.whole && up - since < seconds(1) && ended - since > seconds(2), "{story:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod acting;
 mod beat;
 mod braking;
+mod crowds;
 mod each;
 mod flapping;
 mod hearsay;

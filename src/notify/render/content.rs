@@ -232,6 +232,7 @@ fn facts(message: &Message, zone: &TimeZone) -> Vec<(&'static str, String)> {
         fact("severity", &severity);
     }
     fact("since", &time(story.since));
+    fact("up again", &time(story.up));
     fact("ended", &time(story.ended));
     fact("lasted", &lasted(story).map(show_duration).unwrap_or_default());
     if let Some(ack) = &story.ack {

@@ -128,9 +128,11 @@ pub(super) fn was(story: &Story) -> &'static str {
     if died(story).is_some() || story.rules.iter().any(is_out) { "down" } else { "not well" }
 }
 
-/// How long it lasted, if it is over.
+/// How long it lasted, if it is over. A death lasts until a process is up, which is known later.
 pub(super) fn lasted(story: &Story) -> Option<Duration> {
-    Some(story.ended? - story.since?)
+    let ended = story.ended?;
+    let up = story.up.filter(|up| died(story).is_some() && *up <= ended);
+    Some(up.unwrap_or(ended) - story.since?)
 }
 
 /// A time as one says it: `1.2 s`, `4 min`, `2 days 3 h`.

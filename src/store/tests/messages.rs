@@ -5,7 +5,7 @@ use super::*;
 use crate::model::{SavedNotifier, SavedSilences};
 use crate::store::state::Writer;
 
-fn waiting(id: u64) -> Message {
+fn waiting(id: u64) -> Arc<Message> {
     message(id, i64::MAX)
 }
 
@@ -116,7 +116,7 @@ fn what_has_expired_is_handed_over_too() {
 fn only_so_many_wait_for_a_notifier() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    let other = Message { to: "chat".into(), ..waiting(1) };
+    let other = Arc::new(Message { to: "chat".into(), ..Message::clone(&waiting(1)) });
     assert!(store.commit(vec![], std::iter::once(other).chain((2..=1202).map(waiting)).collect()).wait(LONG));
     assert!(store.close(LONG));
     let (store, opened) = open(dir.path());
@@ -131,7 +131,7 @@ fn messages_are_asked_for_by_what_they_are_about() {
     let (store, _) = open(dir.path());
     let about = |id, to: &str, service: &str, incident| {
         let story = Story { service: service.into(), incident, title: format!("title {id}"), ..Story::default() };
-        Message { to: to.into(), story, at: Wall(id as i64 * 1000), ..waiting(id) }
+        Arc::new(Message { to: to.into(), story, at: Wall(id as i64 * 1000), ..Message::clone(&waiting(id)) })
     };
     let first = vec![
         about(1, "ops", "web", Some(1)),
@@ -140,11 +140,11 @@ fn messages_are_asked_for_by_what_they_are_about() {
         about(4, "ops", "", None),
     ];
     assert!(store.commit(vec![], first.clone()).wait(LONG));
-    let mut dead = first[2].clone();
+    let mut dead = Message::clone(&first[2]);
     dead.state = MessageState::Dead;
     dead.step(Wall(3100), Stage::Deliver, Why::Deferred { error: "busy".into(), until: Wall(3200) });
     dead.step(Wall(3300), Stage::Deliver, Why::Refused { error: "no such mailbox".into() });
-    let records = vec![Record::Message(Box::new(dead.clone())), gone_on(2, 0, MessageState::Delivered, Why::Taken)];
+    let records = vec![Record::Message(Arc::new(dead.clone())), gone_on(2, 0, MessageState::Delivered, Why::Taken)];
     assert!(store.commit(records, vec![]).wait(LONG));
     let reader = store.reader();
     let all = MessageFilter::default;
@@ -171,7 +171,7 @@ fn an_end_keeps_its_time_and_a_message_sent_again_waits() {
     writer.write(&batch(vec![refused(1)], vec![]), Wall(500)).unwrap();
     writer.write(&batch(vec![refused(1)], vec![]), Wall(900)).unwrap();
     assert_eq!(count(&mut writer, "outbox WHERE state = 'dead' AND ended = 2"), 1, "when it ended");
-    writer.write(&batch(vec![Record::Message(Box::new(waiting(1)))], vec![]), Wall(950)).unwrap();
+    writer.write(&batch(vec![Record::Message(waiting(1))], vec![]), Wall(950)).unwrap();
     assert_eq!(count(&mut writer, "outbox WHERE state = 'waiting' AND ended IS NULL"), 1);
 }
 

@@ -41,8 +41,8 @@ fn event(id: u64, service: &str) -> Event {
     }
 }
 
-fn message(id: u64, expires: i64) -> Message {
-    Message {
+fn message(id: u64, expires: i64) -> Arc<Message> {
+    Arc::new(Message {
         id: MessageId(id),
         key: format!("key-{id}"),
         to: "ops".into(),
@@ -52,15 +52,15 @@ fn message(id: u64, expires: i64) -> Message {
         story: Story { title: format!("title {id}"), ..Story::default() },
         state: MessageState::Waiting,
         steps: Vec::new(),
-    }
+    })
 }
 
 /// The same message, as it has gone on or ended.
 fn gone_on(id: u64, expires: i64, state: MessageState, why: Why) -> Record {
-    let mut message = message(id, expires);
+    let mut message = Message::clone(&message(id, expires));
     message.state = state;
     message.step(Wall(2), Stage::Deliver, why);
-    Record::Message(Box::new(message))
+    Record::Message(Arc::new(message))
 }
 
 /// `process` with `down` and `memory`.

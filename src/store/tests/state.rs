@@ -175,7 +175,7 @@ fn damage_in_the_past_costs_the_past_only() {
         assert!(!opened.restored.lost, "{table}");
         assert_eq!((&opened.instance, opened.restored.services["web"].streak), (&first.instance, 7));
         assert_eq!((opened.restored.last_event, opened.restored.last_incident), (2000, 2000));
-        assert_eq!(opened.restored.messages, [message(4, i64::MAX)]);
+        assert_eq!(opened.restored.messages, [Message::clone(&message(4, i64::MAX))]);
         assert!(store.commit(vec![Record::Event(event(2001, "web"))], vec![]).wait(LONG));
         assert!(store.close(LONG));
         let (store, opened) = open(dir.path());
@@ -266,7 +266,7 @@ pub(super) fn writer(dir: &Path) -> Writer {
     Writer { database, clock: clock(0), facts: found.facts, claim, steady: Default::default() }
 }
 
-pub(super) fn batch(records: Vec<Record>, messages: Vec<Message>) -> queue::Batch {
+pub(super) fn batch(records: Vec<Record>, messages: Vec<Arc<Message>>) -> queue::Batch {
     let queue = Queue::new(Duration::ZERO, MessageId(0));
     let _ = queue.commit(records, messages);
     queue.work(Duration::ZERO).batch
