@@ -529,7 +529,8 @@ fn a_thousand_that_fail_in_one_second_are_one_letter_or_ten_requests() {
     let mail = EmailSpec::new(vec![Given::literal("ops@example.org")]);
     let ops = plan.notifiers["ops"].clone();
     let letters = Notifier { place: NotifierPlace::Email(mail), ..Notifier::clone(&ops) };
-    let webhook = WebhookSpec::new(Given::literal("http://chat.example.org/"));
+    let url = Given::literal("http://chat.example.org/");
+    let webhook = WebhookSpec { body: Some("{}".into()), ..WebhookSpec::new(url) };
     let requests = Notifier { place: NotifierPlace::Webhook(webhook), ..Notifier::clone(&ops) };
     for (notifier, sent) in [(letters, vec![1000]), (requests, vec![100; 10])] {
         plan.notifiers.insert("ops".into(), Arc::new(notifier));
