@@ -30,7 +30,7 @@ fn main() {
     println!("{:76} {:>12} {:>12} {:>6}", "figure", "minder", "floor", "ratio");
     let (port, requests) = serve(webhook);
     thousand(
-        "requests",
+        ("requests, each by itself", Duration::ZERO),
         &format!("notifiers: {{ ops: {{ webhook: {{ url: \"http://127.0.0.1:{port}/\" }} }} }}\n"),
         &requests,
         || {
@@ -42,7 +42,7 @@ fn main() {
     );
     let (port, mails) = serve(smtp);
     thousand(
-        "mails, 5 s after the first",
+        ("mail, after the 5 s that a mail waits for others", Duration::from_secs(5)),
         &format!(
             "mail: {{ server: \"127.0.0.1:{port}\", tls: none, from: minder@example.org }}\n\
              notifiers: {{ ops: {{ email: {{ to: [ops@example.org] }} }} }}\n"
@@ -133,7 +133,7 @@ fn smtp(stream: &TcpStream) -> Option<()> {
 // ---- a thousand services fail ----
 
 /// The real program: a thousand files are gone at once. Until every incident is recorded and every message delivered.
-fn thousand(what: &str, notifiers: &str, taken: &AtomicUsize, exchange: impl Fn()) {
+fn thousand((what, wait): (&str, Duration), notifiers: &str, taken: &AtomicUsize, exchange: impl Fn()) {
     let dir = tempfile::tempdir().unwrap();
     let files = dir.path().join("files");
     fs::create_dir(&files).unwrap();
@@ -186,7 +186,7 @@ fn thousand(what: &str, notifiers: &str, taken: &AtomicUsize, exchange: impl Fn(
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     println!("{SERVICES} services fail at once, told by {exchanges} {what}");
     row("  until all incidents are recorded", ms(recorded), Some(ms(rows)), "ms");
-    row("  until all messages are delivered", ms(told), Some(ms(all)), "ms");
+    row("  until all messages are delivered, without that wait", ms(told - wait), Some(ms(all)), "ms");
     row("  processor time of it all", ms(cpu), Some(ms(used)), "ms");
 }
 
