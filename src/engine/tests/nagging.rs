@@ -76,6 +76,29 @@ fn each_step_of_an_escalation_is_taken_once_and_hears_of_the_end() {
     }
 }
 
+/// Nothing else wakes the engine: its check is asked once a day.
+#[test]
+fn each_step_and_each_reminder_has_its_own_people_and_its_own_time() {
+    let step =
+        |minutes: u64, to: &str| Escalation { after: seconds(minutes * 60), notify: vec![to.into()] };
+    let mut service = Service { escalate: vec![step(15, "chat"), step(60, "ops")], ..simple("data") };
+    service.checks[0].every = seconds(86_400);
+    let mut plan = Plan::clone(&plan(vec![service]));
+    Arc::make_mut(plan.notifiers.get_mut("ops").unwrap()).remind = Some(seconds(40 * 60));
+    let mut world = World::new(Arc::new(plan));
+    world.pass(1_000);
+    world.trouble("data", true);
+    world.input(Input::Touched(CheckId(0)));
+    world.pass(12_000);
+    assert_eq!(told(&mut world), ["ops Firing"]);
+    world.pass(15 * MINUTE);
+    assert_eq!(told(&mut world), ["chat Firing: not acknowledged, 15 min after it began"]);
+    world.pass(25 * MINUTE);
+    assert_eq!(told(&mut world), ["ops Reminder: for 40 min now"]);
+    world.pass(20 * MINUTE);
+    assert_eq!(told(&mut world), ["ops Update: not acknowledged, 1 h after it began"]);
+}
+
 #[test]
 fn what_is_acknowledged_is_not_escalated_and_all_who_know_of_it_hear_who_looks_after_it() {
     let mut world = with(escalating(), Some(seconds(600)));
