@@ -18,8 +18,11 @@ const LOG_CHARS: usize = 16_000;
 const LINES: usize = 40;
 /// Most characters of the list of several messages,
 const LIST: usize = 10_000;
-/// and of their details: mail programs cut what is longer than about 100 kB.
-const DETAILS: usize = 32_000;
+/// and of their details, in HTML: mail programs cut what is longer than about 100 kB.
+const DETAILS: usize = 64_000;
+/// What the looks of a row and of a line cost in HTML, about.
+const ROW: usize = 200;
+const ITEM: usize = 40;
 
 /// What the commands of a letter do.
 const ACK: &str = "you look after it: no reminders, no escalation meanwhile";
@@ -141,19 +144,19 @@ impl Content {
 }
 
 impl Part {
-    /// About so many characters.
+    /// About so many characters in HTML.
     fn size(&self) -> usize {
         let facts =
-            |facts: &[(&str, String)]| facts.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        let lines = |lines: &[String]| lines.iter().map(|line| line.len() + 4).sum::<usize>();
+            |facts: &[(&str, String)]| facts.iter().map(|(name, value)| name.len() + value.len() + ROW).sum::<usize>();
+        let lines = |lines: &[String]| lines.iter().map(|line| line.len() + ITEM).sum::<usize>();
         match self {
             Part::Say(said) | Part::List(said) | Part::Verbatim(said) => lines(said),
             Part::Facts(pairs) => facts(pairs),
-            Part::Heading(text) => text.len(),
-            Part::Title(_, who, news) => who.len() + news.len(),
-            Part::Item(text, pairs) => text.len() + facts(pairs),
-            Part::Commands(commands) => commands.iter().map(|(command, what)| command.len() + what.len()).sum(),
-            Part::Link(link) => link.len(),
+            Part::Heading(text) => text.len() + ROW,
+            Part::Title(_, who, news) => who.len() + news.len() + 2 * ROW,
+            Part::Item(text, pairs) => text.len() + facts(pairs) + ROW,
+            Part::Commands(commands) => commands.iter().map(|(command, what)| command.len() + what.len() + 2 * ROW).sum(),
+            Part::Link(link) => 2 * link.len() + ROW,
         }
     }
 
