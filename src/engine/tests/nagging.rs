@@ -79,8 +79,7 @@ fn each_step_of_an_escalation_is_taken_once_and_hears_of_the_end() {
 /// Nothing else wakes the engine: its check is asked once a day.
 #[test]
 fn each_step_and_each_reminder_has_its_own_people_and_its_own_time() {
-    let step =
-        |minutes: u64, to: &str| Escalation { after: seconds(minutes * 60), notify: vec![to.into()] };
+    let step = |minutes: u64, to: &str| Escalation { after: seconds(minutes * 60), notify: vec![to.into()] };
     let mut service = Service { escalate: vec![step(15, "chat"), step(60, "ops")], ..simple("data") };
     service.checks[0].every = seconds(86_400);
     let mut plan = Plan::clone(&plan(vec![service]));

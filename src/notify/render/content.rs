@@ -155,7 +155,9 @@ impl Part {
             Part::Heading(text) => text.len() + ROW,
             Part::Title(_, who, news) => who.len() + news.len() + 2 * ROW,
             Part::Item(text, pairs) => text.len() + facts(pairs) + ROW,
-            Part::Commands(commands) => commands.iter().map(|(command, what)| command.len() + what.len() + 2 * ROW).sum(),
+            Part::Commands(commands) => {
+                commands.iter().map(|(command, what)| command.len() + what.len() + 2 * ROW).sum()
+            }
             Part::Link(link) => 2 * link.len() + ROW,
         }
     }
