@@ -434,6 +434,16 @@ impl World {
         news.filter(|line| ["@", "no ", "=", ">"].iter().any(|sign| line.starts_with(sign))).collect()
     }
 
+    /// Who was told what, and why just then, since this or the news was last asked for.
+    pub fn told_and_why(&mut self) -> Vec<String> {
+        let from = self.messages().len() - self.news().iter().filter(|line| line.starts_with('@')).count();
+        let words = |message: &Message| {
+            let remark = message.story.remark.as_ref().map(|remark| format!(": {remark}")).unwrap_or_default();
+            format!("{} {:?}{remark}", message.to, message.kind)
+        };
+        self.messages()[from..].iter().map(words).collect()
+    }
+
     /// Whether it is in trouble from now on.
     pub fn trouble(&mut self, name: &str, on: bool) {
         if let Some(real) = self.real.get_mut(name) {

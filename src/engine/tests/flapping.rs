@@ -27,23 +27,14 @@ fn flap(world: &mut World, times: usize) {
     }
 }
 
-fn told(world: &mut World) -> Vec<String> {
-    let from = world.messages().len() - world.news().iter().filter(|line| line.starts_with('@')).count();
-    let words = |message: &Message| {
-        let remark = message.story.remark.as_ref().map(|remark| format!(": {remark}")).unwrap_or_default();
-        format!("{} {:?}{remark}", message.to, message.kind)
-    };
-    world.messages()[from..].iter().map(words).collect()
-}
-
 #[test]
 fn it_is_told_of_once_and_of_its_end_with_how_it_stands() {
     for restart in [false, true] {
         let mut world = world();
         flap(&mut world, 2);
-        assert_eq!(told(&mut world), ["ops Firing", "ops Resolved", "ops Firing", "ops Resolved"]);
+        assert_eq!(world.told_and_why(), ["ops Firing", "ops Resolved", "ops Firing", "ops Resolved"]);
         flap(&mut world, 1);
-        assert_eq!(told(&mut world), ["ops Firing: data flaps: 5 changes in 4 min"]);
+        assert_eq!(world.told_and_why(), ["ops Firing: data flaps: 5 changes in 4 min"]);
         let view = world.view("data");
         assert!(view.flapping && view.status == Status::Ok && view.incident.is_some());
         assert!(view.summary.starts_with("flapping: 6 changes in "), "{}", view.summary);
@@ -53,11 +44,11 @@ fn it_is_told_of_once_and_of_its_end_with_how_it_stands() {
                 world.kill_and_restore();
             }
         }
-        assert_eq!(told(&mut world), [""; 0], "restart: {restart}");
+        assert_eq!(world.told_and_why(), [""; 0], "restart: {restart}");
         world.pass(20 * MINUTE);
-        assert_eq!(told(&mut world), [""; 0]);
+        assert_eq!(world.told_and_why(), [""; 0]);
         world.pass(10 * MINUTE);
-        let [end] = &told(&mut world)[..] else { panic!() };
+        let [end] = &world.told_and_why()[..] else { panic!() };
         assert!(end.starts_with("ops Resolved: data flaps no more: it has been well for 2"), "{end}");
         let view = world.view("data");
         assert!(!view.flapping && view.incident.is_none());
@@ -68,15 +59,15 @@ fn it_is_told_of_once_and_of_its_end_with_how_it_stands() {
 fn what_is_wrong_at_its_end_is_said_to_be() {
     let mut world = world();
     flap(&mut world, 4);
-    told(&mut world);
+    world.told_and_why();
     world.trouble("data", true);
     world.pass(60 * MINUTE);
-    let [end] = &told(&mut world)[..] else { panic!() };
+    let [end] = &world.told_and_why()[..] else { panic!() };
     assert!(end.starts_with("ops Update: data flaps no more: it has been wrong for "), "{end}");
     assert_eq!(world.view("data").status, Status::Critical);
     world.trouble("data", false);
     world.pass(MINUTE);
-    assert_eq!(told(&mut world), ["ops Resolved"]);
+    assert_eq!(world.told_and_why(), ["ops Resolved"]);
 }
 
 #[test]
@@ -88,7 +79,7 @@ fn what_fails_now_and_then_does_not_flap() {
         world.trouble("data", false);
         world.pass(9 * MINUTE);
     }
-    assert_eq!(told(&mut world).len(), 40, "each is told");
+    assert_eq!(world.told_and_why().len(), 40, "each is told");
 }
 
 #[test]
@@ -101,17 +92,17 @@ fn what_is_stopped_or_need_not_be_watched_for_it_flaps_no_more() {
     for end in ends {
         let mut world = world();
         flap(&mut world, 4);
-        told(&mut world);
+        world.told_and_why();
         end(&mut world);
         world.pass(1_000);
-        assert_eq!(told(&mut world), ["ops Resolved"]);
+        assert_eq!(world.told_and_why(), ["ops Resolved"]);
     }
     let mut world = world();
     flap(&mut world, 4);
     world.reload(plan(vec![flappy(), simple("other")]));
-    told(&mut world);
+    world.told_and_why();
     flap(&mut world, 4);
-    assert_eq!(told(&mut world), [""; 0], "a reload that leaves it as it is changes nothing");
+    assert_eq!(world.told_and_why(), [""; 0], "a reload that leaves it as it is changes nothing");
 }
 
 #[test]
@@ -121,12 +112,12 @@ fn reminders_and_escalation_are_for_when_something_is_wrong() {
     Arc::make_mut(plan.notifiers.get_mut("ops").unwrap()).remind = Some(seconds(600));
     let mut world = World::new(Arc::new(plan));
     flap(&mut world, 3);
-    told(&mut world);
+    world.told_and_why();
     world.pass(12 * MINUTE);
-    assert_eq!(told(&mut world), [""; 0]);
+    assert_eq!(world.told_and_why(), [""; 0]);
     world.trouble("data", true);
     world.pass(MINUTE);
-    let told = told(&mut world);
+    let told = world.told_and_why();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
         told[0].starts_with("chat Firing: not acknowledged") && told[1].starts_with("ops Reminder: for"),
@@ -142,7 +133,7 @@ fn a_crash_and_the_restart_that_mended_it_are_one_message() {
     let crash = |world: &mut World| {
         world.kill("web", Some(Exit::Signal { number: 11, core: false }));
         world.pass(2 * MINUTE);
-        told(world)
+        world.told_and_why()
     };
     for _ in 0..2 {
         assert_eq!(crash(&mut world), ["ops Resolved"]);

@@ -21,18 +21,8 @@ fn with(service: Service, remind: Option<Duration>) -> World {
     world.pass(1_000);
     world.trouble("data", true);
     world.pass(12_000);
-    assert_eq!(told(&mut world), ["ops Firing"]);
+    assert_eq!(world.told_and_why(), ["ops Firing"]);
     world
-}
-
-/// Who was told what, and why just then.
-fn told(world: &mut World) -> Vec<String> {
-    let from = world.messages().len() - world.news().iter().filter(|line| line.starts_with('@')).count();
-    let words = |message: &Message| {
-        let remark = message.story.remark.as_ref().map(|remark| format!(": {remark}")).unwrap_or_default();
-        format!("{} {:?}{remark}", message.to, message.kind)
-    };
-    world.messages()[from..].iter().map(words).collect()
 }
 
 fn ack(world: &mut World, lasts: Option<Duration>) -> Vec<String> {
@@ -52,27 +42,31 @@ fn each_step_of_an_escalation_is_taken_once_and_hears_of_the_end() {
     for restart in [false, true] {
         let mut world = with(escalating(), None);
         world.pass(14 * MINUTE);
-        assert_eq!(told(&mut world), [""; 0]);
+        assert_eq!(world.told_and_why(), [""; 0]);
         if restart {
             world.kill_and_restore();
         }
         world.pass(MINUTE);
-        assert_eq!(told(&mut world), ["chat Firing: not acknowledged, 15 min after it began"], "restart: {restart}");
+        assert_eq!(
+            world.told_and_why(),
+            ["chat Firing: not acknowledged, 15 min after it began"],
+            "restart: {restart}"
+        );
         if restart {
             world.kill_and_restore();
         }
         world.pass(44 * MINUTE);
-        assert_eq!(told(&mut world), [""; 0], "restart: {restart}");
+        assert_eq!(world.told_and_why(), [""; 0], "restart: {restart}");
         world.pass(MINUTE);
-        assert_eq!(told(&mut world), ["chat Update: not acknowledged, 1 h after it began"]);
+        assert_eq!(world.told_and_why(), ["chat Update: not acknowledged, 1 h after it began"]);
         world.pass(600 * MINUTE);
-        assert_eq!(told(&mut world), [""; 0]);
+        assert_eq!(world.told_and_why(), [""; 0]);
         recover(&mut world);
-        assert_eq!(told(&mut world), ["chat Resolved", "ops Resolved"]);
+        assert_eq!(world.told_and_why(), ["chat Resolved", "ops Resolved"]);
         world.trouble("data", true);
         world.pass(16 * MINUTE);
         let again = ["ops Firing", "chat Firing: not acknowledged, 15 min after it began"];
-        assert_eq!(told(&mut world), again, "another incident, from the first step on");
+        assert_eq!(world.told_and_why(), again, "another incident, from the first step on");
     }
 }
 
@@ -89,13 +83,13 @@ fn each_step_and_each_reminder_has_its_own_people_and_its_own_time() {
     world.trouble("data", true);
     world.input(Input::Touched(CheckId(0)));
     world.pass(12_000);
-    assert_eq!(told(&mut world), ["ops Firing"]);
+    assert_eq!(world.told_and_why(), ["ops Firing"]);
     world.pass(15 * MINUTE);
-    assert_eq!(told(&mut world), ["chat Firing: not acknowledged, 15 min after it began"]);
+    assert_eq!(world.told_and_why(), ["chat Firing: not acknowledged, 15 min after it began"]);
     world.pass(25 * MINUTE);
-    assert_eq!(told(&mut world), ["ops Reminder: for 40 min now"]);
+    assert_eq!(world.told_and_why(), ["ops Reminder: for 40 min now"]);
     world.pass(20 * MINUTE);
-    assert_eq!(told(&mut world), ["ops Update: not acknowledged, 1 h after it began"]);
+    assert_eq!(world.told_and_why(), ["ops Update: not acknowledged, 1 h after it began"]);
 }
 
 #[test]
@@ -113,13 +107,13 @@ fn what_is_acknowledged_is_not_escalated_and_all_who_know_of_it_hear_who_looks_a
     world.pass(120 * MINUTE);
     world.kill_and_restore();
     world.pass(120 * MINUTE);
-    assert_eq!(told(&mut world), [""; 0]);
+    assert_eq!(world.told_and_why(), [""; 0]);
     recover(&mut world);
-    assert_eq!(told(&mut world), ["ops Resolved"]);
+    assert_eq!(world.told_and_why(), ["ops Resolved"]);
     assert_eq!(world.view("data").incident, None, "recovery has cleared it");
     world.trouble("data", true);
     world.pass(11 * MINUTE);
-    let [firing, reminder] = &told(&mut world)[..] else { panic!() };
+    let [firing, reminder] = &world.told_and_why()[..] else { panic!() };
     assert_eq!((firing.as_str(), reminder.as_str()), ("ops Firing", "ops Reminder: for 10 min now"));
 }
 
@@ -128,9 +122,9 @@ fn an_acknowledgement_ends_when_its_time_is_up_and_the_escalation_goes_on() {
     for restart in [false, true] {
         let mut world = with(escalating(), None);
         ack(&mut world, Some(seconds(1_200)));
-        told(&mut world);
+        world.told_and_why();
         world.pass(19 * MINUTE);
-        assert_eq!(told(&mut world), [""; 0]);
+        assert_eq!(world.told_and_why(), [""; 0]);
         if restart {
             world.kill_and_restore();
         }
@@ -139,7 +133,7 @@ fn an_acknowledgement_ends_when_its_time_is_up_and_the_escalation_goes_on() {
             "ops Update: the time that eva has taken for it is up",
             "chat Firing: not acknowledged, 15 min after it began",
         ];
-        assert_eq!(told(&mut world), late, "restart: {restart}");
+        assert_eq!(world.told_and_why(), late, "restart: {restart}");
         assert_eq!(world.view("data").incident.unwrap().ack, None);
     }
 }
@@ -149,11 +143,11 @@ fn whoever_gives_it_back_is_told_of() {
     let mut world = with(escalating(), None);
     ack(&mut world, None);
     world.pass(1_000);
-    told(&mut world);
+    world.told_and_why();
     world.ask(8, Command::Unacknowledge { service: "data".into() });
-    assert_eq!(told(&mut world), ["ops Update: eva does not look after it any more"]);
+    assert_eq!(world.told_and_why(), ["ops Update: eva does not look after it any more"]);
     world.pass(15 * MINUTE);
-    assert_eq!(told(&mut world), ["chat Firing: not acknowledged, 15 min after it began"]);
+    assert_eq!(world.told_and_why(), ["chat Firing: not acknowledged, 15 min after it began"]);
     world.ask(9, Command::Unacknowledge { service: "data".into() });
     assert_eq!(world.told_and_held(), ["= false nobody has acknowledged the incident of data"]);
 }
@@ -199,7 +193,7 @@ fn what_gets_worse_is_told_though_somebody_looks_after_it() {
     ack(&mut world, None);
     world.real.get_mut("data").unwrap().size = 9.0;
     world.pass(10_000);
-    assert_eq!(told(&mut world), ["ops Update"]);
+    assert_eq!(world.told_and_why(), ["ops Update"]);
     assert_eq!(world.messages().last().unwrap().story.severity, Some(Severity::Critical));
 }
 
@@ -208,30 +202,30 @@ fn reminders_come_since_the_last_word_and_across_a_restart() {
     let mut world = with(simple("data"), Some(seconds(3600)));
     world.pass(59 * MINUTE);
     world.kill_and_restore();
-    assert_eq!(told(&mut world), [""; 0]);
+    assert_eq!(world.told_and_why(), [""; 0]);
     world.pass(MINUTE);
-    assert_eq!(told(&mut world), ["ops Reminder: for 1 h now"]);
+    assert_eq!(world.told_and_why(), ["ops Reminder: for 1 h now"]);
     world.pass(30 * MINUTE);
     ack(&mut world, Some(seconds(60)));
     world.pass(2 * MINUTE);
-    told(&mut world);
+    world.told_and_why();
     world.pass(50 * MINUTE);
-    assert_eq!(told(&mut world), [""; 0], "the end of the acknowledgement was a word about it");
+    assert_eq!(world.told_and_why(), [""; 0], "the end of the acknowledgement was a word about it");
     world.pass(10 * MINUTE);
-    assert_eq!(told(&mut world).len(), 1);
+    assert_eq!(world.told_and_why().len(), 1);
     recover(&mut world);
-    told(&mut world);
+    world.told_and_why();
     world.pass(600 * MINUTE);
-    assert_eq!(told(&mut world), [""; 0]);
+    assert_eq!(world.told_and_why(), [""; 0]);
 }
 
 #[test]
 fn nobody_is_reminded_of_what_is_paused_or_held() {
     let mut world = with(escalating(), Some(seconds(600)));
     world.ask(1, Command::Pause { service: "data".into() });
-    told(&mut world);
+    world.told_and_why();
     world.pass(600 * MINUTE);
-    assert_eq!(told(&mut world), [""; 0]);
+    assert_eq!(world.told_and_why(), [""; 0]);
 
     let step = Escalation { after: seconds(900), notify: vec!["chat".into()] };
     let needing = needing(Service { escalate: vec![step], ..simple("data") }, &["base"]);
@@ -241,10 +235,10 @@ fn nobody_is_reminded_of_what_is_paused_or_held() {
     world.pass(30_000);
     world.trouble("base", true);
     world.pass(60 * MINUTE);
-    assert_eq!(told(&mut world), ["ops Firing", "ops Firing"], "of each, and no further");
+    assert_eq!(world.told_and_why(), ["ops Firing", "ops Firing"], "of each, and no further");
     world.trouble("base", false);
     world.pass(60_000);
-    let told = told(&mut world);
+    let told = world.told_and_why();
     assert!(told.contains(&"chat Firing: not acknowledged, 15 min after it began".to_owned()), "{told:?}");
 }
 
@@ -255,7 +249,7 @@ fn who_does_nothing_reminds_nobody() {
     let mut world = World::with(Arc::new(plan), Setting { no_act: true, ..setting() }, Restored::default());
     world.trouble("data", true);
     world.pass(600 * MINUTE);
-    assert_eq!(told(&mut world), [""; 0]);
+    assert_eq!(world.told_and_why(), [""; 0]);
     let held = world
         .log
         .iter()
@@ -295,11 +289,11 @@ fn a_shortage_has_the_processes_that_use_most() {
 fn steps_that_are_due_together_are_one_message() {
     let mut world = with(escalating(), None);
     ack(&mut world, Some(seconds(7_200)));
-    told(&mut world);
+    world.told_and_why();
     world.pass(121 * MINUTE);
     let late =
         ["ops Update: the time that eva has taken for it is up", "chat Firing: not acknowledged, 1 h after it began"];
-    assert_eq!(told(&mut world), late);
+    assert_eq!(world.told_and_why(), late);
     assert_eq!(world.view("data").incident.unwrap().escalated, 2);
 }
 
@@ -309,13 +303,13 @@ fn an_acknowledgement_ends_in_time_when_the_clock_is_set_back_by_years() {
     for restart in [false, true] {
         let mut world = with(escalating(), None);
         ack(&mut world, Some(seconds(1_200)));
-        told(&mut world);
+        world.told_and_why();
         world.set -= 3 * 365 * 86_400_000;
         if restart {
             world.kill_and_restore();
         }
         world.pass(21 * MINUTE);
         assert_eq!(world.view("data").incident.unwrap().ack, None, "restart: {restart}");
-        assert!(told(&mut world).iter().any(|line| line.starts_with("chat Firing")), "restart: {restart}");
+        assert!(world.told_and_why().iter().any(|line| line.starts_with("chat Firing")), "restart: {restart}");
     }
 }

@@ -289,6 +289,23 @@ fn a_clock_that_is_set_ends_a_silence_rather_than_to_prolong_it() {
     }
 }
 
+/// It is worth sending for as long as ever, from when it may go: its first attempt may fail.
+#[test]
+fn what_was_silenced_for_long_is_tried_as_long_as_anything_else() {
+    let mut world = started(wanting(|ops| ops.expire = seconds(3600)));
+    world.ask(1, silence(of_service("data"), 180));
+    world.trouble("data", true);
+    world.pass(170 * MINUTE);
+    assert_eq!(world.heard(), [""; 0]);
+    world.post("ops", Post::Defers);
+    world.pass(20 * MINUTE);
+    assert!(!world.heard().is_empty(), "it is tried, in vain");
+    world.post("ops", Post::Takes);
+    world.pass(10 * MINUTE);
+    assert_eq!(world.heard(), ["ops data firing", "chat  resolved"], "and chat hears that ops takes messages again");
+    assert_eq!(world.latest().state, MessageState::Delivered);
+}
+
 #[test]
 fn a_long_silence_does_not_let_what_still_fires_expire() {
     let mut world = world();
