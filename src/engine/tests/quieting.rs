@@ -61,6 +61,16 @@ impl World {
         let new = parcels[known..].iter().flat_map(|parcel| &parcel.messages);
         new.map(|message| format!("{} {} {}", message.to, message.story.service, message.kind)).collect()
     }
+    /// The latest message to this notifier, as it was recorded last.
+    fn latest_to(&self, to: &str) -> Message {
+        let of = |effect: &Effect| match effect {
+            Effect::Record(Record::Message(message)) | Effect::Tell(message) if &*message.to == to => {
+                Some(Message::clone(message))
+            }
+            _ => None,
+        };
+        self.log.iter().rev().find_map(|(_, effect)| of(effect)).unwrap()
+    }
     /// The latest steps of the latest message.
     fn latest(&self) -> Message {
         let recorded = self.log.iter().rev().find_map(|(_, effect)| match effect {
@@ -316,6 +326,26 @@ fn a_long_silence_does_not_let_what_still_fires_expire() {
     world.kill_and_restore();
     world.pass(days * 1440 * MINUTE);
     assert_eq!(world.heard(), ["ops data firing"]);
+}
+
+/// Its firing has expired after attempts that were in vain as far as is known: what comes next begins anew.
+#[test]
+fn more_of_what_was_perhaps_never_heard_is_a_firing() {
+    for restart in [false, true] {
+        let mut world = started(wanting(|ops| ops.expire = seconds(60)));
+        world.post("ops", Post::Defers);
+        world.trouble("data", true);
+        world.pass(5 * MINUTE);
+        assert_eq!(world.latest_to("ops").state, MessageState::Dead);
+        if restart {
+            world.kill_and_restore();
+        }
+        world.post("ops", Post::Takes);
+        world.heard();
+        world.real.get_mut("data").unwrap().size = 9.0;
+        world.pass(MINUTE);
+        assert_eq!(world.heard().first().map(String::as_str), Some("ops data firing"), "restart: {restart}");
+    }
 }
 
 #[test]
