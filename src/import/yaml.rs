@@ -21,7 +21,8 @@ pub fn scalar(text: &str) -> String {
 /// A rule as an element of a list.
 pub fn rule(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || " ._%<>=!/(),-".contains(c);
-    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(safe) {
+    // A space at the end of a bare text is no part of it.
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(safe) && !text.ends_with(' ') {
         text.to_owned()
     } else if text.chars().all(is_shown) {
         format!("'{}'", text.replace('\'', "''"))
@@ -87,6 +88,7 @@ mod tests {
         }
         assert_eq!(rule("file.mode != \"0755\" -> notify"), "'file.mode != \"0755\" -> notify'");
         assert_eq!(rule("process.cpu > 80% for 5m -> restart"), "process.cpu > 80% for 5m -> restart");
+        assert_eq!(rule("A "), "'A '");
         assert_eq!(comment("a\n\tb\u{202e} c"), "a b c");
     }
 

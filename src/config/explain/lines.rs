@@ -106,7 +106,10 @@ fn scalar(value: &Value, within: bool) -> String {
     let written = written.trim_end_matches('\n');
     let Value::String(text) = value else { return written.to_owned() };
     let bare = !written.starts_with(['"', '\'']);
-    if written.contains('\n')
+    // YAML counts these as ends of lines, and folds them.
+    let breaks = text.contains(['\u{85}', '\u{2028}', '\u{2029}']);
+    if breaks
+        || written.contains('\n')
         || written.starts_with(['|', '>'])
         || bare && within && text.contains([',', '[', ']', '{', '}', ':', '?'])
     {
@@ -145,6 +148,7 @@ mod tests {
         let leaf = |text: &str| Part::Leaf(Value::String(text.to_owned()), "here".to_owned());
         let inner = Part::Map(vec![("b".to_owned(), leaf("x")), ("c".to_owned(), leaf(&"y".repeat(60)))], None);
         let file = Part::Map(vec![("list".to_owned(), Part::List(vec![leaf("1"), inner]))], None);
+        assert_eq!(scalar(&Value::String("\u{2028}".to_owned()), false), "\"\\u2028\"");
         assert_eq!(
             write(&file),
             format!("list:\n  - '1'    # here\n  - b: x   # here\n    c: {}   # here\n", "y".repeat(60))
