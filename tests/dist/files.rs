@@ -28,11 +28,14 @@ minder install --runit
 ln -s /etc/sv/minder /etc/service/
 runsv /etc/service/minder & runsv=$!
 soon sv check minder
-answers
-grep -q watches /var/log/minder/current
+soon answers
+soon grep -q watches /var/log/minder/current
 # It is killed: runsv starts it again.
-kill -9 "$(cat /etc/service/minder/supervise/pid)"
-soon sv check minder
+old=$(cat /etc/service/minder/supervise/pid)
+another() {{ local new; new=$(cat /etc/service/minder/supervise/pid); [ -n "$new" ] && [ "$new" != "$old" ]; }}
+kill -9 "$old"
+soon another
+soon answers
 # It ends on TERM, and well.
 sv -w 8 down minder
 quiet
@@ -62,8 +65,10 @@ ln -s /run/sv/minder /run/service/
 s6-svscan /run/service & svscan=$!
 soon answers
 soon grep -q watches /var/log/minder/current
-kill -9 "$(s6-svstat -o pid /run/service/minder)"
-soon quiet
+old=$(s6-svstat -o pid /run/service/minder)
+another() {{ local new; new=$(s6-svstat -o pid /run/service/minder); [ "$new" -gt 0 ] && [ "$new" != "$old" ]; }}
+kill -9 "$old"
+soon another
 soon answers
 s6-svc -wD -T 8000 -d /run/service/minder
 quiet

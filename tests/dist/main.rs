@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// Makes the machine. What was written stands in `$ROOM/etc`, `$ROOM/usr` and `$ROOM/var`.
 const BOOT: &str = r#"
-set -e
+set -eE
+trap 'echo "line $LINENO failed: $BASH_COMMAND"' ERR
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -m 1777 /run/lock
 export ROOM=/run/room
