@@ -53,6 +53,8 @@ pub(super) struct Core {
     pub notifiers: Notifiers,
     pub changes: broadcast::Sender<Arc<Change>>,
     pub plan: Arc<Plan>,
+    /// The same, for the page.
+    pub plans: watch::Sender<Arc<Plan>>,
     pub options: Options,
     pub inputs: mpsc::UnboundedSender<Input>,
     pub people: People,
@@ -341,6 +343,7 @@ impl Core {
                 }
                 let _ = reply.send(found.map(|_| ()));
             }
+            Ask::Record(record) => drop(self.store.commit(vec![record], Vec::new())),
             Ask::Reload(reply) => self.reload(Some(reply), reloaded),
             Ask::Nudge { control, name } => self.step(Input::Nudged { control, name }),
         }
@@ -432,6 +435,7 @@ impl Core {
                 });
                 self.notifiers.replan(&plan);
                 self.store.limits(&plan.history);
+                self.plans.send_replace(Arc::clone(&plan));
                 self.step(Input::Planned(plan));
                 self.pulse.ready(self.watching());
                 Answer { ok: true, words }

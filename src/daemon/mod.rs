@@ -168,7 +168,9 @@ async fn wire(
 
     let (asks, from_people) = mpsc::channel(64);
     let changes = broadcast::channel(1024).0;
-    let front = Front::new(asks, changes.clone(), Arc::new(store.reader()));
+    let (plans, of_plans) = watch::channel(Arc::clone(&plan));
+    let front =
+        Front::new(asks, changes.clone(), Arc::new(store.reader()), of_plans, opened.sessions, Arc::clone(&clock));
     tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
     let sockets = Made::default();
     tokio::spawn(serve_unix(unix, options.socket.clone(), front, Arc::clone(&sockets)));
@@ -204,6 +206,7 @@ async fn wire(
         notifiers,
         changes,
         plan,
+        plans,
         options,
         inputs,
         people: Default::default(),

@@ -1,44 +1,48 @@
 //! Shows, and takes commands: one axum router, served on TCP and on a unix socket.
 //!
-//! [`page`] is the router for a loopback TCP port: pages and JSON, read-only but for heartbeats, deaf to every `Host` but its own.
-//! [`socket`] is the same with commands, for a unix socket whose peers are known by their credentials. Both are clients of
-//! the daemon's loop ([`Ask`]) and of the history ([`History`]); they decide nothing.
+//! [`page`] is the router for TCP: pages and JSON, for those who may ([`who`]), deaf to every `Host` but its own. [`socket`] is
+//! the same for a unix socket whose peers are known by their credentials, and may do everything. Both are clients of the daemon's
+//! loop ([`Ask`]) and of the history ([`History`]); they decide nothing.
+//!
+//! | part | what is there |
+//! |---|---|
+//! | `door` | listening, what bounds those who connect, and the guards that every request passes |
+//! | `who` | who asks: users, sessions, tokens; what was done by whom |
+//! | `routes` | every route with the role that it needs |
+//! | `page` | the pages for people, rendered here from the templates in `web/` |
+//! | `api` | the same for programs |
+//! | `live` | the stream of changes |
 
 mod api;
-mod assets;
-mod beat;
-mod chart;
-mod guard;
+mod door;
 mod live;
-mod messages;
-mod overview;
+mod page;
 mod past;
 mod problem;
-mod report;
-mod serve;
-mod service;
-mod strip;
-mod words;
+mod routes;
+mod who;
 
-pub use crate::store::{Bar, EventFilter, MessageFilter, Samples};
-pub use beat::Whose;
+pub use crate::store::{AuditFilter, Bar, EventFilter, IncidentFilter, MessageFilter, Samples};
+pub use api::{Whose, reports};
+pub use door::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
 pub use problem::Problem;
-pub use report::reports;
-pub use serve::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
+pub use routes::Route;
 
 use crate::model::kinds::Beat;
 use crate::model::{
-    Answer, Change, Command, Event, Exit, Incident, Message, MessageId, MessageView, Name, Snapshot, Wall,
+    Answer, Audit, Change, Clock, Command, Event, Exit, Incident, Message, MessageId, MessageView, Name, Plan, Record,
+    Role, Session, Snapshot, Wall,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use door::guard;
+use routes::Routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch};
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -94,6 +98,8 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
     },
+    /// Keep this: a session, or who did what.
+    Record(Record),
     /// Read the rules anew.
     Reload(oneshot::Sender<Answer>),
     /// A supervisor tells of a change: its control is asked at once.
@@ -110,7 +116,9 @@ pub trait History: Send + Sync {
     /// Events, the newest first.
     fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String>;
     /// Incidents, the newest first.
-    fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String>;
+    fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String>;
+    /// Who did what, the newest first.
+    fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, String>;
     /// The time from `from` to `to` in so many stretches of the same length, the oldest first. Empty ones may be left out.
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String>;
     /// The samples from `from` until before `to`, the oldest `limit` of them.
@@ -132,27 +140,37 @@ pub struct Front {
     asks: mpsc::Sender<Ask>,
     changes: broadcast::Sender<Arc<Change>>,
     history: Arc<dyn History>,
+    /// The plan in effect.
+    plan: watch::Receiver<Arc<Plan>>,
+    clock: Arc<dyn Clock>,
+    sessions: std::sync::Mutex<Vec<Session>>,
     readers: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     /// Those who have named a secret that is none.
     guesses: Semaphore,
-    strips: Mutex<strip::Cache>,
+    strips: Mutex<page::strip::Cache>,
 }
 
 impl Front {
-    /// Over the daemon's loop, its stream of changes and the store.
+    /// Over the daemon's loop, its stream of changes, the store, and the plan in effect; with the sessions that have been kept.
     pub fn new(
         asks: mpsc::Sender<Ask>,
         changes: broadcast::Sender<Arc<Change>>,
         history: Arc<dyn History>,
+        plan: watch::Receiver<Arc<Plan>>,
+        sessions: Vec<Session>,
+        clock: Arc<dyn Clock>,
     ) -> Arc<Front> {
         Arc::new(Front {
             asks,
             changes,
             history,
+            plan,
+            clock,
+            sessions: std::sync::Mutex::new(sessions),
             readers: Arc::new(Semaphore::new(READERS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
-            guesses: Semaphore::new(beat::GUESSES),
+            guesses: Semaphore::new(api::beat::GUESSES),
             strips: Mutex::default(),
         })
     }
@@ -161,6 +179,11 @@ impl Front {
         let (reply, answer) = oneshot::channel();
         self.asks.send(question(reply)).await.map_err(|_| Problem::ending())?;
         answer.await.map_err(|_| Problem::ending())
+    }
+
+    /// The plan in effect.
+    fn plan(&self) -> Arc<Plan> {
+        self.plan.borrow().clone()
     }
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>, Problem> {
@@ -184,45 +207,55 @@ impl Front {
     }
 }
 
-/// The router for TCP: read-only, but for heartbeats. It answers only to the names under which this machine itself reaches `listen`.
+/// The router for TCP. It answers only to the names under which `listen` is reached, and to those that the plan has.
 pub fn page(front: Arc<Front>, listen: SocketAddr) -> Router {
-    reads(front)
-        .layer(from_fn_with_state(guard::hosts(listen), guard::local_and_read_only))
+    finish(routes(), front.clone())
+        .layer(from_fn_with_state(guard::hosts(listen), guard::known_host))
         .layer(from_fn(guard::headers))
 }
 
-/// The router for the unix socket: reads and commands. [`serve_unix`] says who asks.
+/// The router for the unix socket. [`serve_unix`] says who asks.
 pub fn socket(front: Arc<Front>) -> Router {
-    let commands = Router::new()
-        .route("/api/v1/commands", post(api::command))
-        .route("/api/v1/reload", post(api::reload))
-        .route("/api/v1/resend", post(messages::resend))
-        .route("/api/v1/services/{name}/heartbeat", post(beat::named))
-        .route("/api/v1/nudges", post(api::nudge))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(front.clone());
-    reads(front).merge(commands).layer(from_fn(guard::headers))
+    finish(routes().and(of_machine()), front).layer(from_fn(guard::headers))
 }
 
-fn reads(front: Arc<Front>) -> Router {
-    let quick = Router::new()
-        .route("/", get(overview::show))
-        .route("/services/{name}", get(service::show))
-        .route("/assets/{name}", get(assets::show))
-        .route("/api/v1/healthz", get(api::healthz))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/services/{name}", get(api::service))
-        .route("/api/v1/services/{name}/checks/{check}/samples", get(api::samples))
-        .route("/api/v1/services/{name}/checks/{check}/bars", get(api::bars))
-        .route("/api/v1/events", get(api::events))
-        .route("/api/v1/incidents", get(api::incidents))
-        .route("/api/v1/messages", get(messages::list))
-        .route("/api/v1/messages/{id}", get(messages::one))
-        .route("/api/v1/heartbeat/{secret}", get(beat::well).post(beat::well))
-        .route("/api/v1/heartbeat/{secret}/{what}", get(beat::told).post(beat::told))
+/// All routes of [`page`].
+pub fn all_routes() -> Vec<Route> {
+    routes().and(slow()).list
+}
+
+fn finish(routes: Routes, front: Arc<Front>) -> Router {
+    let quick = routes
+        .router
         .fallback(problem::nothing_here)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CompressionLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
-    Router::new().route("/events", get(live::follow)).merge(quick).with_state(front)
+    slow()
+        .router
+        .merge(quick)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(front.clone(), who::identify))
+        .with_state(front)
+}
+
+/// What may take longer than [`DEADLINE`]: streams, and commands whose outcome is waited for.
+fn slow() -> Routes {
+    Routes::default()
+        .get(Role::Viewer, "/events", live::follow)
+        .post(Role::Operator, "/api/v1/commands", api::command)
+        .post(Role::Admin, "/api/v1/reload", api::reload)
+        .post(Role::Operator, "/api/v1/resend", api::messages::resend)
+}
+
+/// What only this machine itself may ask, by the socket.
+fn of_machine() -> Routes {
+    Routes::default().post(Role::Operator, "/api/v1/services/{name}/heartbeat", api::beat::named).post(
+        Role::Operator,
+        "/api/v1/nudges",
+        api::nudge,
+    )
+}
+
+fn routes() -> Routes {
+    page::routes().and(api::routes())
 }

@@ -1,7 +1,7 @@
 //! The history as the store has it.
 
-use super::{Bar, EventFilter, History, MessageFilter, Samples};
-use crate::model::{Event, Incident, Message, MessageId, MessageView, Wall};
+use super::{AuditFilter, Bar, EventFilter, History, IncidentFilter, MessageFilter, Samples};
+use crate::model::{Audit, Event, Incident, Message, MessageId, MessageView, Wall};
 use crate::store::{ReadError, Reader, Step};
 
 /// Up to here, in milliseconds, samples are drawn; beyond, means of minutes.
@@ -18,8 +18,12 @@ impl History for Reader {
         Reader::events(self, filter).map_err(words)
     }
 
-    fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String> {
-        Reader::incidents(self, service, limit).map_err(words)
+    fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String> {
+        Reader::incidents(self, filter).map_err(words)
+    }
+
+    fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, String> {
+        Reader::audits(self, filter).map_err(words)
     }
 
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String> {

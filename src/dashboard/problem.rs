@@ -1,7 +1,6 @@
 //! What went wrong with a request: as JSON for programs, as a page for people.
 
-use super::assets;
-use super::words::{Page, filters};
+use super::page::{Here, Page, filters};
 use askama::Template;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
@@ -63,12 +62,7 @@ struct ProblemTemplate {
 impl IntoResponse for ProblemPage {
     fn into_response(self) -> Response {
         let code = self.0.code();
-        let page = Page {
-            title: self.0.title.to_owned(),
-            style: assets::url("style.css"),
-            script: assets::url("live.js"),
-            at: None,
-        };
+        let page = Page::new(Here::Elsewhere, self.0.title.to_owned());
         (code, render(&ProblemTemplate { page, problem: self.0 })).into_response()
     }
 }

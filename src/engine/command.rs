@@ -8,12 +8,31 @@ use crate::model::{Command, EventKind, Name, RequestId, clip, plain};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// The longest text about an incident, in characters.
+const WRITTEN: usize = 2000;
+
+/// Notes what somebody has written about an incident, be it over or not.
+fn write(cx: &mut Context, request: RequestId, who: &str, command: Command) {
+    let Command::Write { incident, service, words, public } = command else { return };
+    let words = clip(plain(&words).trim(), WRITTEN);
+    if words.is_empty() {
+        return cx.reply(request, false, "nothing was written: say something about the incident".to_owned());
+    }
+    cx.event(
+        Some(&service),
+        Some(incident),
+        EventKind::Written { by: who.to_owned(), words: words.to_string(), public },
+    );
+    cx.reply(request, true, format!("written about incident {incident} of {service}"));
+}
+
 impl Engine {
     pub(super) fn asked(&mut self, request: RequestId, who: &str, command: Command) {
         let cx = &mut self.context;
         let service = match &command {
             Command::NotifyTest { notifier } => return test_notifier(cx, request, who, notifier),
             Command::Release => return self.release(request, who),
+            Command::Write { .. } => return write(cx, request, who, command),
             Command::Silence { .. } | Command::Unsilence { .. } => return self.silence(request, who, command),
             Command::Several { verb, services, group, all } => {
                 return match self.chosen(services, group.as_deref(), *all) {

@@ -197,6 +197,15 @@ pub enum EventKind {
         /// Who has ended that; `its time is up` if it has ended by itself.
         by: String,
     },
+    /// Somebody has written about an incident.
+    Written {
+        /// Who.
+        by: String,
+        /// What.
+        words: String,
+        /// The public may read it, if it may see the service.
+        public: bool,
+    },
     /// Nobody has acknowledged an incident, and others hear of it.
     Escalated {
         /// Which notifiers.
@@ -313,6 +322,7 @@ impl fmt::Display for EventKind {
             EventKind::Closed { after } => write!(f, "incident closed after {}", span(after)),
             EventKind::Acknowledged { by, reason, .. } => write!(f, "acknowledged by {by}: {reason}"),
             EventKind::Unacknowledged { by } => write!(f, "no longer acknowledged: {by}"),
+            EventKind::Written { by, words, .. } => write!(f, "{by} writes: {words}"),
             EventKind::Escalated { to } => write!(f, "escalated to {to}"),
             EventKind::Flaps { words } => write!(f, "flaps: {words}"),
             EventKind::Steady { after } => write!(f, "flaps no more, after {}", span(after)),
@@ -336,7 +346,7 @@ impl fmt::Display for EventKind {
 
 impl EventKind {
     /// Every [`EventKind::word`].
-    pub const WORDS: [&'static str; 31] = [
+    pub const WORDS: [&'static str; 32] = [
         "started",
         "ended",
         "planned",
@@ -359,6 +369,7 @@ impl EventKind {
         "closed",
         "acknowledged",
         "unacknowledged",
+        "written",
         "escalated",
         "flaps",
         "steady",
@@ -395,6 +406,7 @@ impl EventKind {
             EventKind::Closed { .. } => "closed",
             EventKind::Acknowledged { .. } => "acknowledged",
             EventKind::Unacknowledged { .. } => "unacknowledged",
+            EventKind::Written { .. } => "written",
             EventKind::Escalated { .. } => "escalated",
             EventKind::Flaps { .. } => "flaps",
             EventKind::Steady { .. } => "steady",

@@ -3,8 +3,8 @@
 use super::controls::ControlSpec;
 use super::kinds::{Beat, Process};
 use super::{
-    Event, ExecSpec, Exit, Identity, Incident, Kind, Log, Message, Metric, MetricSet, Name, Parcel, ParcelId, Plan,
-    Sample, SavedBrake, SavedNotifier, SavedService, SavedSilences, Scope, Signal,
+    Audit, Event, ExecSpec, Exit, Identity, Incident, Kind, Log, Message, Metric, MetricSet, Name, Parcel, ParcelId,
+    Plan, Sample, SavedBrake, SavedNotifier, SavedService, SavedSilences, Scope, Session, Signal,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -186,6 +186,18 @@ pub enum Command {
         /// All there are.
         #[serde(default)]
         all: bool,
+    },
+    /// Somebody writes about an incident, for those who look at it.
+    Write {
+        /// The incident's number.
+        incident: u64,
+        /// Its service.
+        service: Name,
+        /// What.
+        words: String,
+        /// The public may read it, if it may see the service.
+        #[serde(default)]
+        public: bool,
     },
     /// Somebody looks after the open incident of a service.
     Acknowledge {
@@ -498,4 +510,8 @@ pub enum Record {
     Silences(Box<SavedSilences>),
     /// The state of the brake, as it is now.
     Brake(Box<SavedBrake>),
+    /// All sessions of the page, as they are now.
+    Sessions(Arc<[Session]>),
+    /// What somebody did, or tried.
+    Audit(Box<Audit>),
 }

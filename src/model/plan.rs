@@ -3,7 +3,7 @@
 use super::controls::{Argv, ControlSpec};
 use super::{
     AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Log, Mail, Maintenance, MetricId, MetricSet, Mistake,
-    Notifier, Signal, Span, Times, mistake::url_mistake,
+    Notifier, Proxy, ServedTls, Signal, Span, StatusPage, Times, Token, User, mistake::url_mistake,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -328,9 +328,31 @@ pub struct Dashboard {
     /// Where people find it, for the links in messages: `https://host.example.org/minder`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Further names under which it answers: `status.example.org`, with a port if it is not the usual one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Who may sign in. Without anybody the page is for this machine alone, and only shows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<String, User>,
+    /// The programs that may ask.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tokens: BTreeMap<String, Token>,
+    /// How it is encrypted; nothing if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ServedTls>,
+    /// What stands in front of it, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+    /// The page for the public, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusPage>,
 }
 
 impl Dashboard {
+    /// Nobody can sign in: everybody on this machine may look, and nobody steers by the page.
+    pub fn is_open(&self) -> bool {
+        self.users.is_empty() && self.tokens.is_empty()
+    }
     /// Where people find a service.
     pub fn link(&self, service: &str) -> Option<String> {
         self.url.as_ref().map(|url| format!("{}/services/{service}", url.trim_end_matches('/')))
@@ -349,7 +371,16 @@ fn loopback() -> SocketAddr {
 
 impl Default for Dashboard {
     fn default() -> Dashboard {
-        Dashboard { listen: loopback(), url: None }
+        Dashboard {
+            listen: loopback(),
+            url: None,
+            hosts: Vec::new(),
+            users: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            tls: None,
+            proxy: None,
+            status: None,
+        }
     }
 }
 

@@ -23,7 +23,11 @@ pub(super) struct Spec {
 pub(super) const STATE: Spec = Spec {
     name: "state.db",
     application: 0x6d6e_6401,
-    steps: &[include_str!("schema/state_1.sql"), include_str!("schema/state_2.sql")],
+    steps: &[
+        include_str!("schema/state_1.sql"),
+        include_str!("schema/state_2.sql"),
+        include_str!("schema/state_3.sql"),
+    ],
     aside: 5,
 };
 

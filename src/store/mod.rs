@@ -68,10 +68,12 @@ mod steady;
 mod tests;
 
 pub use queue::Committed;
-pub use reader::{Bar, EventFilter, MessageFilter, ReadError, Reader, Rollup, Samples, Wholes};
+pub use reader::{
+    AuditFilter, Bar, EventFilter, IncidentFilter, MessageFilter, ReadError, Reader, Rollup, Samples, Wholes,
+};
 pub use rollup::{Step, Sum};
 
-use crate::model::{CheckId, Clock, HistoryLimits, Message, MessageId, Record, Restored, Sample, Series};
+use crate::model::{CheckId, Clock, HistoryLimits, Message, MessageId, Record, Restored, Sample, Series, Session};
 use buffers::Buffers;
 use database::{Database, HISTORY, STATE};
 use directory::Claim;
@@ -146,6 +148,8 @@ fn of_pid(pid: &Option<u32>) -> String {
 pub struct Opened {
     /// For the engine.
     pub restored: Restored,
+    /// For the page.
+    pub sessions: Vec<Session>,
     /// Random, made with `state.db` and kept in it.
     pub instance: String,
     /// What people should know: something was put aside.
@@ -205,7 +209,7 @@ impl Store {
         let store = Store { queue, buffers, history_trouble, reader, clock, ended };
         // Dropping the store ends the writer that did start.
         spawned.map_err(OpenError::Thread)?;
-        let opened = Opened { restored: found.restored, instance, notes: found.notes };
+        let opened = Opened { restored: found.restored, sessions: found.sessions, instance, notes: found.notes };
         Ok((store, opened))
     }
 

@@ -2,8 +2,8 @@
 
 use super::lock;
 use crate::model::{
-    Event, Incident, Message, MessageId, MessageState, Name, Record, SavedBrake, SavedNotifier, SavedService,
-    SavedSilences,
+    Audit, Event, Incident, Message, MessageId, MessageState, Name, Record, SavedBrake, SavedNotifier, SavedService,
+    SavedSilences, Session,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,6 +28,9 @@ pub(super) struct Batch {
     pub notifiers: BTreeMap<Name, Box<SavedNotifier>>,
     /// The latest silences.
     pub silences: Option<Box<SavedSilences>>,
+    /// The latest sessions.
+    pub sessions: Option<Arc<[Session]>>,
+    pub audits: VecDeque<Audit>,
     pub events: VecDeque<Event>,
     /// Messages that are to be delivered, as they are now.
     pub waiting: BTreeMap<MessageId, Arc<Message>>,
@@ -44,12 +47,13 @@ impl Batch {
             && self.brake.is_none()
             && self.notifiers.is_empty()
             && self.silences.is_none()
+            && self.sessions.is_none()
             && self.waiting.is_empty()
             && self.lost.is_empty()
             && self.len() == 0
     }
     fn len(&self) -> usize {
-        self.incidents.len().max(self.events.len()).max(self.ended.len())
+        self.incidents.len().max(self.events.len()).max(self.ended.len()).max(self.audits.len())
     }
     fn add(&mut self, record: Record) {
         match record {
@@ -69,6 +73,8 @@ impl Batch {
                 self.notifiers.insert(name, state);
             }
             Record::Silences(state) => self.silences = Some(state),
+            Record::Sessions(sessions) => self.sessions = Some(sessions),
+            Record::Audit(audit) => self.audits.push_back(*audit),
         }
     }
     fn message(&mut self, message: Arc<Message>) {
@@ -94,6 +100,8 @@ impl Batch {
         newer.waiting.into_values().chain(newer.ended.into_values()).for_each(|message| self.message(message));
         self.notifiers.append(&mut newer.notifiers);
         self.silences = newer.silences.or(self.silences.take());
+        self.sessions = newer.sessions.or(self.sessions.take());
+        self.audits.append(&mut newer.audits);
     }
     /// Drops the oldest of each until none are more than this; says how many. Of messages those go first that were delivered, or
     /// were not to be; dead ones, which can be sent again, go last. Up to `handed` the writer may know that they have waited.
@@ -101,7 +109,7 @@ impl Batch {
         fn front<T>(queue: &mut VecDeque<T>, limit: usize) -> usize {
             queue.drain(..queue.len().saturating_sub(limit)).count()
         }
-        let mut dropped = front(&mut self.events, limit);
+        let mut dropped = front(&mut self.events, limit) + front(&mut self.audits, limit);
         for dead_too in [false, true] {
             let mut over = self.ended.len().saturating_sub(limit);
             dropped += over;

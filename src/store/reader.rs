@@ -6,7 +6,7 @@ mod state;
 
 pub use history::{Bar, Rollup, Samples, Wholes};
 pub use messages::MessageFilter;
-pub use state::EventFilter;
+pub use state::{AuditFilter, EventFilter, IncidentFilter};
 
 use super::buffers::Buffers;
 use super::database::{Spec, open_read_only};

@@ -4,7 +4,9 @@ use super::database::{Database, Failure};
 use super::directory::Claim;
 use super::queue::{Batch, Queue};
 use super::steady::Steady;
-use crate::model::{Clock, Message, MessageId, MessageState, Name, Restored, SavedNotifier, SavedService, Wall};
+use crate::model::{
+    Clock, Message, MessageId, MessageState, Name, Restored, SavedNotifier, SavedService, Session, Wall,
+};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +27,9 @@ const ENDED: [(MessageState, Duration, i64); 3] = [
     (MessageState::Dropped, DAY.saturating_mul(7), 20_000),
     (MessageState::Dead, DAY.saturating_mul(30), 10_000),
 ];
+/// How long it is kept who did what, and how much of it: refused attempts of strangers must not fill the disk.
+const AUDIT_AGE: Duration = DAY.saturating_mul(365);
+const AUDIT_COUNT: u64 = 50_000;
 /// How many rows are let go of in one transaction, so that a commit never waits long for it.
 const PRUNE_STEP: usize = 500;
 
@@ -51,6 +56,8 @@ pub(super) struct Facts {
     pub brake: String,
     /// The silences as they are stored; empty if there were none.
     pub silences: String,
+    /// The sessions of the page as they are stored; empty if there were none.
+    pub sessions: String,
     /// What each notifier has heard as it is stored; only those that have heard something.
     pub notifiers: BTreeMap<Name, Box<str>>,
     /// Every message that is to be delivered. As many as the engine lets wait.
@@ -63,6 +70,7 @@ pub(super) struct Facts {
 #[derive(Default)]
 pub(super) struct Found {
     pub restored: Restored,
+    pub sessions: Vec<Session>,
     pub notes: Vec<String>,
     pub facts: Facts,
 }
@@ -111,6 +119,15 @@ pub(super) fn load(connection: &Connection, boot: &str, now: Wall) -> Result<Fou
         match serde_json::from_str(&found.facts.silences) {
             Ok(state) => found.restored.silences = state,
             Err(error) => found.notes.push(format!("the silences in state.db cannot be read: {error}")),
+        }
+    }
+    found.facts.sessions = connection.query_row(meta, ["sessions"], |row| row.get(0))?;
+    if !found.facts.sessions.is_empty() {
+        match serde_json::from_str(&found.facts.sessions) {
+            Ok(sessions) => found.sessions = sessions,
+            Err(error) => found
+                .notes
+                .push(format!("everybody must sign in anew: the sessions in state.db cannot be read: {error}")),
         }
     }
     if has_notifiers {
@@ -270,6 +287,9 @@ impl Writer {
         if batch.silences.is_some() {
             self.facts.write_silences(&transaction)?;
         }
+        if batch.sessions.is_some() {
+            self.facts.write_sessions(&transaction)?;
+        }
         for name in batch.notifiers.keys() {
             write_state(&transaction, "notifier", name, self.facts.notifiers.get(name).map(AsRef::as_ref))?;
         }
@@ -306,6 +326,13 @@ impl Writer {
             let sql = format!("{} AND {ended} < ?", delete(table, &rows));
             most = most.max(connection.execute(&sql, [before(keep)])?);
         }
+        let old = delete("audit", &format!("true ORDER BY id LIMIT {PRUNE_STEP}"));
+        most = most.max(connection.execute(&format!("{old} AND at < ?"), [before(AUDIT_AGE)])?);
+        let many = delete(
+            "audit",
+            &format!("id <= (SELECT max(id) FROM audit) - {AUDIT_COUNT} ORDER BY id LIMIT {PRUNE_STEP}"),
+        );
+        most = most.max(connection.execute(&many, [])?);
         for (state, age, count) in ENDED {
             let old = delete("outbox", &format!("state = ?1 AND ended < ?2 ORDER BY ended LIMIT {PRUNE_STEP}"));
             most = most.max(connection.execute(&old, params![state.word(), before(age)])?);
@@ -343,6 +370,9 @@ impl Facts {
         if let Some(silences) = &batch.silences {
             self.silences = json(silences);
         }
+        if let Some(sessions) = &batch.sessions {
+            self.sessions = json(sessions);
+        }
         for (name, state) in &batch.notifiers {
             if **state == SavedNotifier::default() {
                 self.notifiers.remove(name);
@@ -372,6 +402,7 @@ impl Facts {
         }
         self.write_brake(connection)?;
         self.write_silences(connection)?;
+        self.write_sessions(connection)?;
         for (table, last) in NUMBERED.iter().zip(self.last) {
             let name = format!("last-{table}");
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, last.to_string()])?;
@@ -396,6 +427,12 @@ impl Facts {
     fn write_silences(&self, connection: &Connection) -> rusqlite::Result<()> {
         let put = "INSERT OR REPLACE INTO meta VALUES ('silences', ?)";
         connection.prepare_cached(put)?.execute([&self.silences])?;
+        Ok(())
+    }
+
+    fn write_sessions(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let put = "INSERT OR REPLACE INTO meta VALUES ('sessions', ?)";
+        connection.prepare_cached(put)?.execute([&self.sessions])?;
         Ok(())
     }
 
@@ -436,6 +473,11 @@ pub(super) fn write_records(connection: &Connection, batch: &Batch, now: Wall) -
                 incident.title,
                 json(incident),
             ])?;
+    }
+    for audit in &batch.audits {
+        connection
+            .prepare_cached("INSERT INTO audit (at, who, source, what, ok, words) VALUES (?,?,?,?,?,?)")?
+            .execute(params![audit.at.0, audit.who, audit.from, audit.what, audit.ok, audit.words])?;
     }
     let messages = batch.waiting.values().chain(batch.ended.values());
     messages.into_iter().try_for_each(|message| write_message(connection, message, now))

@@ -2,10 +2,10 @@
 #![allow(dead_code)] // shared by several tests, each of which uses a part
 
 use super::fixture::{AT, HOSTILE, MINUTE, SECOND, ago, event, events, snapshot};
-use minder::dashboard::{Ask, Bar, EventFilter, Front, History, MessageFilter, Samples};
+use minder::dashboard::{Ask, AuditFilter, Bar, EventFilter, Front, History, IncidentFilter, MessageFilter, Samples};
 use minder::model::*;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// A past of which every look shows the same.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub struct Past {
     pub broken: Mutex<Option<String>>,
     /// Events that come on top.
     pub events: Mutex<Vec<Event>>,
+    /// Who did what.
+    pub audits: Mutex<Vec<Audit>>,
 }
 
 /// Between 0 and 1, the same for the same place.
@@ -41,10 +43,21 @@ impl History for Past {
         all.truncate(filter.limit);
         Ok(all)
     }
-    fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, String> {
+    fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, String> {
         self.whole()?;
+        let mut all = self.audits.lock().unwrap().clone();
+        all.retain(|a| filter.who.as_ref().is_none_or(|who| *who == a.who));
+        all.retain(|a| filter.from.is_none_or(|from| a.at >= from) && filter.before.is_none_or(|before| a.id < before));
+        all.reverse();
+        all.truncate(filter.limit);
+        Ok(all)
+    }
+    fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String> {
+        self.whole()?;
+        let service = filter.service.as_deref();
         let open = snapshot().services.into_iter().filter_map(|s| s.incident);
-        Ok(open.filter(|i| service.is_none_or(|s| *i.service == *s)).take(limit).collect())
+        let open = open.filter(|i| filter.id.is_none_or(|id| id == i.id) && filter.open != Some(false));
+        Ok(open.filter(|i| service.is_none_or(|s| *i.service == *s)).take(filter.limit).collect())
     }
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String> {
         self.whole()?;
@@ -242,9 +255,30 @@ fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: u
     }
 }
 
+/// The plan that these rules make.
+pub fn plan(rules: &str) -> Plan {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("minder.yaml");
+    std::fs::write(&file, rules).unwrap();
+    minder::config::load(&file, &minder::config::Env::from_process()).unwrap().0
+}
+
+/// A clock that stands still.
+pub struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Now {
+        Now { mono: Mono(0), wall: AT }
+    }
+}
+
 /// Everything at once: what stands in for the daemon, and hands to change it.
 pub struct World {
     pub front: Arc<Front>,
+    /// The plan in effect, to be changed.
+    pub plans: watch::Sender<Arc<Plan>>,
+    /// What the page has had kept: sessions, and who did what.
+    pub kept: Arc<Mutex<Vec<Record>>>,
     pub now: Arc<Mutex<Snapshot>>,
     pub past: Arc<Past>,
     pub changes: broadcast::Sender<Arc<Change>>,
@@ -257,12 +291,20 @@ pub struct World {
 impl World {
     /// Needs a tokio runtime.
     pub fn new(snapshot: Snapshot) -> World {
+        World::by(snapshot, "version: 1\nservices: { machine: { checks: [{ system: {} }] } }")
+    }
+
+    /// The same by these rules, of which the page looks at `dashboard` above all. Needs a tokio runtime.
+    pub fn by(snapshot: Snapshot, rules: &str) -> World {
+        let plan = plan(rules);
         let (asks, mut inbox) = mpsc::channel(64);
         let (changes, _) = broadcast::channel(64);
         let past = Arc::new(Past::default());
         let now = Arc::new(Mutex::new(snapshot));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let nudged = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let its_kept = kept.clone();
         let (its_now, its_asked, its_nudged) = (now.clone(), asked.clone(), nudged.clone());
         tokio::spawn(async move {
             let mut kept = Vec::new();
@@ -291,6 +333,7 @@ impl World {
                     Ask::Ended { reply, .. } => drop(reply.send(false)),
                     Ask::Beat { reply, .. } => drop(reply.send(Err("minder knows no heartbeat".to_owned()))),
                     Ask::Nudge { control, name } => its_nudged.lock().unwrap().push(format!("{control} {name}")),
+                    Ask::Record(record) => its_kept.lock().unwrap().push(record),
                     Ask::Reload(reply) => {
                         let words = "shop.yaml:3:5: unknown key `chekcs`\nThe old rules stay in effect.";
                         drop(reply.send(Answer { ok: false, words: words.into() }));
@@ -298,8 +341,9 @@ impl World {
                 }
             }
         });
-        let front = Front::new(asks, changes.clone(), past.clone());
-        World { front, now, past, changes, asked, nudged }
+        let (plans, of_plans) = watch::channel(Arc::new(plan));
+        let front = Front::new(asks, changes.clone(), past.clone(), of_plans, Vec::new(), Arc::new(Still));
+        World { front, plans, now, past, changes, asked, nudged, kept }
     }
 
     /// Something happens: the snapshot changes, and those who follow along are told.

@@ -1,7 +1,7 @@
 //! Events and incidents.
 
 use super::{ReadError, Reader};
-use crate::model::{Event, EventKind, Incident, Name, Wall};
+use crate::model::{Audit, Event, EventKind, Incident, Name, Wall};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -17,6 +17,38 @@ pub struct EventFilter {
     pub kind: Option<String>,
     /// Of this incident.
     pub incident: Option<u64>,
+    /// From then on.
+    pub from: Option<Wall>,
+    /// With a smaller number than this: the next page.
+    pub before: Option<u64>,
+    /// At most so many, and never more than 10,000.
+    pub limit: usize,
+}
+
+/// Which incidents to show. Those that match all of what is given, the newest first.
+#[derive(Debug, Clone, Default)]
+pub struct IncidentFilter {
+    /// Of this service.
+    pub service: Option<Name>,
+    /// Of this number.
+    pub id: Option<u64>,
+    /// Open, or over.
+    pub open: Option<bool>,
+    /// Open at some time from then on.
+    pub from: Option<Wall>,
+    /// Begun before then.
+    pub to: Option<Wall>,
+    /// With a smaller number than this: the next page.
+    pub before: Option<u64>,
+    /// At most so many, and never more than 10,000.
+    pub limit: usize,
+}
+
+/// Which audits to show. Those that match all of what is given, the newest first.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of what this one did.
+    pub who: Option<String>,
     /// From then on.
     pub from: Option<Wall>,
     /// With a smaller number than this: the next page.
@@ -59,14 +91,33 @@ impl Reader {
         self.state.read(|connection| select(connection, &sql, which.values, event))
     }
 
-    /// Incidents, of one service or all, the newest first; never more than 10,000.
-    pub fn incidents(&self, service: Option<&str>, limit: usize) -> Result<Vec<Incident>, ReadError> {
+    /// Incidents, the newest first.
+    pub fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, ReadError> {
         let mut which = Where::default();
-        which.and("service = ?", service.map(str::to_owned));
-        let limit = limit.min(MOST);
+        which.and("service = ?", filter.service.as_deref().map(str::to_owned));
+        which.and("id = ?", filter.id.map(|id| id as i64));
+        which.and("(closed IS NULL) = ?", filter.open);
+        which.and("coalesce(closed, 9223372036854775807) >= ?", filter.from.map(|at| at.0));
+        which.and("opened < ?", filter.to.map(|at| at.0));
+        which.and("id < ?", filter.before.map(|id| id as i64));
+        let limit = filter.limit.min(MOST);
         let sql = format!("SELECT data FROM incident{} ORDER BY id DESC LIMIT {limit}", which.sql);
         let rows = self.state.read(|connection| select(connection, &sql, which.values, incident))?;
         Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// What people and programs did, the newest first.
+    pub fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, ReadError> {
+        let mut which = Where::default();
+        which.and("who = ?", filter.who.clone());
+        which.and("at >= ?", filter.from.map(|at| at.0));
+        which.and("id < ?", filter.before.map(|id| id as i64));
+        let limit = filter.limit.min(MOST);
+        let sql = format!(
+            "SELECT id, at, who, source, what, ok, words FROM audit{} ORDER BY id DESC LIMIT {limit}",
+            which.sql
+        );
+        self.state.read(|connection| select(connection, &sql, which.values, audit))
     }
 }
 
@@ -98,4 +149,16 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
 /// Nothing if it cannot be read: of a later version.
 fn incident(row: &Row<'_>) -> rusqlite::Result<Option<Incident>> {
     Ok(serde_json::from_str(&row.get::<_, String>(0)?).ok())
+}
+
+fn audit(row: &Row<'_>) -> rusqlite::Result<Audit> {
+    Ok(Audit {
+        id: row.get::<_, i64>(0)? as u64,
+        at: Wall(row.get(1)?),
+        who: row.get(2)?,
+        from: row.get(3)?,
+        what: row.get(4)?,
+        ok: row.get(5)?,
+        words: row.get(6)?,
+    })
 }

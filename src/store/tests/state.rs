@@ -96,9 +96,13 @@ fn queries_filter_and_page() {
         reader.events(&EventFilter { before: Some(2), limit: 9, ..all() }).unwrap(),
         [event(1, "web").clone()].map(|e| Event { service: Some("db".into()), ..e })
     );
-    assert_eq!(reader.incidents(None, 9).unwrap(), [incident(2, "db", None), incident(1, "web", Some(9))]);
-    assert_eq!(reader.incidents(Some("web"), 9).unwrap(), [incident(1, "web", Some(9))]);
-    assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
+    let incidents = |service: Option<&str>, limit| {
+        let filter = IncidentFilter { service: service.map(Into::into), limit, ..IncidentFilter::default() };
+        reader.incidents(&filter).unwrap()
+    };
+    assert_eq!(incidents(None, 9), [incident(2, "db", None), incident(1, "web", Some(9))]);
+    assert_eq!(incidents(Some("web"), 9), [incident(1, "web", Some(9))]);
+    assert_eq!(incidents(None, 1).len(), 1);
 }
 
 #[test]

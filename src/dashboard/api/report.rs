@@ -1,7 +1,7 @@
 //! How processes ended, as their own `finish` scripts report it: on a socket of its own, which every user of this machine may
 //! connect to, and which takes nothing else. The daemon believes root, and whoever owned the process.
 
-use super::{Ask, Front, Problem, serve::Peer};
+use crate::dashboard::{Ask, Front, Problem, who::Peer};
 use crate::model::{EndReport, Exit};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;

@@ -1,7 +1,7 @@
 //! Style and script, compiled in. Their addresses carry a hash of their content, so that browsers may keep them for ever.
 
-use super::Problem;
-use super::problem::ProblemPage;
+use crate::dashboard::Problem;
+use crate::dashboard::problem::ProblemPage;
 use axum::extract::{Path, RawQuery};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};

@@ -1,7 +1,8 @@
 //! A metric that a rule limits, as a line over time with the limit drawn in.
 
+use super::strip::Stretch;
 use super::words::{Moment, number};
-use super::{Samples, strip::Stretch};
+use crate::dashboard::Samples;
 use crate::model::{CheckView, ServiceView, ValueView};
 use std::fmt::Write;
 

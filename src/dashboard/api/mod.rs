@@ -1,19 +1,45 @@
 //! The same as the pages, as JSON under `/api/v1`; and the commands.
 
-use super::{Ask, Bar, EventFilter, Front, Problem, Samples, serve::Who};
+pub(super) mod beat;
+pub(super) mod messages;
+mod report;
+
+pub use beat::Whose;
+pub use report::reports;
+
+use super::who::Caller;
+use super::{Ask, Bar, EventFilter, Front, IncidentFilter, Problem, Routes, Samples};
+use crate::model::Role::Viewer;
 use crate::model::controls::ControlSpec;
 use crate::model::{Answer, Command, Event, Incident, ServiceView, Snapshot, Wall};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get(None, "/api/v1/healthz", healthz)
+        .get(Viewer, "/api/v1/status", status)
+        .get(Viewer, "/api/v1/services/{name}", service)
+        .get(Viewer, "/api/v1/services/{name}/checks/{check}/samples", samples)
+        .get(Viewer, "/api/v1/services/{name}/checks/{check}/bars", bars)
+        .get(Viewer, "/api/v1/events", events)
+        .get(Viewer, "/api/v1/incidents", incidents)
+        .get(Viewer, "/api/v1/messages", messages::list)
+        .get(Viewer, "/api/v1/messages/{id}", messages::one)
+        .get(None, "/api/v1/heartbeat/{secret}", beat::well)
+        .post(None, "/api/v1/heartbeat/{secret}", beat::well)
+        .get(None, "/api/v1/heartbeat/{secret}/{what}", beat::told)
+        .post(None, "/api/v1/heartbeat/{secret}/{what}", beat::told)
+}
 
 /// How long an answer to a command is waited for. Every action has a deadline of its own, well below this.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(300);
@@ -165,7 +191,8 @@ pub(super) async fn incidents(
     Asked(newest): Asked<Newest>,
 ) -> Result<Json<Vec<Incident>>, Problem> {
     let limit = newest.limit.unwrap_or(100).min(10_000);
-    front.look(move |history| history.incidents(newest.service.as_deref(), limit)).await.map(Json)
+    let filter = IncidentFilter { service: newest.service.map(Into::into), limit, ..IncidentFilter::default() };
+    front.look(move |history| history.incidents(&filter)).await.map(Json)
 }
 
 /// The longest name of a service that is handed on.
@@ -209,13 +236,13 @@ fn yes() -> bool {
 /// 200 when what was asked for is so, 409 when it is not, 202 for one who does not wait.
 pub(super) async fn command(
     State(front): State<Arc<Front>>,
-    Extension(who): Extension<Who>,
+    caller: Caller,
     Asked(patience): Asked<Patience>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
     let command: Command = serde_json::from_slice(&body).map_err(|e| bad(format!("not a command: {e}")))?;
-    let answer = front.ask(|reply| Ask::Command { who: who.0, command, reply });
+    let answer = front.ask(|reply| Ask::Command { who: caller.name, command, reply });
     let limit = if patience.wait { COMMAND_DEADLINE } else { REFUSAL };
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => Ok(told(answer?)),

@@ -10,7 +10,7 @@
 //!
 //! POST and GET say the same: many a job can only fetch an address. What is posted is kept as the words of the service.
 
-use super::{Ask, Front, Problem};
+use crate::dashboard::{Ask, Front, Problem};
 use crate::model::kinds::Beat;
 use crate::model::{Name, clip, plain};
 use axum::body::Bytes;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What the addresses with a secret begin with.
-pub(super) const PATH: &str = "/api/v1/heartbeat/";
+pub(in crate::dashboard) const PATH: &str = "/api/v1/heartbeat/";
 /// Wrong secrets are answered so late, so many at a time. The right one is not delayed by these; a secret has sixteen characters
 /// or more, of which nobody tries a noticeable part in this way.
-pub(super) const GUESSES: usize = 4;
+pub(in crate::dashboard) const GUESSES: usize = 4;
 const WRONG: Duration = Duration::from_millis(250);
 /// So much of the end of what is posted is kept, in characters.
 const WORDS: usize = 400;
@@ -74,7 +74,7 @@ struct Told {
 
 /// What may stand behind the `?` of an address; anything else means nothing here, and is no reason to lose a beat.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Took {
+pub(in crate::dashboard) struct Took {
     took: Option<u64>,
 }
 
@@ -104,7 +104,7 @@ fn last_words(body: &[u8]) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| plain(&text).into())
 }
 
-pub(super) async fn well(
+pub(in crate::dashboard) async fn well(
     state: State<Arc<Front>>,
     Path(secret): Path<String>,
     took: Result<Query<Took>, QueryRejection>,
@@ -113,7 +113,7 @@ pub(super) async fn well(
     told(state, Path((secret, String::new())), took, body).await
 }
 
-pub(super) async fn told(
+pub(in crate::dashboard) async fn told(
     State(front): State<Arc<Front>>,
     Path((secret, what)): Path<(String, String)>,
     took: Result<Query<Took>, QueryRejection>,
@@ -136,7 +136,7 @@ pub(super) async fn told(
     Err(Problem::new(StatusCode::NOT_FOUND, "Nothing here", detail))
 }
 
-pub(super) async fn named(
+pub(in crate::dashboard) async fn named(
     State(front): State<Arc<Front>>,
     Path(service): Path<String>,
     body: Result<Bytes, BytesRejection>,

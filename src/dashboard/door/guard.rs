@@ -1,16 +1,16 @@
 //! Who may ask over TCP, and the headers of every answer.
 
-use super::Problem;
+use crate::dashboard::Problem;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{self, HOST, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The names under which this machine itself reaches `listen`, as they stand in `Host`; the first is the one to recommend.
-pub(super) fn hosts(listen: SocketAddr) -> Arc<[String]> {
+pub(in crate::dashboard) fn hosts(listen: SocketAddr) -> Arc<[String]> {
     let port = listen.port();
     let mut hosts = vec![listen.to_string()];
     for name in ["localhost", "127.0.0.1", "[::1]"] {
@@ -22,9 +22,13 @@ pub(super) fn hosts(listen: SocketAddr) -> Arc<[String]> {
     hosts.into()
 }
 
-/// Answers only reading requests, and heartbeats, with a known `Host`. A name that somebody else's DNS points to this machine would let any
+/// Answers only requests with a known `Host`. A name that somebody else's DNS points to this machine would let any
 /// web page read ours (DNS rebinding); the browser cannot lie about the name that it was given.
-pub(super) async fn local_and_read_only(State(hosts): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+pub(in crate::dashboard) async fn known_host(
+    State(hosts): State<Arc<[String]>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let known = |name: &str| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
     let mut named = request.headers().get_all(HOST).iter();
     let host_is_known = matches!((named.next(), named.next()), (Some(host), None) if host.to_str().is_ok_and(known));
@@ -36,21 +40,15 @@ pub(super) async fn local_and_read_only(State(hosts): State<Arc<[String]>>, requ
         );
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, "Not under this name", detail).into_response();
     }
-    let is_heartbeat = request.uri().path().starts_with(super::beat::PATH);
-    if !matches!(*request.method(), Method::GET | Method::HEAD) && !is_heartbeat {
-        let detail = "This page only shows. Commands go to minder's socket: try `minder help` on its machine.";
-        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Read-only", detail);
-        return ([(header::ALLOW, "GET, HEAD")], problem).into_response();
-    }
     next.run(request).await
 }
 
 /// Nothing on our pages comes from elsewhere, runs inline, or is shown in someone else's frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The headers that every answer has.
-pub(super) async fn headers(request: Request, next: Next) -> Response {
+pub(in crate::dashboard) async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value| {

@@ -1,10 +1,11 @@
 //! The page of a service: its checks with their history, its rules, what happened.
 
 use super::chart::{Chart, charts};
-use super::problem::{ProblemPage, render};
 use super::strip::{Stretch, Strip, is_drawn};
-use super::words::{Moment, Page, class, filters, number};
-use super::{Bar, EventFilter, Front, Problem, Samples, assets};
+use super::words::{Here, Moment, Page, class, filters, number};
+use crate::dashboard::problem::{ProblemPage, render};
+use crate::dashboard::who::Caller;
+use crate::dashboard::{Bar, EventFilter, Front, Problem, Samples};
 use crate::model::{CheckView, Event, EventKind, RuleState, ServiceView, Snapshot, write_duration};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -130,7 +131,7 @@ struct Past {
 async fn past(front: &Front, service: &ServiceView, stretch: Stretch) -> Result<Past, Problem> {
     let name = service.name.clone();
     let checks: Vec<_> = service.checks.iter().take(MAX_DRAWN).map(|c| c.name.clone()).collect();
-    let look = move |history: &dyn super::History| {
+    let look = move |history: &dyn crate::dashboard::History| {
         let Stretch { from, to, buckets } = stretch;
         let filter = EventFilter { service: Some(name.clone()), limit: EVENTS, ..EventFilter::default() };
         let of_check = |check: &crate::model::Name| {
@@ -146,6 +147,7 @@ pub(super) async fn show(
     State(front): State<Arc<Front>>,
     Path(name): Path<String>,
     view: Result<Query<View>, QueryRejection>,
+    caller: Caller,
 ) -> Result<Response, ProblemPage> {
     let snapshot = front.snapshot().await?;
     let service = snapshot.services.iter().find(|s| *s.name == *name).ok_or_else(|| Problem::no_service(&name))?;
@@ -167,12 +169,9 @@ pub(super) async fn show(
     };
     let checks = service.checks.iter().enumerate().map(part).collect();
     Ok(render(&ServicePage {
-        page: Page {
-            title: format!("{}: {} – minder", service.name, service.status),
-            style: assets::url("style.css"),
-            script: assets::url("live.js"),
-            at: Some(moment.clock(&snapshot.at)),
-        },
+        page: Page::new(Here::Services, format!("{}: {} – minder", service.name, service.status))
+            .at(moment.clock(&snapshot.at))
+            .of(caller),
         moment: &moment,
         snapshot: &snapshot,
         service,

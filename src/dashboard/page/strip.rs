@@ -1,7 +1,7 @@
 //! The recent history of a check as a strip of bars.
 
 use super::words::Moment;
-use super::{Bar, Front, Problem};
+use crate::dashboard::{Bar, Front, Problem};
 use crate::model::{CheckView, Name, Snapshot, Wall};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_secs(10);
 
 /// The strips of the overview, shared by all who look.
 #[derive(Default)]
-pub(super) struct Cache {
+pub(in crate::dashboard) struct Cache {
     at: Wall,
     strips: Option<Arc<Strips>>,
 }

@@ -1,17 +1,63 @@
 //! Times and numbers as the pages show them.
 
-use crate::model::{Dimension, Status, Wall, show, show_age};
+use super::assets;
+use crate::dashboard::who::Caller;
+use crate::model::{Dimension, Role, Status, Wall, show, show_age};
 use askama::filters::HtmlSafe;
 use jiff::tz::TimeZone;
 use std::fmt;
 
+/// Where in the navigation a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::dashboard) enum Here {
+    Services,
+    Incidents,
+    Messages,
+    Rules,
+    Machine,
+    Elsewhere,
+}
+
+impl Here {
+    /// The entries of the navigation: what is there, where, in words.
+    pub const NAVIGATION: [(Here, &'static str, &'static str); 5] = [
+        (Here::Services, "/", "Services"),
+        (Here::Incidents, "/incidents", "Incidents"),
+        (Here::Messages, "/messages", "Messages"),
+        (Here::Rules, "/rules", "Rules"),
+        (Here::Machine, "/machine", "Machine"),
+    ];
+}
+
 /// What every page has.
-pub(super) struct Page {
+pub(in crate::dashboard) struct Page {
     pub title: String,
+    pub here: Here,
     pub style: String,
     pub script: String,
     /// The time that the page shows, for the notice that the connection is lost.
     pub at: Option<String>,
+    /// Who looks; nothing where that makes no difference.
+    pub caller: Option<Caller>,
+}
+
+impl Page {
+    /// One that shows no moment, and is the same for everybody.
+    pub fn new(here: Here, title: String) -> Page {
+        Page { title, here, style: assets::url("style.css"), script: assets::url("live.js"), at: None, caller: None }
+    }
+    /// How things stood at this time.
+    pub fn at(self, at: String) -> Page {
+        Page { at: Some(at), ..self }
+    }
+    /// For this one, who is offered what he may do.
+    pub fn of(self, caller: Caller) -> Page {
+        Page { caller: Some(caller), ..self }
+    }
+    /// Whether the one who looks may do what needs this.
+    pub fn may(&self, role: Role) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.may(role))
+    }
 }
 
 /// The moment that a page shows, and the zone of its reader, who sits at this machine.
@@ -100,7 +146,7 @@ pub(super) fn class(status: &Status) -> &'static str {
 }
 
 /// Filters of the templates.
-pub(super) mod filters {
+pub(in crate::dashboard) mod filters {
     use crate::model::{plain as clean, plain_lines};
     use std::fmt::Display;
 

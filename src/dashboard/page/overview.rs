@@ -1,9 +1,10 @@
 //! The first page: what is wrong, worst first; then all services.
 
-use super::problem::{ProblemPage, render};
 use super::strip::{self, Strip, Strips};
-use super::words::{Moment, Page, class, filters};
-use super::{EventFilter, Front, History, assets};
+use super::words::{Here, Moment, Page, class, filters};
+use crate::dashboard::problem::{ProblemPage, render};
+use crate::dashboard::who::Caller;
+use crate::dashboard::{EventFilter, Front, History};
 use crate::model::{
     CheckView, Event, EventKind, RuleState, RuleView, ServiceView, Snapshot, Status, ValueView, show_age,
 };
@@ -119,7 +120,7 @@ fn groups<'a>(snapshot: &'a Snapshot, strips: &Strips, moment: &Moment) -> Vec<G
     groups
 }
 
-pub(super) async fn show(State(front): State<Arc<Front>>) -> Result<Response, ProblemPage> {
+pub(super) async fn show(State(front): State<Arc<Front>>, caller: Caller) -> Result<Response, ProblemPage> {
     let snapshot = front.snapshot().await?;
     let moment = Moment::new(snapshot.at);
     let troubled: Vec<&ServiceView> = snapshot.worst_first().into_iter().filter(|s| s.status.is_bad()).collect();
@@ -145,16 +146,16 @@ pub(super) async fn show(State(front): State<Arc<Front>>) -> Result<Response, Pr
     let checks: usize = snapshot.services.iter().map(|s| s.checks.len()).sum();
     let bad = troubled.len();
     Ok(render(&Overview {
-        page: Page {
-            title: if bad > 0 {
+        page: Page::new(
+            Here::Services,
+            if bad > 0 {
                 format!("({bad}) {} – minder", snapshot.host)
             } else {
                 format!("{} – minder", snapshot.host)
             },
-            style: assets::url("style.css"),
-            script: assets::url("live.js"),
-            at: Some(moment.clock(&snapshot.at)),
-        },
+        )
+        .at(moment.clock(&snapshot.at))
+        .of(caller),
         headline: snapshot.headline(),
         uptime: show_age(snapshot.at - snapshot.since),
         troubles,

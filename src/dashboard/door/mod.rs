@@ -1,5 +1,8 @@
 //! Listening, and what bounds those who connect.
 
+pub(super) mod guard;
+
+use super::who::{Peer, Via};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -33,14 +36,6 @@ const MAX_HEAD: usize = 64 << 10;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a reader may take nothing before it is cut off.
 const STALL: Duration = Duration::from_secs(30);
-
-/// Who is at the other end of the unix socket, for the record.
-#[derive(Debug, Clone)]
-pub(super) struct Who(pub Arc<str>);
-
-/// The user at the other end of a socket that everybody may connect to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub u32);
 
 /// Connections of one user, other than root, to such a socket at the same time; and how long one that is over still counts: so
 /// often a second, nobody can take up more of the daemon's time than that.
@@ -131,7 +126,7 @@ pub async fn serve_tcp(listener: TcpListener, router: Router) {
     let mut doors = Doors::new(router);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => doors.admit(stream, None),
+            Ok((stream, address)) => doors.admit(stream, Via::Tcp(address)),
             Err(_) => pause().await,
         }
     }
@@ -143,8 +138,8 @@ pub async fn serve_unix(listener: UnixListener, router: Router) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Some(who) = peer(&stream) {
-                    doors.admit(stream, Some(who));
+                if let Some(via) = peer(&stream) {
+                    doors.admit(stream, via);
                 }
             }
             Err(_) => pause().await,
@@ -180,11 +175,11 @@ pub async fn serve_public(listener: UnixListener, router: Router) {
     }
 }
 
-fn peer(stream: &UnixStream) -> Option<Who> {
+fn peer(stream: &UnixStream) -> Option<Via> {
     let uid = stream.peer_cred().ok()?.uid();
     match uid {
-        0 => Some(Who("root".into())),
-        _ if uid == rustix::process::geteuid().as_raw() => Some(Who(format!("uid {uid}").into())),
+        0 => Some(Via::Socket("root".into())),
+        _ if uid == rustix::process::geteuid().as_raw() => Some(Via::Socket(format!("uid {uid}").into())),
         _ => None,
     }
 }
@@ -226,7 +221,7 @@ impl Doors {
         }
     }
 
-    fn admit<S>(&mut self, stream: S, who: Option<Who>)
+    fn admit<S>(&mut self, stream: S, via: Via)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -234,9 +229,7 @@ impl Doors {
         let router = self.router.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
-            if let Some(who) = &who {
-                request.extensions_mut().insert(who.clone());
-            }
+            request.extensions_mut().insert(via.clone());
             router.clone().oneshot(request)
         });
         let connection = http1::Builder::new()

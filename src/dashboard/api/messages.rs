@@ -1,14 +1,15 @@
 //! Messages as JSON under `/api/v1/messages`; and sending again what could not be delivered.
 
-use super::api::{Asked, bad, told};
-use super::{Ask, Front, MessageFilter, Problem, serve::Who};
+use super::{Asked, bad, told};
+use crate::dashboard::who::Caller;
+use crate::dashboard::{Ask, Front, MessageFilter, Problem};
 use crate::model::{Answer, MessageId, MessageState, MessageView, Wall};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::{Extension, Json};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -64,9 +65,9 @@ struct Resend {
 }
 
 /// 200 when the messages wait again, 409 when they do not: all of those that are named, or none.
-pub(super) async fn resend(
+pub(in crate::dashboard) async fn resend(
     State(front): State<Arc<Front>>,
-    Extension(who): Extension<Who>,
+    caller: Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
@@ -95,5 +96,5 @@ pub(super) async fn resend(
     if messages.is_empty() {
         return Ok(told(Answer { ok: true, words: "there is nothing to send again".to_owned() }));
     }
-    front.ask(|reply| Ask::Resend { who: who.0, messages, reply }).await.map(told)
+    front.ask(|reply| Ask::Resend { who: caller.name, messages, reply }).await.map(told)
 }

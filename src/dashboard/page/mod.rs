@@ -1,0 +1,21 @@
+//! The pages for people: rendered from the templates in `web/`, complete without a script.
+
+pub(super) mod assets;
+mod chart;
+mod overview;
+mod service;
+pub(super) mod strip;
+mod words;
+
+pub(super) use words::{Here, Page, filters};
+
+use super::Routes;
+use crate::model::Role::Viewer;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().get(None, "/assets/{name}", assets::show).get(Viewer, "/", overview::show).get(
+        Viewer,
+        "/services/{name}",
+        service::show,
+    )
+}

@@ -1,0 +1,68 @@
+//! Routes, each with whom it needs: there is no other way to add one, so none is open by oversight.
+
+use super::{Front, who};
+use crate::model::Role;
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use std::sync::Arc;
+
+/// A route, for those who look at all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// How it is asked.
+    pub method: Method,
+    /// Where it is, with `{names}` of what varies.
+    pub path: &'static str,
+    /// The least role that it needs; nothing if everybody may ask.
+    pub needs: Option<Role>,
+}
+
+/// A router in the making.
+#[derive(Default)]
+pub(super) struct Routes {
+    pub router: Router<Arc<Front>>,
+    pub list: Vec<Route>,
+}
+
+impl Routes {
+    /// Asks without changing anything.
+    pub fn get<H, T>(self, needs: impl Into<Option<Role>>, path: &'static str, handler: H) -> Routes
+    where
+        H: Handler<T, Arc<Front>>,
+        T: 'static,
+    {
+        self.add(Method::GET, needs.into(), path, get(handler))
+    }
+
+    /// Changes something.
+    pub fn post<H, T>(self, needs: impl Into<Option<Role>>, path: &'static str, handler: H) -> Routes
+    where
+        H: Handler<T, Arc<Front>>,
+        T: 'static,
+    {
+        self.add(Method::POST, needs.into(), path, post(handler))
+    }
+
+    fn add(
+        mut self,
+        method: Method,
+        needs: Option<Role>,
+        path: &'static str,
+        handler: MethodRouter<Arc<Front>>,
+    ) -> Routes {
+        let guarded = handler.layer(from_fn_with_state(needs, who::let_through));
+        self.router = self.router.route(path, guarded);
+        self.list.push(Route { method, path, needs });
+        self
+    }
+
+    /// These, and those.
+    pub fn and(mut self, other: Routes) -> Routes {
+        self.router = self.router.merge(other.router);
+        self.list.extend(other.list);
+        self
+    }
+}

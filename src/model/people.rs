@@ -1,0 +1,176 @@
+//! People and programs that use the page: who they are, what they may do, and what they have done.
+
+use super::{AbsPath, Secret, Wall};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+
+/// What somebody may do. Each role may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at everything.
+    Viewer,
+    /// Steer services and messages.
+    Operator,
+    /// Have the rules read anew, see who did what, and end other people's sessions.
+    Admin,
+}
+
+impl Role {
+    /// Every role, the least first.
+    pub const ALL: [Role; 3] = [Role::Viewer, Role::Operator, Role::Admin];
+
+    /// `viewer`
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One who may sign in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// What `minder passwd` has made of the password. Nothing for one who comes through a proxy that has signed him in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordHash>,
+    /// What he may do.
+    pub role: Role,
+}
+
+/// An argon2 hash in PHC form: `$argon2id$v=19$m=19456,t=2,p=1$…`. It is no secret that lets anybody in, and is shown to nobody
+/// all the same.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Of this text.
+    pub fn new(text: impl Into<String>) -> PasswordHash {
+        PasswordHash(text.into())
+    }
+    /// The text itself: for the one who compares.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+impl Serialize for PasswordHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(hidden)")
+    }
+}
+
+/// A program that may ask with `Authorization: Bearer`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// What it must say.
+    #[schemars(with = "serde_json::Value")]
+    pub secret: Secret,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// The files of a certificate. They are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServedTls {
+    /// The certificate and those that vouch for it, in PEM.
+    pub certificate: AbsPath,
+    /// Its key, in PEM.
+    pub key: AbsPath,
+}
+
+/// A proxy in front of the page, whose headers are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Where it connects from. Nobody else's headers are believed.
+    #[schemars(with = "Vec<String>")]
+    pub from: Vec<IpAddr>,
+    /// The header in which it names the user that it has signed in, one of `users`: `Remote-User`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The header in which it names the address that a request came from, as its last one: `X-Forwarded-For`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// The page for the public.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusPage {
+    /// A listener of its own, at any address; without one it is at `/status` of the page, and needs no signing in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Where the public finds it, for the links in its feed: `https://status.example.org`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Its title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// A picture, SVG or PNG, that is shown beside the title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo: Option<AbsPath>,
+    /// A few words below the title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+}
+
+/// That somebody has signed in. The cookie itself is known to the browser alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The SHA-256 of the cookie's value, in hex.
+    pub key: String,
+    /// Who.
+    pub user: String,
+    /// When.
+    pub began: Wall,
+    /// When it was last used, to some minutes.
+    pub used: Wall,
+    /// The address that it was signed in from.
+    pub from: String,
+    /// What the browser calls itself, shortened.
+    pub agent: String,
+    /// The SHA-256 of the user's password hash at that time: with another password it is over.
+    pub proof: String,
+}
+
+/// What somebody did, or tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Its number; 0 before it is recorded.
+    #[serde(default)]
+    pub id: u64,
+    /// When.
+    pub at: Wall,
+    /// Who: a user, a token, `root`.
+    pub who: String,
+    /// From where: an address, or `socket`.
+    pub from: String,
+    /// What: `restart web`, `sign in`.
+    pub what: String,
+    /// Whether it was done.
+    pub ok: bool,
+    /// What came of it.
+    pub words: String,
+}
