@@ -1,83 +1,11 @@
-// Looks at the page as a person would: node page.mjs ADDRESS PICTURES MODULES
-// A line on standard output that is one word asks the test to change the world; it answers with a line.
-import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
+// The overview and the page of a service, as a person sees them.
 import path from "node:path";
-
-const [address, pictures, modules] = process.argv.slice(2);
-const require = createRequire(path.join(modules, "here.js"));
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-async function ask(word) {
-  process.stdout.write(`${word}\n`);
-  return (await lines.next()).value;
-}
-
-const bound = setTimeout(() => {
-  console.error("the browser test took longer than a minute");
-  process.exit(2);
-}, 60000);
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: process.getuid() === 0 ? ["--no-sandbox"] : [],
-});
-
-// A page, and all that it complains of.
-async function open(options, where = "/") {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(8000);
-  page.complaints = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) page.complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => page.complaints.push(String(error)));
-  await page.goto(address + where);
-  return page;
-}
-
-async function close(page) {
-  assert.deepEqual(page.complaints, []);
-  await page.context().close();
-}
-
-const wide = { width: 1280, height: 900 };
-const phone = { width: 360, height: 740 };
+import { ask, assert, close, looks, open, phone, pictures, run, until, wide } from "./lib.mjs";
 
 const places = { overview: "/", service: "/services/web", day: "/services/postgresql?span=24h", problem: "/none" };
 
-async function looks() {
-  for (const [name, where] of Object.entries(places)) {
-    const kinds = Object.entries({ wide, phone }).flatMap(([size, viewport]) =>
-      ["light", "dark"].map(async (colorScheme) => {
-        const page = await open({ viewport, colorScheme, isMobile: size === "phone", hasTouch: size === "phone" }, where);
-        // A missing page is a failed resource to the console.
-        if (name === "problem") page.complaints.length = 0;
-        const [needed, given] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-        assert.ok(needed <= given, `${name} on a ${size} screen scrolls sideways: ${needed} > ${given}`);
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => window.axe.run());
-        const found = violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html} ${n.failureSummary}`));
-        assert.deepEqual(found, [], `${name}, ${size}, ${colorScheme}`);
-        await page.screenshot({ path: path.join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
-        await close(page);
-      }),
-    );
-    await Promise.all(kinds);
-  }
-}
-
-async function until(what, condition) {
-  for (let i = 0; i < 80; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  assert.fail(`it never came to be: ${what}`);
+async function looked() {
+  await looks(places, { missing: ["problem"] });
 }
 
 async function live() {
@@ -169,17 +97,4 @@ async function withoutScript() {
   await page.context().close();
 }
 
-try {
-  for (const part of [looks, live, lost, hidden, keyboard, withoutScript]) {
-    const start = Date.now();
-    await part();
-    console.log(`${part.name}: good, ${Date.now() - start} ms`);
-  }
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-} finally {
-  await browser.close();
-  clearTimeout(bound);
-  process.stdin.destroy();
-}
+await run(looked, live, lost, hidden, keyboard, withoutScript);
