@@ -96,15 +96,15 @@ fn browse_world(script: &str, world: impl FnOnce() -> World) {
     serving.abort();
 }
 
-#[test]
-fn the_page_in_a_browser() {
+/// A script that may break the connection to this world, mend it, and make it worse.
+fn browse_and_break(script: &str) {
     let runtime = Runtime::new().unwrap();
     let world = {
         let _inside = runtime.enter();
         World::new(fixture::snapshot())
     };
     let (mut serving, address) = serve(&runtime, &world, SocketAddr::from(([127, 0, 0, 1], 0)));
-    browse("page.mjs", &format!("http://{address}"), |word| match word {
+    browse(script, &format!("http://{address}"), |word| match word {
         "worse" => {
             get_worse(&world);
             String::new()
@@ -122,4 +122,14 @@ fn the_page_in_a_browser() {
         _ => panic!("{word} is not understood"),
     });
     serving.abort();
+}
+
+#[test]
+fn the_page_in_a_browser() {
+    browse_and_break("page.mjs");
+}
+
+#[test]
+fn what_is_around_every_page() {
+    browse_and_break("frame.mjs");
 }

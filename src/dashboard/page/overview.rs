@@ -122,7 +122,7 @@ fn groups<'a>(snapshot: &'a Snapshot, strips: &Strips, moment: &Moment) -> Vec<G
 
 pub(super) async fn show(State(front): State<Arc<Front>>, caller: Caller) -> Result<Response, ProblemPage> {
     let snapshot = front.snapshot().await?;
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let troubled: Vec<&ServiceView> = snapshot.worst_first().into_iter().filter(|s| s.status.is_bad()).collect();
     let incidents: Vec<u64> =
         troubled.iter().filter_map(|s| s.incident.as_ref()).map(|i| i.id).take(MAX_TOLD).collect();
@@ -154,7 +154,7 @@ pub(super) async fn show(State(front): State<Arc<Front>>, caller: Caller) -> Res
                 format!("{} – minder", snapshot.host)
             },
         )
-        .at(moment.clock(&snapshot.at))
+        .showing(&snapshot, &moment)
         .of(caller),
         headline: snapshot.headline(),
         uptime: show_age(snapshot.at - snapshot.since),

@@ -151,7 +151,7 @@ pub(super) async fn show(
 ) -> Result<Response, ProblemPage> {
     let snapshot = front.snapshot().await?;
     let service = snapshot.services.iter().find(|s| *s.name == *name).ok_or_else(|| Problem::no_service(&name))?;
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let span = view.map(|Query(view)| view.span).unwrap_or_default();
     let stretch = span.stretch(&moment);
     let past = past(&front, service, stretch).await;
@@ -170,7 +170,7 @@ pub(super) async fn show(
     let checks = service.checks.iter().enumerate().map(part).collect();
     Ok(render(&ServicePage {
         page: Page::new(Here::Services, format!("{}: {} – minder", service.name, service.status))
-            .at(moment.clock(&snapshot.at))
+            .showing(&snapshot, &moment)
             .of(caller),
         moment: &moment,
         snapshot: &snapshot,

@@ -2,7 +2,7 @@
 
 use super::assets;
 use crate::dashboard::who::Caller;
-use crate::model::{Dimension, Role, Status, Wall, show, show_age};
+use crate::model::{Dimension, Role, Snapshot, Status, Wall, show, show_age};
 use askama::filters::HtmlSafe;
 use jiff::tz::TimeZone;
 use std::fmt;
@@ -35,6 +35,10 @@ pub(in crate::dashboard) struct Page {
     pub here: Here,
     pub style: String,
     pub script: String,
+    /// What looks after the page itself, on all pages.
+    pub frame: String,
+    /// The worst that there is, for the icon; nothing where that is not known.
+    pub worst: Option<Status>,
     /// The time that the page shows, for the notice that the connection is lost.
     pub at: Option<String>,
     /// Who looks; nothing where that makes no difference.
@@ -44,15 +48,46 @@ pub(in crate::dashboard) struct Page {
 impl Page {
     /// One that shows no moment, and is the same for everybody.
     pub fn new(here: Here, title: String) -> Page {
-        Page { title, here, style: assets::url("style.css"), script: assets::url("live.js"), at: None, caller: None }
+        Page {
+            title,
+            here,
+            style: assets::url("style.css"),
+            script: assets::url("live.js"),
+            frame: assets::url("frame.js"),
+            worst: None,
+            at: None,
+            caller: None,
+        }
     }
-    /// How things stood at this time.
-    pub fn at(self, at: String) -> Page {
-        Page { at: Some(at), ..self }
+    /// How things stood at that moment.
+    pub fn showing(self, snapshot: &Snapshot, moment: &Moment) -> Page {
+        let worst = snapshot.services.iter().map(|s| s.status).max_by_key(|status| status.rank());
+        Page { at: Some(moment.clock(&snapshot.at)), worst, ..self }
     }
     /// For this one, who is offered what he may do.
     pub fn of(self, caller: Caller) -> Page {
         Page { caller: Some(caller), ..self }
+    }
+    /// `light` or `dark`, if the one who looks has said so.
+    pub fn theme(&self) -> Option<&'static str> {
+        self.caller.as_ref().and_then(|caller| caller.reader.theme)
+    }
+    /// The zone of its times.
+    pub fn zone(&self) -> &str {
+        self.caller.as_ref().map_or("", |caller| caller.reader.zone_name())
+    }
+    /// The word for the icon that shows the worst.
+    pub fn icon(&self) -> &'static str {
+        match self.worst {
+            None | Some(Status::Unknown) => "unknown",
+            Some(Status::Warning) => "warning",
+            Some(Status::Critical | Status::GivenUp) => "critical",
+            Some(_) => "ok",
+        }
+    }
+    /// Every icon: its word, and where it is.
+    pub fn icons(&self) -> [(&'static str, String); 4] {
+        ["ok", "warning", "critical", "unknown"].map(|word| (word, assets::url(&format!("icon-{word}.svg"))))
     }
     /// Whether the one who looks may do what needs this.
     pub fn may(&self, role: Role) -> bool {
@@ -60,7 +95,7 @@ impl Page {
     }
 }
 
-/// The moment that a page shows, and the zone of its reader, who sits at this machine.
+/// The moment that a page shows, and the zone of its reader.
 #[derive(Clone)]
 pub(super) struct Moment {
     pub now: Wall,
@@ -70,6 +105,10 @@ pub(super) struct Moment {
 impl Moment {
     pub fn new(now: Wall) -> Moment {
         Moment { now, zone: TimeZone::system() }
+    }
+    /// As this one reads it.
+    pub fn of(now: Wall, caller: &Caller) -> Moment {
+        Moment { now, zone: caller.reader.zone.clone() }
     }
     /// `12:03:10`
     pub fn clock(&self, at: &Wall) -> String {

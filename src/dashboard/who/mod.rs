@@ -2,6 +2,10 @@
 //!
 //! [`identify`] finds out who, before anything else happens with a request; each route says whom it needs ([`super::Routes`]).
 
+mod reader;
+
+pub(super) use reader::Reader;
+
 use super::{Front, Problem};
 use crate::model::Role;
 use axum::extract::{FromRequestParts, Request, State};
@@ -53,12 +57,14 @@ pub(super) struct Caller {
     pub proof: Proof,
     /// What the forms of his pages must bring back; empty where none is needed.
     pub csrf: Arc<str>,
+    /// How he wants to read.
+    pub reader: Reader,
 }
 
 impl Caller {
     /// Somebody of whom nothing is known.
     fn stranger(from: Arc<str>) -> Caller {
-        Caller { name: "".into(), role: None, from, proof: Proof::Nothing, csrf: "".into() }
+        Caller { name: "".into(), role: None, from, proof: Proof::Nothing, csrf: "".into(), reader: Reader::default() }
     }
     /// Whether he may do what needs this.
     pub fn may(&self, needs: Role) -> bool {
@@ -69,7 +75,8 @@ impl Caller {
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Infallible> {
-        Ok(parts.extensions.get::<Caller>().cloned().unwrap_or_else(|| Caller::stranger("nowhere".into())))
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_else(|| Caller::stranger("nowhere".into()));
+        Ok(Caller { reader: Reader::of(&parts.headers), ..caller })
     }
 }
 
@@ -77,9 +84,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 pub(super) async fn identify(State(front): State<Arc<Front>>, mut request: Request, next: Next) -> Response {
     let via = request.extensions().get::<Via>().cloned();
     let caller = match via {
-        Some(Via::Socket(name)) => {
-            Caller { name, role: Some(Role::Admin), from: "socket".into(), proof: Proof::Socket, csrf: "".into() }
-        }
+        Some(Via::Socket(name)) => Caller {
+            name,
+            role: Some(Role::Admin),
+            from: "socket".into(),
+            proof: Proof::Socket,
+            csrf: "".into(),
+            reader: Reader::default(),
+        },
         via => {
             let from = match via {
                 Some(Via::Tcp(address)) => address.ip().to_canonical().to_string().into(),
