@@ -17,6 +17,7 @@
 mod check;
 mod contradiction;
 mod control;
+mod dashboard;
 mod decode;
 mod depends;
 mod diagnostic;

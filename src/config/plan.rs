@@ -12,7 +12,6 @@ use crate::model::{
     Service, Span, Times,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -353,30 +352,6 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::new(place, "no answer can come in no time"));
         }
         Some(timeout)
-    }
-
-    fn dashboard(&mut self, node: &'a Node) -> Dashboard {
-        let mut dashboard = Dashboard::default();
-        let Some(entries) = self.map(node, "`dashboard`") else { return dashboard };
-        self.known_keys(entries, "`dashboard`", &["listen", "url"], &[]);
-        if let Some((key, _)) = node.get("url") {
-            dashboard.url = self.value(node, "url");
-            self.mistakes(node, key.place, dashboard.mistakes());
-        }
-        let Some((_, listen)) = node.get("listen") else { return dashboard };
-        match listen.text().and_then(|text| text.parse::<SocketAddr>().ok()) {
-            None => {
-                let message = format!("expected an address with a port, found {}", listen.describe());
-                self.found.push(Diagnostic::new(listen.place, message).help("write, for example, `127.0.0.1:8900`"));
-            }
-            Some(address) if !address.ip().is_loopback() => {
-                let message = "in this version the page is for this machine only: the address must be a loopback one";
-                let help = "write `127.0.0.1:8900`; to see it from elsewhere, use `ssh -L 8900:127.0.0.1:8900 HOST`";
-                self.found.push(Diagnostic::new(listen.place, message).help(help));
-            }
-            Some(address) => dashboard.listen = address,
-        }
-        dashboard
     }
 
     fn history(&mut self, node: &'a Node) -> HistoryLimits {

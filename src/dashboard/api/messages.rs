@@ -96,5 +96,8 @@ pub(in crate::dashboard) async fn resend(
     if messages.is_empty() {
         return Ok(told(Answer { ok: true, words: "there is nothing to send again".to_owned() }));
     }
-    front.ask(|reply| Ask::Resend { who: caller.name, messages, reply }).await.map(told)
+    let numbers: Vec<String> = messages.iter().map(|message| message.id.0.to_string()).collect();
+    let what = format!("send again message {}", numbers.join(", "));
+    let who = Arc::clone(&caller.name);
+    front.act(&caller, what, |reply| Ask::Resend { who, messages, reply }).await.map(told)
 }

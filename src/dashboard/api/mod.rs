@@ -7,7 +7,7 @@ mod report;
 pub use beat::Whose;
 pub use report::reports;
 
-use super::who::Caller;
+use super::who::{Caller, OUTCOME};
 use super::{Ask, Bar, EventFilter, Front, IncidentFilter, Problem, Routes, Samples};
 use crate::model::Role::Viewer;
 use crate::model::controls::ControlSpec;
@@ -41,8 +41,6 @@ pub(super) fn routes() -> Routes {
         .post(None, "/api/v1/heartbeat/{secret}/{what}", beat::told)
 }
 
-/// How long an answer to a command is waited for. Every action has a deadline of its own, well below this.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(300);
 /// How long one who does not want to wait waits for a refusal.
 const REFUSAL: Duration = Duration::from_millis(300);
 /// In milliseconds.
@@ -242,8 +240,8 @@ pub(super) async fn command(
 ) -> Result<Response, Problem> {
     let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
     let command: Command = serde_json::from_slice(&body).map_err(|e| bad(format!("not a command: {e}")))?;
-    let answer = front.ask(|reply| Ask::Command { who: caller.name, command, reply });
-    let limit = if patience.wait { COMMAND_DEADLINE } else { REFUSAL };
+    let answer = front.command(&caller, command);
+    let limit = if patience.wait { OUTCOME } else { REFUSAL };
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => Ok(told(answer?)),
         Err(_) => {
@@ -253,9 +251,8 @@ pub(super) async fn command(
     }
 }
 
-pub(super) async fn reload(State(front): State<Arc<Front>>) -> Result<Response, Problem> {
-    let answer = tokio::time::timeout(COMMAND_DEADLINE, front.ask(Ask::Reload)).await;
-    answer.map_err(|_| Problem::ending())?.map(told)
+pub(super) async fn reload(State(front): State<Arc<Front>>, caller: Caller) -> Result<Response, Problem> {
+    front.act(&caller, "reload the rules", Ask::Reload).await.map(told)
 }
 
 pub(super) fn told(answer: Answer) -> Response {

@@ -2,8 +2,10 @@
 //!
 //! [`identify`] finds out who, before anything else happens with a request; each route says whom it needs ([`super::Routes`]).
 
+mod audit;
 mod reader;
 
+pub(super) use audit::OUTCOME;
 pub(super) use reader::Reader;
 
 use super::{Front, Problem};
