@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn env() -> Env {
-    let text = "CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\nMAIL_PASSWORD=hunter2\nBACKUP_SECRET=0123456789abcdef0123456789abcdef\n";
+    let text = "CHAT_URL=https://chat.example.org/hook\nBAD_URL=ftp://user:hunter2@example.org\nEMPTY=\nMAIL_PASSWORD=hunter2\nBACKUP_SECRET=0123456789abcdef0123456789abcdef\nSHORT=0123456789\nODD=0123456789 0123456789\nTOKEN=0123456789012345678901234567890123456789\n";
     Env::from_file_text(text).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a rule file, and where; drawn as compilers draw it.
 
+use super::dashboard::passwords;
 use super::source::Sources;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use std::ops::Range;
@@ -156,7 +157,9 @@ pub(super) fn quoted(text: &str) -> String {
 /// Draws them, with the lines that they are about. Control characters of the source are made harmless.
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let concealed: Vec<Place> = diagnostics.iter().filter(|d| d.conceal).filter_map(|d| d.at).collect();
+    let mut concealed: Vec<Place> = diagnostics.iter().filter(|d| d.conceal).filter_map(|d| d.at).collect();
+    // Also where something else is wrong on the same line.
+    concealed.extend(sources.files.iter().filter_map(|file| file.tree.as_ref()).flat_map(passwords));
     let mut out = String::new();
     for diagnostic in diagnostics.iter().take(DRAWN_AT_MOST) {
         let mut group = Group::with_title(Level::ERROR.primary_title(normalize_untrusted_str(&diagnostic.message)));

@@ -8,8 +8,8 @@ use super::source::Sources;
 use super::template::Template;
 use super::tree::{Key, Node, Value};
 use crate::model::{
-    Budget, ByteSize, Dashboard, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset,
-    Service, Span, Times,
+    Budget, ByteSize, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset, Service, Span,
+    Times,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! People and programs that use the page: who they are, what they may do, and what they have done.
 
-use super::{AbsPath, Secret, Wall};
+use super::{AbsPath, PasswordHash, Secret, Wall};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -47,35 +47,6 @@ pub struct User {
     pub password: Option<PasswordHash>,
     /// What he may do.
     pub role: Role,
-}
-
-/// An argon2 hash in PHC form: `$argon2id$v=19$m=19456,t=2,p=1$…`. It is no secret that lets anybody in, and is shown to nobody
-/// all the same.
-#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct PasswordHash(String);
-
-impl PasswordHash {
-    /// Of this text.
-    pub fn new(text: impl Into<String>) -> PasswordHash {
-        PasswordHash(text.into())
-    }
-    /// The text itself: for the one who compares.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(..)")
-    }
-}
-
-impl Serialize for PasswordHash {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("(hidden)")
-    }
 }
 
 /// A program that may ask with `Authorization: Bearer`.
