@@ -12,6 +12,7 @@ mod install;
 mod log;
 mod messages;
 mod pages;
+mod passwd;
 mod report;
 mod resend;
 mod run;
@@ -90,6 +91,7 @@ enum Command {
     Silences(silence::List),
     Report(report::Args),
     NotifyTest(steer::NotifyTest),
+    Passwd(passwd::Args),
     Install(install::Args),
     Man(pages::Man),
     Completions(pages::Completions),
@@ -172,6 +174,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Report(args) => Ok(report::run(&args, cli.socket)),
         Command::Reload(_) => steer::reload(&client()?),
         Command::NotifyTest(args) => steer::run(args, &client()?),
+        Command::Passwd(args) => passwd::run(&args),
         Command::Install(args) => install::run(&args),
         Command::Man(args) => pages::man(&args),
         Command::Completions(args) => Ok(pages::completions(&args)),

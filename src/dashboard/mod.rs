@@ -143,7 +143,7 @@ pub struct Front {
     /// The plan in effect.
     plan: watch::Receiver<Arc<Plan>>,
     clock: Arc<dyn Clock>,
-    sessions: std::sync::Mutex<Vec<Session>>,
+    people: who::People,
     readers: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     /// Those who have named a secret that is none.
@@ -167,7 +167,7 @@ impl Front {
             history,
             plan,
             clock,
-            sessions: std::sync::Mutex::new(sessions),
+            people: who::People::new(sessions),
             readers: Arc::new(Semaphore::new(READERS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
             guesses: Semaphore::new(api::beat::GUESSES),

@@ -32,6 +32,10 @@ impl Problem {
         let name: String = name.chars().take(100).collect();
         Problem::new(StatusCode::NOT_FOUND, "No such service", format!("minder watches no service named “{name}”"))
     }
+    pub(super) fn no_session() -> Problem {
+        let detail = "There is no such session, or no longer, or it is somebody else's.";
+        Problem::new(StatusCode::NOT_FOUND, "No such session", detail)
+    }
     fn code(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

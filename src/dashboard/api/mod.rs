@@ -2,6 +2,7 @@
 
 pub(super) mod beat;
 pub(super) mod messages;
+mod people;
 mod report;
 
 pub use beat::Whose;
@@ -9,7 +10,7 @@ pub use report::reports;
 
 use super::who::{Caller, OUTCOME};
 use super::{Ask, Bar, EventFilter, Front, IncidentFilter, Problem, Routes, Samples};
-use crate::model::Role::Viewer;
+use crate::model::Role::{Admin, Viewer};
 use crate::model::controls::ControlSpec;
 use crate::model::{Answer, Command, Event, Incident, ServiceView, Snapshot, Wall};
 use axum::Json;
@@ -35,6 +36,9 @@ pub(super) fn routes() -> Routes {
         .get(Viewer, "/api/v1/incidents", incidents)
         .get(Viewer, "/api/v1/messages", messages::list)
         .get(Viewer, "/api/v1/messages/{id}", messages::one)
+        .get(Admin, "/api/v1/audit", people::audit)
+        .get(Viewer, "/api/v1/sessions", people::sessions)
+        .post(Viewer, "/api/v1/sessions/end", people::end_session)
         .get(None, "/api/v1/heartbeat/{secret}", beat::well)
         .post(None, "/api/v1/heartbeat/{secret}", beat::well)
         .get(None, "/api/v1/heartbeat/{secret}/{what}", beat::told)

@@ -3,6 +3,7 @@
 pub(super) mod assets;
 mod chart;
 mod overview;
+mod people;
 mod service;
 pub(super) mod strip;
 mod words;
@@ -13,9 +14,9 @@ use super::Routes;
 use crate::model::Role::Viewer;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().get(None, "/assets/{name}", assets::show).get(Viewer, "/", overview::show).get(
-        Viewer,
-        "/services/{name}",
-        service::show,
-    )
+    Routes::default()
+        .get(None, "/assets/{name}", assets::show)
+        .get(Viewer, "/", overview::show)
+        .get(Viewer, "/services/{name}", service::show)
+        .and(people::routes())
 }

@@ -29,6 +29,16 @@ impl Front {
         let _ = self.asks.send(Ask::Record(Record::Audit(Box::new(audit)))).await;
     }
 
+    /// The same for what was tried in vain; so many a minute, however many there are.
+    pub(in crate::dashboard) async fn audit_failure(&self, caller: &Caller, what: &str, words: &str) {
+        let put_down = self.people.throttle().is_put_down(self.clock.now().mono);
+        match put_down {
+            None => {}
+            Some(0) => self.audit(caller, what, false, words).await,
+            Some(more) => self.audit(caller, what, false, &format!("{words}; {more} more were not put down")).await,
+        }
+    }
+
     /// Has the daemon do something for somebody, and puts down what came of it: also if he goes away before that is known.
     pub(in crate::dashboard) async fn act(
         self: &Arc<Front>,

@@ -1,22 +1,44 @@
 //! Who asks, and what they may do.
 //!
-//! [`identify`] finds out who, before anything else happens with a request; each route says whom it needs ([`super::Routes`]).
+//! [`identify`] finds out who, before anything else happens with a request; each route says whom it needs ([`super::Routes`]),
+//! and [`let_through`] holds everybody to it.
+//!
+//! | how | by |
+//! |---|---|
+//! | the socket | the kernel, who says which user is at its other end |
+//! | `Authorization: Bearer` | a token of the rules; never a part of an address, which is logged and handed on |
+//! | a header of a proxy | its address: nobody else's is believed |
+//! | a cookie | a session, begun with a password |
+//! | nothing | where nobody can sign in at all, everybody on this machine looks |
 
 mod audit;
+mod cookie;
+mod meant;
 mod reader;
+mod secret;
+mod session;
+mod sign_in;
+mod throttle;
 
 pub(super) use audit::OUTCOME;
+pub(super) use meant::is_from_elsewhere;
 pub(super) use reader::Reader;
+pub(super) use sign_in::{Refused, form, with_cookies};
 
+use super::problem::ProblemPage;
 use super::{Front, Problem};
-use crate::model::Role;
+use crate::model::{Dashboard, Proxy, Role, Session};
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use cookie::Cookie;
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
 /// What a request came in by.
 #[derive(Debug, Clone)]
@@ -72,6 +94,18 @@ impl Caller {
     pub fn may(&self, needs: Role) -> bool {
         self.role.is_some_and(|role| role >= needs)
     }
+    /// Whether he has signed in here, and can sign out.
+    pub fn signs_out(&self) -> bool {
+        matches!(self.proof, Proof::Session(_))
+    }
+    /// Whether this session is his own, or he may see all.
+    pub fn may_see(&self, session: &Session) -> bool {
+        self.may(Role::Admin) || (self.signs_out() && *self.name == *session.user)
+    }
+    /// Whether this session is the one that asks.
+    pub fn is_in(&self, session: &Session) -> bool {
+        self.proof == Proof::Session(session.key.clone())
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -82,49 +116,247 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// How a request has reached us.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reached {
+    /// The address of the one who asks; of a proxy, if it does not name whom it asks for.
+    address: Option<IpAddr>,
+    /// All the way from the browser by TLS.
+    secure: bool,
+}
+
+impl Reached {
+    /// What attempts are counted by.
+    fn address(&self) -> IpAddr {
+        self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reached {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Reached, Infallible> {
+        Ok(parts.extensions.get::<Reached>().copied().unwrap_or_default())
+    }
+}
+
+/// What is known of those who sign in.
+pub(super) struct People {
+    sessions: session::Sessions,
+    throttle: Mutex<throttle::Throttle>,
+    /// Passwords that are compared.
+    checks: Arc<Semaphore>,
+    /// For what is derived for those who come by a proxy, and have no secret of their own.
+    key: secret::RunKey,
+}
+
+impl People {
+    pub fn new(sessions: Vec<Session>) -> People {
+        People {
+            sessions: session::Sessions::new(sessions),
+            throttle: Mutex::default(),
+            checks: Arc::new(Semaphore::new(sign_in::CHECKS)),
+            key: secret::RunKey::default(),
+        }
+    }
+    fn throttle(&self) -> MutexGuard<'_, throttle::Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The value of a header that stands there once.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut all = headers.get_all(name).iter();
+    let value = all.next().filter(|_| all.next().is_none())?;
+    value.to_str().ok().map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// The last address that a proxy has written into its header: those before it are hearsay.
+fn address_of_proxy(proxy: &Proxy, headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all(proxy.address.as_deref()?).iter().next_back()?.to_str().ok()?;
+    let last = last.rsplit(',').next()?.trim();
+    let bare = last.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(last);
+    let address = bare.parse().or_else(|_| last.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// How a request over TCP has reached us, and the proxy that it came through, if that is believed.
+fn reached<'d>(dashboard: &'d Dashboard, peer: Option<IpAddr>, headers: &HeaderMap) -> (Reached, Option<&'d Proxy>) {
+    let proxy = dashboard.proxy.as_ref().filter(|proxy| peer.is_some_and(|peer| proxy.from.contains(&peer)));
+    let by_proxy = proxy.and_then(|proxy| address_of_proxy(proxy, headers));
+    let by_tls = proxy.is_some() && only(headers, "x-forwarded-proto") == Some("https");
+    (Reached { address: by_proxy.or(peer), secure: dashboard.tls.is_some() || by_tls }, proxy)
+}
+
+/// The token of a request, if it has one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = only(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whose token this is. Every one is compared, whole: how long it takes says nothing.
+fn whose<'d>(dashboard: &'d Dashboard, token: &str) -> Option<(&'d str, Role)> {
+    let token = secret::digest(token);
+    let mut found = None;
+    for (name, known) in &dashboard.tokens {
+        let secret = known.secret.0.expose();
+        if secret::same(&secret::digest(secret), &token) && !secret.is_empty() {
+            found = Some((name.as_str(), known.role));
+        }
+    }
+    found
+}
+
+impl Front {
+    /// The session of the cookie that a request has.
+    async fn session_of(&self, headers: &HeaderMap, reached: &Reached) -> Option<Session> {
+        self.session(Cookie::Session.read(headers, reached.secure)?).await
+    }
+
+    async fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> (Caller, Reached) {
+        let plan = self.plan();
+        let dashboard = &plan.dashboard;
+        let (reached, proxy) = reached(dashboard, peer, headers);
+        let from = reached.address.map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
+        let stranger = Caller::stranger(from.into());
+        if let Some(token) = bearer(headers) {
+            let caller = match whose(dashboard, token) {
+                Some((name, role)) => Caller { name: name.into(), role: Some(role), proof: Proof::Token, ..stranger },
+                None => stranger,
+            };
+            return (caller, reached);
+        }
+        let named = proxy.and_then(|proxy| only(headers, proxy.user.as_deref()?));
+        if let Some(name) = named
+            && let Some(user) = dashboard.users.get(name)
+            && let Some(key) = self.people.key.get()
+        {
+            let csrf = secret::derived(key, "proxy", name).into();
+            let caller = Caller { name: name.into(), role: Some(user.role), proof: Proof::Proxy, csrf, ..stranger };
+            return (caller, reached);
+        }
+        if let Some(cookie) = Cookie::Session.read(headers, reached.secure)
+            && let Some(session) = self.session(cookie).await
+            && let Some(user) = dashboard.users.get(&session.user)
+        {
+            let csrf = secret::derived(cookie.as_bytes(), "session", "").into();
+            let (name, proof) = (session.user.into(), Proof::Session(session.key));
+            return (Caller { name, role: Some(user.role), proof, csrf, ..stranger }, reached);
+        }
+        // After a reload that takes the last user away, it may still listen to the world.
+        let is_near = peer.is_none_or(|peer| peer.is_loopback());
+        let role = (dashboard.is_open() && is_near).then_some(Role::Viewer);
+        (Caller { role, ..stranger }, reached)
+    }
+}
+
 /// Finds out who asks, for [`Caller`].
 pub(super) async fn identify(State(front): State<Arc<Front>>, mut request: Request, next: Next) -> Response {
     let via = request.extensions().get::<Via>().cloned();
-    let caller = match via {
-        Some(Via::Socket(name)) => Caller {
-            name,
-            role: Some(Role::Admin),
-            from: "socket".into(),
-            proof: Proof::Socket,
-            csrf: "".into(),
-            reader: Reader::default(),
-        },
-        via => {
-            let from = match via {
-                Some(Via::Tcp(address)) => address.ip().to_canonical().to_string().into(),
-                _ => "nowhere".into(),
-            };
-            let mut caller = Caller::stranger(from);
-            if front.plan().dashboard.is_open() {
-                caller.role = Some(Role::Viewer);
-            }
-            caller
+    let (caller, reached) = match via {
+        Some(Via::Socket(name)) => {
+            let (from, csrf) = ("socket".into(), "".into());
+            (Caller { name, role: Some(Role::Admin), from, proof: Proof::Socket, csrf, reader: Reader::default() }, Reached::default())
         }
+        Some(Via::Tcp(peer)) => front.caller(Some(peer.ip().to_canonical()), request.headers()).await,
+        None => front.caller(None, request.headers()).await,
     };
-    request.extensions_mut().insert(caller);
+    let extensions = request.extensions_mut();
+    extensions.insert(caller);
+    extensions.insert(reached);
+    extensions.insert(front);
     next.run(request).await
 }
 
-/// Lets through who may do what needs this; nothing is needed where everybody may.
+/// Whether programs ask there, who are told in JSON.
+fn is_for_programs(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
+}
+
+fn refuse(uri: &Uri, problem: Problem) -> Response {
+    if is_for_programs(uri) { problem.into_response() } else { ProblemPage(problem).into_response() }
+}
+
+/// A stranger who wants to see a page signs in first, and is then brought there. What asks by itself, a script or a stream, is told
+/// in a way that it understands.
+fn sign_in_first(request: &Request) -> Response {
+    let mode = request.headers().get("sec-fetch-mode");
+    let asks_by_itself = mode.is_some_and(|mode| mode.as_bytes() != b"navigate");
+    if is_for_programs(request.uri()) || asks_by_itself || request.uri().path() == "/metrics" {
+        let detail = "This needs somebody who may see it: sign in at /sign-in, or send a token in a header, \
+                      `Authorization: Bearer TOKEN`.";
+        let mut response = Problem::new(StatusCode::UNAUTHORIZED, "Not signed in", detail).into_response();
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"minder\""));
+        return response;
+    }
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let to = request.uri().path_and_query().map(|to| to.as_str()).filter(|_| is_read);
+    see_other(&match to.and_then(inner) {
+        None | Some("/") => "/sign-in".to_owned(),
+        Some(to) => {
+            let to: String = url::form_urlencoded::byte_serialize(to.as_bytes()).collect();
+            format!("/sign-in?to={to}")
+        }
+    })
+}
+
+/// A place on our own pages; nothing if a browser could take it for another site.
+pub(super) fn inner(to: &str) -> Option<&str> {
+    let is_plain = to.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    (to.starts_with('/') && !to.starts_with("//") && is_plain && to.len() <= 1000).then_some(to)
+}
+
+/// Sends a browser there, to look.
+pub(super) fn see_other(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// Why somebody may not do what needs this.
+fn not_allowed(caller: &Caller, needs: Role) -> Problem {
+    let detail = match (&caller.proof, caller.role) {
+        (Proof::Nothing, _) => format!(
+            "This needs the role {needs}, and nobody can sign in here: `minder passwd` on this machine says how to set a user. \
+             Until then commands go to minder's socket: try `minder help`."
+        ),
+        (_, Some(role)) => format!("This needs the role {needs}, and {} has the role {role}.", caller.name),
+        (_, None) => format!("This needs the role {needs}."),
+    };
+    Problem::new(StatusCode::FORBIDDEN, "Not allowed", detail)
+}
+
+/// Lets through who may do what needs this, and means it; nothing is needed where everybody may.
 pub(super) async fn let_through(
     State(needs): State<Option<Role>>,
     caller: Caller,
     request: Request,
     next: Next,
 ) -> Response {
-    use axum::http::StatusCode;
-    use axum::response::IntoResponse;
-    match needs {
-        Some(needs) if !caller.may(needs) => {
-            let detail =
-                "This needs somebody who may do it. Commands go to minder's socket: try `minder help` on its machine.";
-            Problem::new(StatusCode::FORBIDDEN, "Not allowed", detail).into_response()
+    let uri = request.uri().clone();
+    let Some(front) = request.extensions().get::<Arc<Front>>().cloned() else {
+        return refuse(&uri, Problem::ending());
+    };
+    if let Some(needs) = needs
+        && !caller.may(needs)
+    {
+        if caller.role.is_none() {
+            return sign_in_first(&request);
         }
-        _ => next.run(request).await,
+        if caller.proof != Proof::Nothing {
+            let what = format!("{} {}", request.method(), uri.path());
+            front.audit_failure(&caller, &what, &format!("needs the role {needs}")).await;
+        }
+        return refuse(&uri, not_allowed(&caller, needs));
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    match meant::check(&front, &caller, request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => {
+            front.audit_failure(&caller, &format!("POST {}", uri.path()), "not sent by a page of minder's").await;
+            refuse(&uri, problem)
+        }
     }
 }
