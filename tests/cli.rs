@@ -14,5 +14,7 @@ mod fixture;
 mod init;
 #[path = "cli/messages.rs"]
 mod messages;
+#[path = "cli/passwd.rs"]
+mod passwd;
 #[path = "web/world.rs"]
 mod world;

@@ -21,6 +21,7 @@ mod plugin;
 mod runaway;
 mod runit;
 mod s6;
+mod signin;
 mod silence;
 mod speak;
 mod supervised;

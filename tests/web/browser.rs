@@ -84,7 +84,6 @@ fn browse(script: &str, address: &str, mut answer: impl FnMut(&str) -> String) {
 }
 
 /// A script that changes nothing in this world but by the page.
-#[allow(dead_code)] // of use to the next page
 fn browse_world(script: &str, world: impl FnOnce() -> World) {
     let runtime = Runtime::new().unwrap();
     let world = {
@@ -132,4 +131,9 @@ fn the_page_in_a_browser() {
 #[test]
 fn what_is_around_every_page() {
     browse_and_break("frame.mjs");
+}
+
+#[test]
+fn signing_in_with_a_browser() {
+    browse_world("signin.mjs", || World::by(fixture::snapshot(), &super::auth::rules("")));
 }

@@ -395,7 +395,7 @@ async fn without_a_loop_there_is_an_answer_all_the_same() {
         world.past.clone(),
         world.plans.subscribe(),
         Vec::new(),
-        std::sync::Arc::new(super::world::Still),
+        std::sync::Arc::<super::world::Still>::default(),
     );
     let got = send(page(front.clone(), listen()), request("GET", "/api/v1/status", "localhost:8900")).await;
     assert_eq!((got.status.as_u16(), &got.json()["title"]), (503, &json!("No answer")));

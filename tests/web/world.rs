@@ -4,7 +4,9 @@
 use super::fixture::{AT, HOSTILE, MINUTE, SECOND, ago, event, events, snapshot};
 use minder::dashboard::{Ask, AuditFilter, Bar, EventFilter, Front, History, IncidentFilter, MessageFilter, Samples};
 use minder::model::*;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// A past of which every look shows the same.
@@ -263,12 +265,20 @@ pub fn plan(rules: &str) -> Plan {
     minder::config::load(&file, &minder::config::Env::from_process()).unwrap().0
 }
 
-/// A clock that stands still.
-pub struct Still;
+/// A clock that stands still, until it is told how much time passes.
+#[derive(Default)]
+pub struct Still(AtomicU64);
+
+impl Still {
+    pub fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+}
 
 impl Clock for Still {
     fn now(&self) -> Now {
-        Now { mono: Mono(0), wall: AT }
+        let passed = self.0.load(Ordering::Relaxed);
+        Now { mono: Mono(passed), wall: AT + Duration::from_nanos(passed) }
     }
 }
 
@@ -279,6 +289,7 @@ pub struct World {
     pub plans: watch::Sender<Arc<Plan>>,
     /// What the page has had kept: sessions, and who did what.
     pub kept: Arc<Mutex<Vec<Record>>>,
+    pub clock: Arc<Still>,
     pub now: Arc<Mutex<Snapshot>>,
     pub past: Arc<Past>,
     pub changes: broadcast::Sender<Arc<Change>>,
@@ -296,6 +307,11 @@ impl World {
 
     /// The same by these rules, of which the page looks at `dashboard` above all. Needs a tokio runtime.
     pub fn by(snapshot: Snapshot, rules: &str) -> World {
+        World::again(snapshot, rules, Vec::new())
+    }
+
+    /// The same, with sessions of an earlier one.
+    pub fn again(snapshot: Snapshot, rules: &str, sessions: Vec<Session>) -> World {
         let plan = plan(rules);
         let (asks, mut inbox) = mpsc::channel(64);
         let (changes, _) = broadcast::channel(64);
@@ -304,7 +320,7 @@ impl World {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let nudged = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let its_kept = kept.clone();
+        let (its_kept, its_past) = (kept.clone(), past.clone());
         let (its_now, its_asked, its_nudged) = (now.clone(), asked.clone(), nudged.clone());
         tokio::spawn(async move {
             let mut kept = Vec::new();
@@ -333,7 +349,14 @@ impl World {
                     Ask::Ended { reply, .. } => drop(reply.send(false)),
                     Ask::Beat { reply, .. } => drop(reply.send(Err("minder knows no heartbeat".to_owned()))),
                     Ask::Nudge { control, name } => its_nudged.lock().unwrap().push(format!("{control} {name}")),
-                    Ask::Record(record) => its_kept.lock().unwrap().push(record),
+                    Ask::Record(record) => {
+                        if let Record::Audit(audit) = &record {
+                            let mut audits = its_past.audits.lock().unwrap();
+                            let id = audits.len() as u64 + 1;
+                            audits.push(Audit { id, ..(**audit).clone() });
+                        }
+                        its_kept.lock().unwrap().push(record);
+                    }
                     Ask::Reload(reply) => {
                         let words = "shop.yaml:3:5: unknown key `chekcs`\nThe old rules stay in effect.";
                         drop(reply.send(Answer { ok: false, words: words.into() }));
@@ -341,9 +364,10 @@ impl World {
                 }
             }
         });
+        let clock = Arc::new(Still::default());
         let (plans, of_plans) = watch::channel(Arc::new(plan));
-        let front = Front::new(asks, changes.clone(), past.clone(), of_plans, Vec::new(), Arc::new(Still));
-        World { front, plans, now, past, changes, asked, nudged, kept }
+        let front = Front::new(asks, changes.clone(), past.clone(), of_plans, sessions, clock.clone());
+        World { front, plans, clock, now, past, changes, asked, nudged, kept }
     }
 
     /// Something happens: the snapshot changes, and those who follow along are told.

@@ -28,17 +28,23 @@ pub(super) use sign_in::{Refused, form, with_cookies};
 use super::problem::ProblemPage;
 use super::{Front, Problem};
 use crate::model::{Dashboard, Proxy, Role, Session};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
+use futures_util::StreamExt;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+
+/// How often it is looked whether whoever follows a stream still may.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// What a request came in by.
 #[derive(Debug, Clone)]
@@ -251,20 +257,48 @@ impl Front {
 
 /// Finds out who asks, for [`Caller`].
 pub(super) async fn identify(State(front): State<Arc<Front>>, mut request: Request, next: Next) -> Response {
-    let via = request.extensions().get::<Via>().cloned();
-    let (caller, reached) = match via {
+    let peer = match request.extensions().get::<Via>().cloned() {
         Some(Via::Socket(name)) => {
             let (from, csrf) = ("socket".into(), "".into());
-            (Caller { name, role: Some(Role::Admin), from, proof: Proof::Socket, csrf, reader: Reader::default() }, Reached::default())
+            let caller =
+                Caller { name, role: Some(Role::Admin), from, proof: Proof::Socket, csrf, reader: Reader::default() };
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(front);
+            return next.run(request).await;
         }
-        Some(Via::Tcp(peer)) => front.caller(Some(peer.ip().to_canonical()), request.headers()).await,
-        None => front.caller(None, request.headers()).await,
+        Some(Via::Tcp(peer)) => Some(peer.ip().to_canonical()),
+        None => None,
     };
+    let (caller, reached) = front.caller(peer, request.headers()).await;
+    let headers = request.headers().clone();
     let extensions = request.extensions_mut();
-    extensions.insert(caller);
+    extensions.insert(caller.clone());
     extensions.insert(reached);
-    extensions.insert(front);
-    next.run(request).await
+    extensions.insert(Arc::clone(&front));
+    let response = next.run(request).await;
+    let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+    if is_stream { while_known(front, caller, peer, headers, response) } else { response }
+}
+
+/// A stream that ends soon after whoever follows it has signed out, or may see less than he did: it would go on for weeks.
+fn while_known(
+    front: Arc<Front>,
+    caller: Caller,
+    peer: Option<IpAddr>,
+    headers: HeaderMap,
+    response: Response,
+) -> Response {
+    let is_over = async move {
+        loop {
+            tokio::time::sleep(ASK_AGAIN).await;
+            let (now, _) = front.caller(peer, &headers).await;
+            if now.role < caller.role || now.name != caller.name {
+                return;
+            }
+        }
+    };
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, Body::from_stream(body.into_data_stream().take_until(Box::pin(is_over))))
 }
 
 /// Whether programs ask there, who are told in JSON.

@@ -71,10 +71,10 @@ impl Front {
         caller: &Caller,
         reached: &Reached,
         headers: &HeaderMap,
-        (user, password, csrf): (&str, &str, &str),
+        (user, password, form): (&str, &str, &str),
     ) -> Result<Vec<HeaderValue>, Refused> {
         let tied = Cookie::Form.read(headers, reached.secure).filter(|value| is_word(value));
-        if !tied.is_some_and(|value| same(csrf, &derived(value.as_bytes(), "form", ""))) {
+        if !tied.is_some_and(|value| same(form, &derived(value.as_bytes(), "form", ""))) {
             return Err(Refused::Form);
         }
         let plan = self.plan();

@@ -23,8 +23,8 @@ struct SignIn<'a> {
     page: Page,
     /// Where to go then.
     to: &'a str,
-    /// What the form must bring back.
-    csrf: &'a str,
+    /// What ties the form to this browser.
+    form: &'a str,
     /// What went wrong.
     wrong: Option<String>,
     /// Who he said he is.
@@ -53,13 +53,13 @@ fn form(
     (user, to): (&str, &str),
     wrong: Option<String>,
 ) -> Result<Response, ProblemPage> {
-    let (csrf, cookie) = who::form(headers, reached).ok_or_else(Problem::ending)?;
+    let (form, cookie) = who::form(headers, reached).ok_or_else(Problem::ending)?;
     let plan = front.plan();
     let page = Page::new(Here::Elsewhere, "Sign in – minder".to_owned()).of(caller);
     let response = render(&SignIn {
         page,
         to,
-        csrf: &csrf,
+        form: &form,
         wrong,
         user,
         has_users: plan.dashboard.users.values().any(|user| user.password.is_some()),
@@ -91,7 +91,7 @@ pub(super) async fn enter(
     }
     let (user, password) = (field(&body, "user"), field(&body, "password"));
     let place = Place { to: Some(field(&body, "to")) };
-    let given = (user.trim(), password.as_str(), field(&body, "csrf"));
+    let given = (user.trim(), password.as_str(), field(&body, "form"));
     let refused = match front.sign_in(&caller, &reached, &headers, (given.0, given.1, &given.2)).await {
         Ok(cookies) => return Ok(who::with_cookies(who::see_other(place.to()), cookies)),
         Err(refused) => refused,
