@@ -5,6 +5,7 @@ mod chart;
 mod overview;
 mod people;
 mod service;
+pub(super) mod steer;
 pub(super) mod strip;
 mod words;
 

@@ -1,7 +1,7 @@
 //! Times and numbers as the pages show them.
 
 use super::assets;
-use crate::dashboard::who::Caller;
+use crate::dashboard::who::{Caller, Proof};
 use crate::model::{Dimension, Role, Snapshot, Status, Wall, show, show_age};
 use askama::filters::HtmlSafe;
 use jiff::tz::TimeZone;
@@ -88,6 +88,11 @@ impl Page {
     /// Every icon: its word, and where it is.
     pub fn icons(&self) -> [(&'static str, String); 4] {
         ["ok", "warning", "critical", "unknown"].map(|word| (word, assets::url(&format!("icon-{word}.svg"))))
+    }
+    /// The page is open to everybody on this machine, and only shows: there is nobody who could sign in to steer.
+    pub fn nobody_steers(&self) -> bool {
+        let open = |caller: &Caller| caller.proof == Proof::Nothing && caller.may(Role::Viewer);
+        self.caller.as_ref().is_some_and(open) && !self.may(Role::Operator)
     }
     /// Whether the one who looks may do what needs this.
     pub fn may(&self, role: Role) -> bool {
