@@ -3,7 +3,7 @@
 use super::client::{Client, encode};
 use super::screen::Screen;
 use super::{Failure, Outcome, code};
-use crate::model::{Message, MessageState, MessageView, Status, Step, Wall, Why, parse_duration, plain};
+use crate::model::{Message, MessageState, MessageView, Status, Wall, Why, parse_duration, plain};
 use jiff::tz::TimeZone;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -79,7 +79,7 @@ fn list(messages: &[MessageView], screen: Screen) -> String {
         let title = screen.wrap(&message.title, used);
         let _ = writeln!(out, "{:number$}  {time}  {to:notifier$}  {state}  {about:kind$}  {title}", message.id);
         if message.state != MessageState::Delivered
-            && let Some(why) = reason(message)
+            && let Some(why) = message.reason(&self::time)
         {
             let _ = writeln!(out, "{:used$}{}", "", screen.dim(&screen.wrap(&why, used)));
         }
@@ -110,7 +110,7 @@ fn way(message: &MessageView, screen: Screen) -> String {
     }
     let _ = writeln!(out, "{}\n", screen.wrap(&about, 0));
     for step in &message.steps {
-        let words = screen.wrap(&words(step), 19 + 2 + 11 + 2);
+        let words = screen.wrap(&step.words(&time), 19 + 2 + 11 + 2);
         let _ = writeln!(out, "{}  {:11}  {words}", screen.dim(&time(step.at)), step.stage.to_string());
     }
     if !message.steps.is_empty() {
@@ -120,57 +120,16 @@ fn way(message: &MessageView, screen: Screen) -> String {
     out
 }
 
-/// Why did I, or did I not, get this?
+/// Why did I, or did I not, get this? And what to do.
 fn verdict(message: &MessageView) -> String {
-    let MessageView { id, notifier, .. } = message;
-    let why = reason(message).unwrap_or_else(|| "it is not known why".to_owned());
-    match message.state {
-        MessageState::Delivered => {
-            let at = message.ended.map_or_else(String::new, |at| format!(" at {}", time(at)));
-            let together = message.steps.iter().rev().find_map(|step| match step.why {
-                Why::Together { count } => Some(format!(", one of {count} in one message")),
-                _ => None,
-            });
-            format!("{notifier} took it{at}{}.", together.unwrap_or_default())
+    let MessageView { id, state, .. } = message;
+    let verdict = message.verdict(&time);
+    match (state, message.steps.last().map(|step| &step.why)) {
+        (MessageState::Dead, _) => format!("{verdict} `minder resend {id}` sends it again."),
+        (MessageState::Dropped, Some(Why::Merged { into })) => {
+            format!("{} `minder explain --message {}` shows it.", verdict, into.0)
         }
-        MessageState::Waiting => {
-            format!("{notifier} does not have it yet: {why}. It is given up at {}.", time(message.expires))
-        }
-        MessageState::Dead => {
-            format!("{notifier} did not get it: {why}. `minder resend {id}` sends it again.")
-        }
-        MessageState::Dropped => match message.steps.last().map(|step| &step.why) {
-            Some(Why::Merged { into }) => format!(
-                "{notifier} was not sent this, because message {0} tells it, and more: `minder explain --message {0}`.",
-                into.0
-            ),
-            _ => format!("{notifier} was not told: {why}."),
-        },
-    }
-}
-
-/// Why it is as it is: its latest step.
-fn reason(message: &MessageView) -> Option<String> {
-    match message.steps.last() {
-        // The beginning is not what keeps it.
-        Some(Step { why: Why::Told { .. }, .. }) => Some("it waits for its turn".to_owned()),
-        Some(step) if message.why.as_deref() == Some(&*step.why.to_string()) => Some(words(step)),
-        // The store ended it, and says so in words alone.
-        _ => message.why.clone(),
-    }
-}
-
-/// A step in words, with the time that it speaks of.
-fn words(step: &Step) -> String {
-    let until = match &step.why {
-        Why::Deferred { until, .. } => format!(" at {}", time(*until)),
-        Why::Silenced { until, .. } | Why::Gathers { until } => format!(" (until {})", time(*until)),
-        Why::OutsideHours { until: Some(until) } => format!(" (until {})", time(*until)),
-        _ => String::new(),
-    };
-    match &step.why {
-        Why::Deferred { error, .. } => format!("not taken: {error}; tried again{until}"),
-        why => format!("{why}{until}"),
+        _ => verdict,
     }
 }
 

@@ -149,6 +149,7 @@ pub struct Front {
     /// Those who have named a secret that is none.
     guesses: Semaphore,
     strips: Mutex<page::strip::Cache>,
+    outcomes: page::steer::Outcomes,
 }
 
 impl Front {
@@ -161,6 +162,7 @@ impl Front {
         sessions: Vec<Session>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Front> {
+        let outcomes = page::steer::Outcomes::new(clock.now().wall);
         Arc::new(Front {
             asks,
             changes,
@@ -172,6 +174,7 @@ impl Front {
             streams: Arc::new(Semaphore::new(STREAMS)),
             guesses: Semaphore::new(api::beat::GUESSES),
             strips: Mutex::default(),
+            outcomes,
         })
     }
 

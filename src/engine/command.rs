@@ -18,12 +18,14 @@ fn write(cx: &mut Context, request: RequestId, who: &str, command: Command) {
     if words.is_empty() {
         return cx.reply(request, false, "nothing was written: say something about the incident".to_owned());
     }
+    // An incident of minder's own is of no service.
     cx.event(
-        Some(&service),
+        Some(&service).filter(|service| !service.is_empty()),
         Some(incident),
         EventKind::Written { by: who.to_owned(), words: words.to_string(), public },
     );
-    cx.reply(request, true, format!("written about incident {incident} of {service}"));
+    let whose = if service.is_empty() { String::new() } else { format!(" of {service}") };
+    cx.reply(request, true, format!("written about incident {incident}{whose}"));
 }
 
 impl Engine {

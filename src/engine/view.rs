@@ -27,6 +27,7 @@ impl Engine {
             notes: self.notes.iter().cloned().chain(self.late_words(now.wall)).collect(),
             silences: cx.silences(),
             maintenance: cx.maintenance(),
+            notifiers: cx.notifiers(now),
             services: self.services.iter().map(|service| self.view(service, now)).collect(),
         }
     }

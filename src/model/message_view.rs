@@ -1,6 +1,6 @@
 //! Messages as people see them: on the command line, and as JSON.
 
-use super::{MessageState, Step, Wall};
+use super::{MessageState, Step, Wall, Why};
 use serde::{Deserialize, Serialize};
 
 /// A message, and what has become of it.
@@ -32,4 +32,59 @@ pub struct MessageView {
     pub why: Option<String>,
     /// How that came, the latest last; none where they were written by another version.
     pub steps: Vec<Step>,
+}
+
+impl MessageView {
+    /// Why it is as it is: its latest step. `time` shows a time.
+    pub fn reason(&self, time: &dyn Fn(Wall) -> String) -> Option<String> {
+        match self.steps.last() {
+            // The beginning is not what keeps it.
+            Some(Step { why: Why::Told { .. }, .. }) => Some("it waits for its turn".to_owned()),
+            Some(step) if self.why.as_deref() == Some(&*step.why.to_string()) => Some(step.words(time)),
+            // The store ended it, and says so in words alone.
+            _ => self.why.clone(),
+        }
+    }
+
+    /// Why did I, or did I not, get this? In a sentence.
+    pub fn verdict(&self, time: &dyn Fn(Wall) -> String) -> String {
+        let notifier = &self.notifier;
+        let why = self.reason(time).unwrap_or_else(|| "it is not known why".to_owned());
+        match self.state {
+            MessageState::Delivered => {
+                let at = self.ended.map_or_else(String::new, |at| format!(" at {}", time(at)));
+                let together = self.steps.iter().rev().find_map(|step| match step.why {
+                    Why::Together { count } => Some(format!(", one of {count} in one message")),
+                    _ => None,
+                });
+                format!("{notifier} took it{at}{}.", together.unwrap_or_default())
+            }
+            MessageState::Waiting => {
+                format!("{notifier} does not have it yet: {why}. It is given up at {}.", time(self.expires))
+            }
+            MessageState::Dead => format!("{notifier} did not get it: {why}."),
+            MessageState::Dropped => match self.steps.last().map(|step| &step.why) {
+                Some(Why::Merged { into }) => {
+                    format!("{notifier} was not sent this, because message {} tells it, and more.", into.0)
+                }
+                _ => format!("{notifier} was not told: {why}."),
+            },
+        }
+    }
+}
+
+impl Step {
+    /// It in words, with the time that it speaks of. `time` shows a time.
+    pub fn words(&self, time: &dyn Fn(Wall) -> String) -> String {
+        let until = match &self.why {
+            Why::Deferred { until, .. } => format!(" at {}", time(*until)),
+            Why::Silenced { until, .. } | Why::Gathers { until } => format!(" (until {})", time(*until)),
+            Why::OutsideHours { until: Some(until) } => format!(" (until {})", time(*until)),
+            _ => String::new(),
+        };
+        match &self.why {
+            Why::Deferred { error, .. } => format!("not taken: {error}; tried again{until}"),
+            why => format!("{why}{until}"),
+        }
+    }
 }

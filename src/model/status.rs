@@ -82,6 +82,9 @@ pub struct Snapshot {
     /// The maintenance of the plan, by name.
     #[serde(default)]
     pub maintenance: Vec<MaintenanceView>,
+    /// The notifiers of the plan, by name, and those that are gone and still have something waiting.
+    #[serde(default)]
+    pub notifiers: Vec<NotifierView>,
     /// What people should know of minder itself: it polls where it could be told, a database is gone.
     pub notes: Vec<String>,
     /// The services, in the order of the plan.
@@ -112,6 +115,25 @@ pub struct MaintenanceView {
     pub reason: String,
     /// The open window, or else the next one; nothing if there is none any more.
     pub window: Option<Window>,
+}
+
+/// How it stands with the messages to a notifier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifierView {
+    /// Its name.
+    pub name: Name,
+    /// So many messages wait for it.
+    pub waiting: usize,
+    /// An attempt goes on just now.
+    pub sending: bool,
+    /// Since when attempts are in vain, if the latest was.
+    pub since: Option<Wall>,
+    /// Why the latest was.
+    pub why: Option<String>,
+    /// When it is tried again, if that is arranged.
+    pub next: Option<Wall>,
+    /// That it takes nothing is an incident of minder's own: its number.
+    pub incident: Option<u64>,
 }
 
 /// How a service stands.

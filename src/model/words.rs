@@ -184,6 +184,7 @@ mod tests {
             brake: None,
             silences: Vec::new(),
             maintenance: Vec::new(),
+            notifiers: Vec::new(),
             notes: Vec::new(),
             services: statuses.iter().enumerate().map(service).collect(),
         }

@@ -264,6 +264,7 @@ pub fn snapshot() -> Snapshot {
         brake: None,
         silences: Vec::new(),
         maintenance: Vec::new(),
+        notifiers: Vec::new(),
         notes: Vec::new(),
         services: vec![
             daemon("nginx", "Front", 4.1e7, 2.2),

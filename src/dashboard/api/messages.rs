@@ -14,7 +14,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// So many messages are sent again at one time: as many as may wait for a notifier.
-const AGAIN: usize = 1000;
+pub(in crate::dashboard) const AGAIN: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +50,7 @@ pub(super) async fn one(State(front): State<Arc<Front>>, Path(id): Path<String>)
     found.map(Json).ok_or_else(|| no_message(id))
 }
 
-fn no_message(id: u64) -> Problem {
+pub(in crate::dashboard) fn no_message(id: u64) -> Problem {
     let detail = format!("minder has no message {id}, or no longer: `minder messages` shows those that there are");
     Problem::new(StatusCode::NOT_FOUND, "No such message", detail)
 }

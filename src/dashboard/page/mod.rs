@@ -2,6 +2,7 @@
 
 pub(super) mod assets;
 mod chart;
+mod messages;
 mod overview;
 mod people;
 mod service;
@@ -20,4 +21,6 @@ pub(super) fn routes() -> Routes {
         .get(Viewer, "/", overview::show)
         .get(Viewer, "/services/{name}", service::show)
         .and(people::routes())
+        .and(messages::routes())
+        .and(steer::routes())
 }

@@ -141,6 +141,14 @@ impl Moment {
     pub fn age(&self, at: &Wall) -> Stamp {
         self.stamp(at, show_age(self.now - *at))
     }
+    /// `<time>in 4 min</time>`
+    pub fn to_come(&self, at: &Wall) -> Stamp {
+        self.stamp(at, format!("in {}", show_age(*at - self.now)))
+    }
+    /// `<time>4 min</time>` that are left.
+    pub fn left(&self, at: &Wall) -> Stamp {
+        self.stamp(at, show_age(*at - self.now))
+    }
     /// `<time>12:03:10</time>`, with the date if it is another day.
     pub fn at(&self, at: &Wall) -> Stamp {
         self.stamp(at, if self.same_day(at) { self.clock(at) } else { self.full(at) })

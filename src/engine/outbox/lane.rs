@@ -1,7 +1,9 @@
 //! What one notifier is to hear, and has heard.
 
 use crate::engine::schedule::NEVER;
-use crate::model::{Incident, Message, MessageId, MessageKind, Mono, Now, ParcelId, SavedNotifier, Wall};
+use crate::model::{
+    Incident, Message, MessageId, MessageKind, Mono, Name, NotifierView, Now, ParcelId, SavedNotifier, Wall,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -111,6 +113,21 @@ impl Lane {
         let sent = self.sent.map(|sent| sent.wall);
         let (heard, unsure) = (self.heard.clone(), self.unsure.clone());
         SavedNotifier { heard, unsure, under_way, others, sent, failing: self.failing.clone() }
+    }
+
+    /// It, for people.
+    pub fn view(&self, name: &Name, now: Now) -> NotifierView {
+        let since = self.trouble.as_ref().map(|trouble| trouble.since.wall);
+        let paused = self.under_way.is_none() && !self.waiting.is_empty() && self.pause > now.mono;
+        NotifierView {
+            name: Arc::clone(name),
+            waiting: self.waiting.len(),
+            sending: self.under_way.is_some(),
+            since: self.failing.as_ref().map(|incident| incident.opened).or(since),
+            why: self.trouble.as_ref().map(|trouble| trouble.why.to_string()),
+            next: paused.then(|| now.wall + (self.pause - now.mono)),
+            incident: self.failing.as_ref().map(|incident| incident.id),
+        }
     }
 
     pub fn is_under_way(&self, id: MessageId) -> bool {

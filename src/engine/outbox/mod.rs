@@ -43,8 +43,8 @@ mod tried;
 use super::context::Context;
 use super::schedule::{NEVER, Timer};
 use crate::model::{
-    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace, Now, ParcelId, Record,
-    Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
+    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace, NotifierView, Now,
+    ParcelId, Record, Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
 };
 use lane::{Lane, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +124,16 @@ impl Outbox {
 }
 
 impl Context {
+    /// How it stands with each notifier.
+    pub fn notifiers(&self, now: Now) -> Vec<NotifierView> {
+        let lanes = &self.outbox.lanes;
+        let gone =
+            lanes.iter().filter(|(name, lane)| !lane.waiting.is_empty() && !self.plan.notifiers.contains_key(*name));
+        let names: BTreeSet<&Name> = self.plan.notifiers.keys().chain(gone.map(|(name, _)| name)).collect();
+        let idle = Lane::default();
+        names.into_iter().map(|name| lanes.get(name).unwrap_or(&idle).view(name, now)).collect()
+    }
+
     /// Tells a notifier, if it is still in the plan: the message is recorded, and goes the way of its lane.
     pub fn tell(&mut self, to: &Name, kind: MessageKind, story: Story) {
         self.tell_of(to, kind, story, false);
