@@ -12,5 +12,7 @@ mod fixture;
 mod router;
 #[path = "web/served.rs"]
 mod served;
+#[path = "web/steer.rs"]
+mod steer;
 #[path = "web/world.rs"]
 mod world;

@@ -2,8 +2,8 @@
 
 use super::fixture;
 use super::world::World;
-use minder::dashboard::{bind_tcp, page, serve_tcp};
-use minder::model::{EventKind, RuleState, Status};
+use minder::dashboard::{bind_tcp, bind_unix, page, serve_tcp, serve_unix, socket};
+use minder::model::{Answer, EventKind, RuleState, Status};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -136,4 +136,39 @@ fn what_is_around_every_page() {
 #[test]
 fn signing_in_with_a_browser() {
     browse_world("signin.mjs", || World::by(fixture::snapshot(), &super::auth::rules("")));
+}
+
+/// The pages as an operator has them: by the socket, to which a port is forwarded as with `ssh -L`.
+#[test]
+fn steering_in_a_browser() {
+    let runtime = Runtime::new().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (place, world) = (dir.path().join("run/minder.sock"), {
+        let _inside = runtime.enter();
+        super::steer::world()
+    });
+    let _inside = runtime.enter();
+    let serving = tokio::spawn(serve_unix(bind_unix(&place).unwrap(), socket(world.front.clone())));
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let forwarding = tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let place = place.clone();
+            tokio::spawn(async move {
+                let mut to = tokio::net::UnixStream::connect(place).await?;
+                tokio::io::copy_bidirectional(&mut from, &mut to).await
+            });
+        }
+    });
+    browse("steer.mjs", &address, |word| match word {
+        "asked" => world.asked.lock().unwrap().len().to_string(),
+        "ends" => {
+            let waits = world.waiting.lock().unwrap().pop().expect("somebody waits");
+            waits.send(Answer { ok: true, words: "slow is up as pid 4712".into() }).unwrap();
+            String::new()
+        }
+        _ => panic!("{word} is not understood"),
+    });
+    serving.abort();
+    forwarding.abort();
 }

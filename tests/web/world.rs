@@ -7,7 +7,7 @@ use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// A past of which every look shows the same.
 #[derive(Default)]
@@ -297,6 +297,8 @@ pub struct World {
     pub asked: Arc<Mutex<Vec<(String, Command)>>>,
     /// Which control was said to have news of which service.
     pub nudged: Arc<Mutex<Vec<String>>>,
+    /// Those who wait for a restart of `slow`, which ends when the test says so.
+    pub waiting: Arc<Mutex<Vec<oneshot::Sender<Answer>>>>,
 }
 
 impl World {
@@ -322,20 +324,37 @@ impl World {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let (its_kept, its_past) = (kept.clone(), past.clone());
         let (its_now, its_asked, its_nudged) = (now.clone(), asked.clone(), nudged.clone());
+        let waiting = Arc::new(Mutex::new(Vec::new()));
+        let its_waiting = waiting.clone();
         tokio::spawn(async move {
-            let mut kept = Vec::new();
             while let Some(ask) = inbox.recv().await {
                 match ask {
                     Ask::Snapshot(reply) => drop(reply.send(Arc::new(its_now.lock().unwrap().clone()))),
                     Ask::Command { who, command, reply } => {
                         its_asked.lock().unwrap().push((who.to_string(), command.clone()));
                         match &command {
-                            Command::Restart { service } if **service == *"slow" => kept.push(reply),
+                            Command::Restart { service } if **service == *"slow" => {
+                                its_waiting.lock().unwrap().push(reply);
+                            }
                             Command::Restart { service } => {
                                 drop(reply.send(Answer { ok: true, words: format!("{service} is up as pid 4711") }));
                             }
                             Command::NotifyTest { .. } => {
                                 drop(reply.send(Answer { ok: true, words: "delivered".into() }));
+                            }
+                            Command::Silence { scope, reason, lasts, .. } => {
+                                let mut now = its_now.lock().unwrap();
+                                let id = now.silences.last().map_or(1, |last| last.id + 1);
+                                let until = Wall(now.at.0 + *lasts as i64);
+                                let (since, by) = (now.at, who.to_string());
+                                let (scope, reason, holder) = (scope.clone(), reason.clone(), None);
+                                now.silences.push(Silence { id, scope, reason, by, since, until, holder });
+                                drop(reply.send(Answer { ok: true, words: format!("silence {id}") }));
+                            }
+                            Command::Unsilence { silences, .. } => {
+                                let mut now = its_now.lock().unwrap();
+                                now.silences.retain(|silence| !silences.contains(&silence.id));
+                                drop(reply.send(Answer { ok: true, words: "told again".into() }));
                             }
                             other => {
                                 drop(reply.send(Answer { ok: false, words: format!("cannot do this: {other:?}") }));
@@ -367,7 +386,7 @@ impl World {
         let clock = Arc::new(Still::default());
         let (plans, of_plans) = watch::channel(Arc::new(plan));
         let front = Front::new(asks, changes.clone(), past.clone(), of_plans, sessions, clock.clone());
-        World { front, plans, clock, now, past, changes, asked, nudged, kept }
+        World { front, plans, clock, now, past, changes, asked, nudged, kept, waiting }
     }
 
     /// Something happens: the snapshot changes, and those who follow along are told.

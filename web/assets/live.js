@@ -7,6 +7,9 @@ const lost = document.getElementById("lost");
 const SOONEST = 1000; // between two looks, in milliseconds
 const USUAL = 10000;
 
+// A page that waits for something says how often it wants to be looked at.
+const usual = () => Number(main().dataset.live) || USUAL;
+
 let stream = null;
 let timer = null;
 let looking = false;
@@ -73,7 +76,7 @@ async function look() {
     lose();
   } finally {
     looking = false;
-    if (!document.hidden) soon(USUAL);
+    if (!document.hidden) soon(usual());
   }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::dashboard::Problem;
 use crate::dashboard::api::bad;
+use std::borrow::Cow;
 use url::form_urlencoded;
 
 /// So many fields a form has at most.
@@ -16,7 +17,9 @@ pub(super) struct Sent(Vec<(String, String)>);
 impl Sent {
     /// Of a query, or of a body.
     pub fn read(text: &[u8]) -> Result<Sent, Problem> {
-        let fields: Vec<(String, String)> = form_urlencoded::parse(text).into_owned().take(FIELDS + 1).collect();
+        // Browsers end the lines of a text as mail does.
+        let own = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.replace("\r\n", "\n"));
+        let fields: Vec<(String, String)> = form_urlencoded::parse(text).map(own).take(FIELDS + 1).collect();
         if fields.len() > FIELDS {
             return Err(bad(format!("more than {FIELDS} fields")));
         }
