@@ -133,6 +133,6 @@ if (main() && main().hasAttribute("data-live")) {
   });
   if (!document.hidden) {
     follow();
-    soon(USUAL);
+    soon(usual());
   }
 }

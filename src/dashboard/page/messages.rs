@@ -109,13 +109,15 @@ struct MessagesPage<'a> {
     no_history: Option<String>,
     headline: String,
     which: &'a Which,
-    parts: Vec<Part>,
+    /// What may want doing, and what has only to be known.
+    urgent: Vec<Part>,
+    rest: Vec<Part>,
     notifiers: Vec<NotifierRow<'a>>,
 }
 
 impl MessagesPage<'_> {
     fn why(&self, message: &MessageView) -> Option<String> {
-        message.reason(&|at| self.moment.full(&at))
+        message.reason(&|at| self.moment.when(&at))
     }
     /// What has to be known of maintenance: its window is open, or when it comes.
     fn is_open(&self, window: &Window) -> bool {
@@ -138,23 +140,25 @@ fn part(id: &'static str, title: &str, none: &'static str, messages: Vec<Message
 }
 
 /// What waits, what did not arrive, and what was told lately or was not to be.
-fn all(history: &dyn History) -> Result<Vec<Part>, String> {
+fn all(history: &dyn History) -> Result<(Vec<Part>, Vec<Part>), String> {
     let of = |state| {
         let filter = MessageFilter { state: Some(state), limit: EACH + 1, ..MessageFilter::default() };
         history.messages(&filter)
     };
-    let mut parts = vec![
+    let urgent = vec![
         part("dead", "Not delivered", "Nothing is lost.", of(MessageState::Dead)?, EACH),
         part("waiting", "Waiting", "Nothing waits.", of(MessageState::Waiting)?, EACH),
+    ];
+    let mut rest = vec![
         part("delivered", "Delivered lately", "Nobody was told of anything yet.", of(MessageState::Delivered)?, EACH),
         part("dropped", "Not to be told", "", of(MessageState::Dropped)?, EACH),
     ];
-    parts.retain(|part| !(part.none.is_empty() && part.messages.is_empty()));
-    Ok(parts)
+    rest.retain(|part| !(part.none.is_empty() && part.messages.is_empty()));
+    Ok((urgent, rest))
 }
 
 /// Those that were asked for.
-fn chosen(history: &dyn History, filter: &MessageFilter, which: &Which) -> Result<Vec<Part>, String> {
+fn chosen(history: &dyn History, filter: &MessageFilter, which: &Which) -> Result<(Vec<Part>, Vec<Part>), String> {
     let mut messages = history.messages(filter)?;
     let more = messages.len() > PAGE;
     messages.truncate(PAGE);
@@ -162,7 +166,8 @@ fn chosen(history: &dyn History, filter: &MessageFilter, which: &Which) -> Resul
     let dead = messages.iter().filter(|message| message.state == MessageState::Dead);
     let again = dead.map(|message| message.notifier.clone()).collect();
     let title = "These messages".to_owned();
-    Ok(vec![Part { id: "chosen", title, none: "There are no such messages.", messages, more, again }])
+    let part = Part { id: "chosen", title, none: "There are no such messages.", messages, more, again };
+    Ok((vec![part], Vec::new()))
 }
 
 fn headline(snapshot: &Snapshot) -> String {
@@ -196,6 +201,7 @@ async fn show(
         front.look(move |history| if its.is_all() { all(history) } else { chosen(history, &filter, &its) }).await;
     // Without a history the page still says what fails, and what is silenced.
     let no_history = parts.as_ref().err().map(|problem| problem.detail.clone());
+    let (urgent, rest) = parts.unwrap_or_default();
     let view = |name: &str| snapshot.notifiers.iter().find(|view| *view.name == *name);
     let known = plan.notifiers.iter().map(|(name, notifier)| NotifierRow {
         name,
@@ -207,7 +213,8 @@ async fn show(
     Ok(render(&MessagesPage {
         page: Page::new(Here::Messages, "Messages – minder".to_owned()).at(moment.clock(&snapshot.at)).of(caller),
         headline: headline(&snapshot),
-        parts: parts.unwrap_or_default(),
+        urgent,
+        rest,
         notifiers: known.chain(gone).collect(),
         which: &which,
         moment: &moment,
@@ -229,7 +236,7 @@ struct MessagePage<'a> {
 
 impl MessagePage<'_> {
     fn step(&self, step: &crate::model::Step) -> String {
-        step.words(&|at| self.moment.full(&at))
+        step.words(&|at| self.moment.when(&at))
     }
 }
 
@@ -248,7 +255,7 @@ async fn one(
     });
     Ok(render(&MessagePage {
         page: Page::new(Here::Messages, format!("Message {id} – minder")).at(moment.clock(&snapshot.at)).of(caller),
-        verdict: message.verdict(&|at| moment.full(&at)),
+        verdict: message.verdict(&|at| moment.when(&at)),
         message: &message,
         moment: &moment,
         instead,

@@ -126,6 +126,10 @@ impl Moment {
     fn same_day(&self, at: &Wall) -> bool {
         at.zoned(self.zone.clone()).date() == self.now.zoned(self.zone.clone()).date()
     }
+    /// `12:03:10`, with the date if it is another day.
+    pub fn when(&self, at: &Wall) -> String {
+        if self.same_day(at) { self.clock(at) } else { self.full(at) }
+    }
     /// `2026-11-20 12:03:10`
     pub fn full(&self, at: &Wall) -> String {
         at.zoned(self.zone.clone()).strftime("%F %T").to_string()
@@ -151,7 +155,7 @@ impl Moment {
     }
     /// `<time>12:03:10</time>`, with the date if it is another day.
     pub fn at(&self, at: &Wall) -> Stamp {
-        self.stamp(at, if self.same_day(at) { self.clock(at) } else { self.full(at) })
+        self.stamp(at, self.when(at))
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) fn silence(now: &Now, sent: &mut Sent) -> Confirm {
     confirm.bound = format!("{} {covers:?}", confirm.title);
     confirm.deed =
         time.map(|lasts| Deed::Command(Command::Silence { scope, reason: reason.value.clone(), lasts, holder: None }));
-    confirm.fields = vec![services, of_tags, rules, all, length, other, reason];
+    confirm.fields = vec![services, reason, length, other, of_tags, rules, all];
     confirm
 }
 

@@ -97,7 +97,7 @@ fn state(now: &Now, service: &ServiceView) -> Vec<String> {
         (None, Some(true)) => "It runs.".to_owned(),
         (None, None) => String::new(),
     };
-    let control = service.control_state.as_ref().map(|state| format!("Its supervisor says: {state}."));
+    let control = service.control_state.as_ref().map(|state| format!("Its control says: {state}."));
     let next = service.next.as_ref().map(|next| format!("Next, by itself: {next}."));
     vec![
         format!("{} for {age}{summary}", service.status),
