@@ -24,6 +24,7 @@ mod s6;
 mod signin;
 mod silence;
 mod speak;
+mod steer;
 mod supervised;
 mod supervisord;
 mod systemd;

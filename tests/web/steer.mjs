@@ -1,12 +1,7 @@
 // What is done by the page, as a person does it.
 import { accessible, ask, assert, close, fits, looks, open, phone, until, run, wide } from "./lib.mjs";
 
-const places = {
-  restart: "/do/restart?service=web",
-  silence: "/do/silence?service=web",
-  messages: "/messages",
-  message: "/messages/9",
-};
+const places = { silence: "/do/silence?service=web", messages: "/messages" };
 
 async function looked() {
   await looks(places);
@@ -20,6 +15,7 @@ async function restart() {
   await page.locator("#trouble-web").getByRole("link", { name: "Start web" }).waitFor();
   await page.goto(page.url() + "do/restart?service=slow");
   await page.getByRole("heading", { level: 1, name: "Restart slow?" }).waitFor();
+  await accessible(page, "a confirmation");
   const before = Number(await ask("asked"));
   // Twice, as impatient people do.
   await page.getByRole("button", { name: "Restart slow" }).dblclick();
@@ -65,7 +61,10 @@ async function silence() {
 
 async function resend() {
   const page = await open({ viewport: wide }, "/messages");
-  await page.getByRole("link", { name: "Send again message 9" }).click();
+  await page.locator("#message-9 a").first().click();
+  await page.getByRole("heading", { name: "Its way" }).waitFor();
+  await accessible(page, "a message");
+  await page.getByRole("link", { name: "Send again" }).click();
   await page.getByRole("button", { name: "Send message 9 again" }).click();
   await until("it is sent again", async () => /^Done/.test(await verdict(page).textContent()));
   await close(page);

@@ -195,7 +195,7 @@ async fn show(
     let Query(which) = which.map_err(|e| crate::dashboard::api::bad(e.body_text()))?;
     let (filter, which) = (which.filter()?, Arc::new(which));
     let (snapshot, plan) = (front.snapshot().await?, front.plan());
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let its = Arc::clone(&which);
     let parts =
         front.look(move |history| if its.is_all() { all(history) } else { chosen(history, &filter, &its) }).await;
@@ -211,7 +211,7 @@ async fn show(
     let gone = snapshot.notifiers.iter().filter(|view| !plan.notifiers.contains_key(&view.name));
     let gone = gone.map(|view| NotifierRow { name: &view.name, place: None, view: Some(view) });
     Ok(render(&MessagesPage {
-        page: Page::new(Here::Messages, "Messages – minder".to_owned()).at(moment.clock(&snapshot.at)).of(caller),
+        page: Page::new(Here::Messages, "Messages – minder".to_owned()).showing(&snapshot, &moment).of(caller),
         headline: headline(&snapshot),
         urgent,
         rest,
@@ -248,13 +248,13 @@ async fn one(
     let id = number.parse().map_err(|_| no_message(0))?;
     let message = front.look(move |history| history.message(MessageId(id))).await?.ok_or_else(|| no_message(id))?;
     let snapshot = front.snapshot().await?;
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let instead = message.steps.last().and_then(|step| match step.why {
         crate::model::Why::Merged { into } => Some(into.0),
         _ => None,
     });
     Ok(render(&MessagePage {
-        page: Page::new(Here::Messages, format!("Message {id} – minder")).at(moment.clock(&snapshot.at)).of(caller),
+        page: Page::new(Here::Messages, format!("Message {id} – minder")).showing(&snapshot, &moment).of(caller),
         verdict: message.verdict(&|at| moment.when(&at)),
         message: &message,
         moment: &moment,

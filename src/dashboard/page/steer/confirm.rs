@@ -88,9 +88,9 @@ pub(super) fn to_service(name: &str) -> (String, String) {
     (format!("/services/{encoded}"), name.to_owned())
 }
 
-async fn prepare(front: &Front, verb: Verb, mut sent: Sent) -> Result<Confirm, Problem> {
+async fn prepare(front: &Front, caller: &Caller, verb: Verb, mut sent: Sent) -> Result<Confirm, Problem> {
     let snapshot = front.snapshot().await?;
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, caller);
     let now = Now { snapshot, plan: front.plan(), moment };
     let fields = &mut sent;
     let mut confirm = match verb {
@@ -145,7 +145,7 @@ fn verb_of(uri: &Uri) -> Result<Verb, Problem> {
 pub(super) async fn ask(State(front): State<Arc<Front>>, uri: Uri, caller: Caller) -> Result<Response, ProblemPage> {
     let verb = verb_of(&uri)?;
     let sent = Sent::read(uri.query().unwrap_or_default().as_bytes())?;
-    let mut confirm = prepare(&front, verb, sent).await?;
+    let mut confirm = prepare(&front, &caller, verb, sent).await?;
     // What was not asked for yet is not wrong.
     confirm.fields.iter_mut().filter(|field| field.value.is_empty()).for_each(|field| field.error = None);
     Ok(page(&front, caller, verb, confirm, None))
@@ -174,7 +174,7 @@ pub(super) async fn act(
     if front.outcomes.is_of(number, &caller.name) {
         return Ok(Redirect::to(&format!("/outcomes/{number}")).into_response());
     }
-    let mut confirm = prepare(&front, verb, sent).await?;
+    let mut confirm = prepare(&front, &caller, verb, sent).await?;
     let again = |confirm, code, notice| Ok((code, page(&front, caller.clone(), verb, confirm, notice)).into_response());
     if confirm.hindrance.is_some() {
         return again(confirm, StatusCode::CONFLICT, None);

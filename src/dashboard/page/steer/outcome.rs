@@ -174,7 +174,7 @@ pub(super) async fn show(
         return Err(Problem::new(StatusCode::NOT_FOUND, "No such outcome", detail).into());
     };
     let snapshot: Arc<Snapshot> = front.snapshot().await?;
-    let moment = Moment::new(snapshot.at.max(outcome.begun));
+    let moment = Moment::of(snapshot.at.max(outcome.begun), &caller);
     let state = match &outcome.end {
         None => "under way",
         Some((_, answer)) if answer.ok => "done",
@@ -186,7 +186,7 @@ pub(super) async fn show(
     });
     Ok(render(&OutcomePage {
         page: Page::new(outcome.here, format!("{}: {state} – minder", outcome.title))
-            .at(moment.clock(&snapshot.at))
+            .showing(&snapshot, &moment)
             .of(caller),
         took: outcome.end.as_ref().map_or_else(String::new, |(at, _)| show_age(*at - outcome.begun)),
         outcome: &outcome,
