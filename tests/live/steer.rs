@@ -21,7 +21,8 @@ fn get(minder: &Minder, path: &str) -> String {
 
 fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
     let start = format!("name=\"{name}\" value=\"");
-    page.split_once(&start).unwrap_or_else(|| panic!("no {name}: {page}")).1.split('"').next().unwrap()
+    assert!(page.contains(&start), "no {name}: {page}");
+    page.split_once(&start).unwrap().1.split('"').next().unwrap()
 }
 
 /// Sends the form of this page; where its outcome is.

@@ -47,7 +47,7 @@ async function silence() {
   await until("the silence is made", async () => /^Done/.test(await verdict(page).textContent()));
   await page.goto(new URL("/messages", page.url()).href);
   const made = page.locator("#silence-4");
-  assert.match(await made.textContent(), /redis for another 2 h\s.*by root.*a <b>new<\/b> disk/s);
+  assert.match(await made.textContent(), /redis until .*, for another 2 h\s.*by root.*a <b>new<\/b> disk/s);
   await made.getByRole("link", { name: "End the silence of redis" }).click();
   await page.getByRole("button", { name: "End the silence of redis" }).click();
   await until("the silence is ended", async () => /^Done/.test(await verdict(page).textContent()));

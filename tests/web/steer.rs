@@ -228,6 +228,9 @@ fn form(shown: &Got, fields: &[(&str, &str)]) -> String {
     body.finish()
 }
 
+/// What is asked for, by which query, what is read then, what is typed, and the command that comes of it.
+type Case<'a> = (&'a str, &'a str, &'a [&'a str], &'a [(&'a str, &'a str)], Command);
+
 fn silence_of(services: &[&str], reason: &str, minutes: u64) -> Command {
     let services = services.iter().map(|name| (*name).into()).collect();
     let scope = Scope { services, ..Scope::default() };
@@ -237,7 +240,7 @@ fn silence_of(services: &[&str], reason: &str, minutes: u64) -> Command {
 #[tokio::test]
 async fn a_form_says_what_will_happen_and_asks_for_that() {
     let acknowledge = |lasts| Command::Acknowledge { service: "web".into(), by: None, reason: "on it".into(), lasts };
-    let table: Vec<(&str, &str, &[&str], &[(&str, &str)], Command)> = vec![
+    let table: Vec<Case> = vec![
         (
             "restart",
             "service=web",
@@ -691,7 +694,8 @@ async fn the_page_of_messages_says_what_waits_and_what_was_lost() {
         "Send all to chat again",
         "it waits for its turn",
         "told by message 11 instead",
-        "what is tagged shop for another 50 min",
+        "what is tagged shop until ",
+        "for another 50 min",
         "by alice",
         "backup: postgresql",
         "nightly dump",

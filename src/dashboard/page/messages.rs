@@ -210,12 +210,15 @@ async fn show(
     });
     let gone = snapshot.notifiers.iter().filter(|view| !plan.notifiers.contains_key(&view.name));
     let gone = gone.map(|view| NotifierRow { name: &view.name, place: None, view: Some(view) });
+    let mut notifiers: Vec<NotifierRow<'_>> = known.chain(gone).collect();
+    // Those that fail first.
+    notifiers.sort_by_key(|row| row.view.is_none_or(|view| view.since.is_none()));
     Ok(render(&MessagesPage {
         page: Page::new(Here::Messages, "Messages – minder".to_owned()).showing(&snapshot, &moment).of(caller),
         headline: headline(&snapshot),
         urgent,
         rest,
-        notifiers: known.chain(gone).collect(),
+        notifiers,
         which: &which,
         moment: &moment,
         snapshot: &snapshot,

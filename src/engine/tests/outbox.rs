@@ -50,6 +50,10 @@ impl World {
         };
         self.log.iter().filter_map(record).collect()
     }
+    fn notifier(&self, name: &str) -> NotifierView {
+        let all = self.engine.snapshot(now(self.ms)).notifiers;
+        all.into_iter().find(|view| *view.name == *name).unwrap()
+    }
     pub(super) fn notes(&self) -> Vec<String> {
         self.engine.snapshot(now(self.ms)).notes
     }
@@ -224,7 +228,12 @@ fn a_notifier_that_takes_nothing_is_told_through_the_others() {
     world.pass(60_000);
     assert_eq!(world.sent("chat").len(), 0, "not yet: {:?}", world.sent("chat"));
     assert_eq!(world.notes(), ["1 message waits for ops, and will be tried again: not now"]);
+    let ops = world.notifier("ops");
+    assert_eq!((ops.waiting, ops.why.as_deref(), ops.incident, ops.sending), (1, Some("not now"), None, false));
+    assert!(ops.since < ops.next && ops.next > Some(now(world.ms).wall), "{ops:?}");
+    assert_eq!(world.notifier("chat").since, None);
     world.pass(90_000);
+    assert!(world.notifier("ops").incident.is_some());
     assert_eq!(world.sent("chat"), [[(String::new(), Firing)]]);
     assert_eq!(world.sent("pager").len(), 0, "those who hear of minder itself hear of this");
     let message = world.messages().into_iter().find(|m| &*m.to == "chat").unwrap();
@@ -245,6 +254,8 @@ fn a_notifier_that_takes_nothing_is_told_through_the_others() {
     assert_eq!(world.notes(), [""; 0]);
     let others = &world.parcels().into_iter().rev().find(|p| &*p.to == "ops").unwrap().others;
     assert_eq!(others, &[""; 0], "what it takes ends this one");
+    let ops = world.notifier("ops");
+    assert_eq!((ops.waiting, ops.since, ops.why, ops.next, ops.incident), (0, None, None, None, None));
 }
 
 #[test]

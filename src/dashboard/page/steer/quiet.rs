@@ -61,7 +61,7 @@ fn names(field: &mut Field) -> Vec<String> {
 }
 
 /// The first of these that nobody has.
-fn stranger<'a>(named: &'a [String], known: impl Fn(&str) -> bool) -> Option<&'a String> {
+fn stranger(named: &[String], known: impl Fn(&str) -> bool) -> Option<&String> {
     named.iter().find(|name| !known(name))
 }
 
