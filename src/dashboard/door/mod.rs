@@ -126,7 +126,7 @@ pub async fn serve_tcp(listener: TcpListener, router: Router) {
     let mut doors = Doors::new(router);
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => doors.admit(stream, Via::Tcp(address)),
+            Ok((stream, address)) => doors.admit(stream, Via::Tcp { address, tls: false }),
             Err(_) => pause().await,
         }
     }

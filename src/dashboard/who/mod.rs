@@ -51,8 +51,13 @@ const ASK_AGAIN: Duration = Duration::from_secs(15);
 pub(super) enum Via {
     /// The unix socket that only root and minder's own user can use; its end, for the record: `root`, `uid 1000`.
     Socket(Arc<str>),
-    /// TCP, from there.
-    Tcp(SocketAddr),
+    /// TCP.
+    Tcp {
+        /// From there.
+        address: SocketAddr,
+        /// Encrypted by minder itself.
+        tls: bool,
+    },
 }
 
 /// The user at the other end of a socket that everybody may connect to.
@@ -186,11 +191,16 @@ fn address_of_proxy(proxy: &Proxy, headers: &HeaderMap) -> Option<IpAddr> {
 }
 
 /// How a request over TCP has reached us, and the proxy that it came through, if that is believed.
-fn reached<'d>(dashboard: &'d Dashboard, peer: Option<IpAddr>, headers: &HeaderMap) -> (Reached, Option<&'d Proxy>) {
+fn reached<'d>(
+    dashboard: &'d Dashboard,
+    peer: Option<IpAddr>,
+    tls: bool,
+    headers: &HeaderMap,
+) -> (Reached, Option<&'d Proxy>) {
     let proxy = dashboard.proxy.as_ref().filter(|proxy| peer.is_some_and(|peer| proxy.from.contains(&peer)));
     let by_proxy = proxy.and_then(|proxy| address_of_proxy(proxy, headers));
     let by_tls = proxy.is_some() && only(headers, "x-forwarded-proto") == Some("https");
-    (Reached { address: by_proxy.or(peer), secure: dashboard.tls.is_some() || by_tls }, proxy)
+    (Reached { address: by_proxy.or(peer), secure: tls || by_tls }, proxy)
 }
 
 /// The token of a request, if it has one.
@@ -218,10 +228,10 @@ impl Front {
         self.session(Cookie::Session.read(headers, reached.secure)?).await
     }
 
-    async fn caller(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> (Caller, Reached) {
+    async fn caller(&self, peer: Option<IpAddr>, tls: bool, headers: &HeaderMap) -> (Caller, Reached) {
         let plan = self.plan();
         let dashboard = &plan.dashboard;
-        let (reached, proxy) = reached(dashboard, peer, headers);
+        let (reached, proxy) = reached(dashboard, peer, tls, headers);
         let from = reached.address.map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
         let stranger = Caller::stranger(from.into());
         if let Some(token) = bearer(headers) {
@@ -257,7 +267,7 @@ impl Front {
 
 /// Finds out who asks, for [`Caller`].
 pub(super) async fn identify(State(front): State<Arc<Front>>, mut request: Request, next: Next) -> Response {
-    let peer = match request.extensions().get::<Via>().cloned() {
+    let (peer, tls) = match request.extensions().get::<Via>().cloned() {
         Some(Via::Socket(name)) => {
             let (from, csrf) = ("socket".into(), "".into());
             let caller =
@@ -266,10 +276,10 @@ pub(super) async fn identify(State(front): State<Arc<Front>>, mut request: Reque
             request.extensions_mut().insert(front);
             return next.run(request).await;
         }
-        Some(Via::Tcp(peer)) => Some(peer.ip().to_canonical()),
-        None => None,
+        Some(Via::Tcp { address, tls }) => (Some(address.ip().to_canonical()), tls),
+        None => (None, false),
     };
-    let (caller, reached) = front.caller(peer, request.headers()).await;
+    let (caller, reached) = front.caller(peer, tls, request.headers()).await;
     let headers = request.headers().clone();
     let extensions = request.extensions_mut();
     extensions.insert(caller.clone());
@@ -277,21 +287,21 @@ pub(super) async fn identify(State(front): State<Arc<Front>>, mut request: Reque
     extensions.insert(Arc::clone(&front));
     let response = next.run(request).await;
     let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
-    if is_stream { while_known(front, caller, peer, headers, response) } else { response }
+    if is_stream { while_known(front, caller, (peer, tls), headers, response) } else { response }
 }
 
 /// A stream that ends soon after whoever follows it has signed out, or may see less than he did: it would go on for weeks.
 fn while_known(
     front: Arc<Front>,
     caller: Caller,
-    peer: Option<IpAddr>,
+    (peer, tls): (Option<IpAddr>, bool),
     headers: HeaderMap,
     response: Response,
 ) -> Response {
     let is_over = async move {
         loop {
             tokio::time::sleep(ASK_AGAIN).await;
-            let (now, _) = front.caller(peer, &headers).await;
+            let (now, _) = front.caller(peer, tls, &headers).await;
             if now.role < caller.role || now.name != caller.name {
                 return;
             }
