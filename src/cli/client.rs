@@ -62,7 +62,7 @@ impl Client {
 
     /// The moment so long ago by the daemon's clock, which is what history is written by, in milliseconds.
     pub fn ago(&self, since: Duration) -> Result<i64, Failure> {
-        let health: Health = self.get("/api/v1/healthz")?;
+        let health: Health = self.get("/healthz")?;
         Ok(health.at.0.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
     }
 

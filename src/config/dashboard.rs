@@ -5,10 +5,10 @@ use super::plan::Builder;
 use super::tree::{Key, Node, Value};
 use crate::model::{Dashboard, Mistake, PasswordHash, Proxy, Role, Secret, Token, User};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-const KEYS: &[&str] = &["listen", "url", "users", "tokens", "proxy"];
+const KEYS: &[&str] = &["listen", "url", "hosts", "users", "tokens", "tls", "proxy"];
 /// What the names of users and tokens may have beside letters and digits: they may be addresses of mail.
 const NAME_SIGNS: &str = "._-@+";
 /// The shortest secret of a token, and the longest, in characters.
@@ -26,32 +26,11 @@ impl<'a> Builder<'a> {
             dashboard.url = self.value(node, "url");
             self.mistakes(node, key.place, dashboard.mistakes());
         }
-        if let Some((_, listen)) = node.get("listen")
-            && let Some(address) = self.listen(listen)
-        {
-            dashboard.listen = address;
-        }
         self.users(node, &mut dashboard);
         self.tokens(node, &mut dashboard);
         self.proxy(node, &mut dashboard);
+        self.door(node, &mut dashboard);
         dashboard
-    }
-
-    fn listen(&mut self, listen: &Node) -> Option<SocketAddr> {
-        match listen.text().and_then(|text| text.parse::<SocketAddr>().ok()) {
-            None => {
-                let message = format!("expected an address with a port, found {}", listen.describe());
-                self.found.push(Diagnostic::new(listen.place, message).help("write, for example, `127.0.0.1:8900`"));
-                None
-            }
-            Some(address) if !address.ip().is_loopback() => {
-                let message = "in this version the page is for this machine only: the address must be a loopback one";
-                let help = "write `127.0.0.1:8900`; to see it from elsewhere, use `ssh -L 8900:127.0.0.1:8900 HOST`";
-                self.found.push(Diagnostic::new(listen.place, message).help(help));
-                None
-            }
-            Some(address) => Some(address),
-        }
     }
 
     /// Who may sign in.

@@ -21,6 +21,7 @@ mod dashboard;
 mod decode;
 mod depends;
 mod diagnostic;
+mod door;
 mod escalate;
 mod expand;
 mod expectation;

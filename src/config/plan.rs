@@ -56,6 +56,7 @@ pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
     Err(found)
 }
 
+
 /// What services and checks are where they do not say so themselves.
 pub(super) struct Defaults {
     pub every: Duration,

@@ -2,14 +2,15 @@
 
 use super::owners::Owners;
 use super::pulse::{Pulse, TURN};
+use super::tally::Tally;
 use super::{Error, Made, Options, read_plan};
 use crate::control::Controls;
-use crate::dashboard::{Ask, Whose};
+use crate::dashboard::{Ask, Certificate, Whose};
 use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{
     Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Mono, Name, Plan, Question, Record,
-    Report, RequestId, Snapshot, services_words,
+    Report, RequestId, Snapshot, Vitals, services_words,
 };
 use crate::notify::Notifiers;
 use crate::probe::{self, Probes};
@@ -64,6 +65,9 @@ pub(super) struct Core {
     pub owners: Owners,
     /// What was noted at the start.
     pub notes: Vec<String>,
+    /// The page's own, if it is encrypted.
+    pub certificate: Option<Arc<Certificate>>,
+    pub tally: Tally,
     pub pulse: Pulse,
     /// The directories of the plan whose entries are services.
     pub directories: watch::Sender<Vec<PathBuf>>,
@@ -179,8 +183,10 @@ impl Core {
 
     fn step(&mut self, input: Input) {
         let now = self.clock.now();
+        self.tally.input(&input);
         let effects = self.engine.handle(input, now);
         self.perform(effects);
+        self.tally.step(self.clock.now().mono - now.mono);
     }
 
     /// Hands each effect to whoever performs it. Records are committed before acts are begun, and before messages are sent: an act
@@ -191,6 +197,7 @@ impl Core {
         let mut acts: Vec<(ActId, Act)> = Vec::new();
         let mut parcels = Vec::new();
         for effect in effects {
+            self.tally.effect(&effect);
             match effect {
                 Effect::Ask(question) => self.questions.push(question),
                 Effect::Forget(check) => {
@@ -315,6 +322,15 @@ impl Core {
                 let snapshot = self.snapshot();
                 let _ = reply.send(snapshot);
             }
+            Ask::Vitals(reply) => {
+                let vitals = Vitals {
+                    store_trouble: self.store.trouble().is_some(),
+                    samples_dropped: self.store.dropped(),
+                    waiting: self.engine.waiting(),
+                    ..self.tally.vitals()
+                };
+                let _ = reply.send(Box::new(vitals));
+            }
             Ask::Command { who, command, reply } => {
                 let request = self.awaited(reply);
                 self.step(Input::Asked { request, who, command });
@@ -393,6 +409,7 @@ impl Core {
         let mut snapshot = self.engine.snapshot(now);
         snapshot.notes.extend(self.notes.iter().chain(&self.plan.notes).cloned());
         snapshot.notes.extend(self.store.trouble());
+        snapshot.notes.extend(self.certificate.as_ref().and_then(|certificate| certificate.note(now.wall)));
         let snapshot = Arc::new(snapshot);
         self.people.snapshot = Some((now.mono, snapshot.clone()));
         snapshot
@@ -425,6 +442,10 @@ impl Core {
                 if plan.dashboard.listen != self.plan.dashboard.listen {
                     words.push_str("; the page moves to its new address when minder is started again");
                     plan.dashboard.listen = self.plan.dashboard.listen;
+                }
+                if plan.dashboard.tls != self.plan.dashboard.tls {
+                    words.push_str("; how the page is encrypted changes when minder is started again");
+                    plan.dashboard.tls.clone_from(&self.plan.dashboard.tls);
                 }
                 let plan = Arc::new(plan);
                 self.plan = plan.clone();

@@ -5,12 +5,13 @@ mod core;
 mod owners;
 pub mod paths;
 mod pulse;
+mod tally;
 
 pub use clock::RealClock;
 
 use crate::config;
 use crate::control::Controls;
-use crate::dashboard::{self, Front};
+use crate::dashboard::{self, Certificate, Front};
 use crate::engine::Engine;
 use crate::listen::{self, Listen};
 use crate::model::{Clock, GivenUp, Input, Plan, Setting, services_words};
@@ -52,6 +53,9 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The page's certificate cannot be used.
+    #[error("cannot encrypt the page")]
+    Certificate(#[from] dashboard::CertificateError),
     /// Something that minder needs of the system is not to be had.
     #[error("cannot {what}")]
     System {
@@ -146,6 +150,7 @@ async fn wire(
     clock: Arc<dyn Clock>,
 ) -> Result<(), Error> {
     let listen_on = plan.dashboard.listen;
+    let certificate = plan.dashboard.tls.as_ref().map(Certificate::read).transpose()?;
     let tcp = dashboard::bind_tcp(listen_on).map_err(Error::system(format!("listen on {listen_on}")))?;
     let unix = match dashboard::bind_unix(&options.socket) {
         Ok(unix) => Some(unix),
@@ -171,7 +176,11 @@ async fn wire(
     let (plans, of_plans) = watch::channel(Arc::clone(&plan));
     let front =
         Front::new(asks, changes.clone(), Arc::new(store.reader()), of_plans, opened.sessions, Arc::clone(&clock));
-    tokio::spawn(dashboard::serve_tcp(tcp, dashboard::page(Arc::clone(&front), listen_on)));
+    let page = dashboard::page(Arc::clone(&front), listen_on);
+    match &certificate {
+        Some(certificate) => drop(tokio::spawn(dashboard::serve_tls(tcp, page, Arc::clone(certificate)))),
+        None => drop(tokio::spawn(dashboard::serve_tcp(tcp, page))),
+    }
     let sockets = Made::default();
     tokio::spawn(serve_unix(unix, options.socket.clone(), front, Arc::clone(&sockets)));
 
@@ -182,8 +191,9 @@ async fn wire(
     for note in opened.notes.iter().chain(&store.trouble()).chain(&plan.notes) {
         tracing::warn!("{note}");
     }
+    let scheme = if certificate.is_some() { "https" } else { "http" };
     tracing::info!(
-        "minder {} watches {} by the rules in {}; its page is at http://{listen_on}",
+        "minder {} watches {} by the rules in {}; its page is at {scheme}://{listen_on}",
         env!("CARGO_PKG_VERSION"),
         services_words(plan.services.len()),
         options.rules.display(),
@@ -214,6 +224,8 @@ async fn wire(
         questions: Vec::new(),
         owners: Default::default(),
         notes: opened.notes,
+        certificate,
+        tally: Default::default(),
         pulse,
         directories,
         sockets,

@@ -1,5 +1,6 @@
 //! The stream of changes, as server-sent events.
 
+use super::who::Caller;
 use super::{Front, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,14 +13,14 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Every change as it happens. Whoever is too slow is told `missed`, and should look anew; so should whoever connects again.
-pub(super) async fn follow(State(front): State<Arc<Front>>) -> Response {
-    let Ok(permit) = front.streams.clone().try_acquire_owned() else {
+pub(super) async fn follow(State(front): State<Arc<Front>>, caller: Caller) -> Response {
+    let Some(stream) = front.streams.enter(&caller.from) else {
         let detail = "Too many pages follow along. Close some, or reload by hand.";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many streams", detail).into_response();
     };
     let changes = front.changes.subscribe();
     let first = Event::default().event("hello").retry(Duration::from_secs(2)).data("");
-    let events = stream::unfold((changes, permit, Some(first)), |(mut changes, permit, first)| async move {
+    let events = stream::unfold((changes, stream, Some(first)), |(mut changes, stream, first)| async move {
         let event = match first {
             Some(first) => first,
             None => match changes.recv().await {
@@ -31,7 +32,7 @@ pub(super) async fn follow(State(front): State<Arc<Front>>) -> Response {
                 Err(RecvError::Closed) => return None,
             },
         };
-        Some((Ok::<_, Infallible>(event), (changes, permit, None)))
+        Some((Ok::<_, Infallible>(event), (changes, stream, None)))
     });
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }

@@ -12,10 +12,13 @@
 //! | `page` | the pages for people, rendered here from the templates in `web/` |
 //! | `api` | the same for programs |
 //! | `live` | the stream of changes |
+//! | `metrics`, `health` | how everything fares, for Prometheus and for supervisors |
 
 mod api;
 mod door;
+mod health;
 mod live;
+mod metrics;
 mod page;
 mod past;
 mod problem;
@@ -24,20 +27,23 @@ mod who;
 
 pub use crate::store::{AuditFilter, Bar, EventFilter, IncidentFilter, MessageFilter, Samples};
 pub use api::{Whose, reports};
-pub use door::{bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_unix};
+pub use door::{
+    Certificate, CertificateError, bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_tls, serve_unix,
+};
 pub use problem::Problem;
 pub use routes::Route;
 
 use crate::model::kinds::Beat;
 use crate::model::{
     Answer, Audit, Change, Clock, Command, Event, Exit, Incident, Message, MessageId, MessageView, Name, Plan, Record,
-    Role, Session, Snapshot, Wall,
+    Role, Session, Snapshot, Vitals, Wall,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use door::guard;
+use door::guard::{self, Gate};
+use door::streams::Streams;
 use routes::Routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,14 +58,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_BODY: usize = 64 << 10;
 /// Readers of history at work at the same time. Each holds a thread of the blocking pool, which other layers need too.
 const READERS: usize = 4;
-/// Streams of changes at the same time.
-const STREAMS: usize = 32;
 
 /// A question to the daemon's loop.
 #[derive(Debug)]
 pub enum Ask {
     /// How does everything stand?
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// How does minder itself fare, and what has it counted?
+    Vitals(oneshot::Sender<Box<Vitals>>),
     /// Somebody wants something done. The reply comes when its outcome is known.
     Command {
         /// Who, for the record: `root`, `uid 1000`.
@@ -145,7 +151,7 @@ pub struct Front {
     clock: Arc<dyn Clock>,
     people: who::People,
     readers: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    streams: Arc<Streams>,
     /// Those who have named a secret that is none.
     guesses: Semaphore,
     strips: Mutex<page::strip::Cache>,
@@ -171,7 +177,7 @@ impl Front {
             clock,
             people: who::People::new(sessions),
             readers: Arc::new(Semaphore::new(READERS)),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: Arc::default(),
             guesses: Semaphore::new(api::beat::GUESSES),
             strips: Mutex::default(),
             outcomes,
@@ -210,11 +216,10 @@ impl Front {
     }
 }
 
-/// The router for TCP. It answers only to the names under which `listen` is reached, and to those that the plan has.
+/// The router for TCP, where it is reached at `listen`. It answers only to its addresses, and to the names that the plan has.
 pub fn page(front: Arc<Front>, listen: SocketAddr) -> Router {
-    finish(routes(), front.clone())
-        .layer(from_fn_with_state(guard::hosts(listen), guard::known_host))
-        .layer(from_fn(guard::headers))
+    let gate = Arc::new(Gate { front: Arc::clone(&front), listen });
+    finish(routes(), front).layer(from_fn_with_state(gate, guard::gate)).layer(from_fn(guard::headers))
 }
 
 /// The router for the unix socket. [`serve_unix`] says who asks.
@@ -235,6 +240,7 @@ fn finish(routes: Routes, front: Arc<Front>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
     slow()
         .router
+        .layer(from_fn(guard::whole_body))
         .merge(quick)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(front.clone(), who::identify))
@@ -260,5 +266,5 @@ fn of_machine() -> Routes {
 }
 
 fn routes() -> Routes {
-    page::routes().and(api::routes())
+    page::routes().and(api::routes()).and(health::routes()).and(metrics::routes())
 }

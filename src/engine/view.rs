@@ -10,6 +10,7 @@ use crate::model::{
     RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall, show, show_age,
     show_duration, unit_word,
 };
+use std::collections::BTreeMap;
 
 impl Engine {
     /// How everything stands now.
@@ -30,6 +31,12 @@ impl Engine {
             notifiers: cx.notifiers(now),
             services: self.services.iter().map(|service| self.view(service, now)).collect(),
         }
+    }
+
+    /// How many messages wait for each notifier of the plan.
+    pub fn waiting(&self) -> BTreeMap<Name, usize> {
+        let lanes = self.context.outbox.waiting();
+        lanes.filter(|(name, _)| self.context.plan.notifiers.contains_key(*name)).map(|(n, w)| (n.clone(), w)).collect()
     }
 
     fn view(&self, service: &ServiceState, now: Now) -> ServiceView {

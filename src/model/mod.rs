@@ -30,6 +30,7 @@ pub mod template;
 mod time;
 mod told;
 mod values;
+mod vitals;
 mod words;
 
 pub use condition::*;
@@ -60,4 +61,5 @@ pub use status::*;
 pub use time::*;
 pub use told::*;
 pub use values::*;
+pub use vitals::*;
 pub use words::*;

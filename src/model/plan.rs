@@ -321,14 +321,14 @@ impl fmt::Display for ExecSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dashboard {
-    /// Where it listens: a loopback address in this version.
+    /// Where it listens: beyond this machine only where people sign in, and encrypted, or behind a proxy.
     #[serde(default = "loopback")]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
     /// Where people find it, for the links in messages: `https://host.example.org/minder`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Further names under which it answers: `status.example.org`, with a port if it is not the usual one.
+    /// Further names under which it answers, at any port: `status.example.org`. Addresses are known without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
     /// Who may sign in. Without anybody the page is for this machine alone, and only shows.

@@ -252,6 +252,11 @@ impl Store {
         troubles.into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 
+    /// How many samples were dropped because they could not be written.
+    pub fn dropped(&self) -> u64 {
+        self.buffers.dropped()
+    }
+
     /// Writes what is left, for at most so long. True if all was written.
     pub fn close(self, at_most: Duration) -> bool {
         self.queue.close();

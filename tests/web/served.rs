@@ -1,16 +1,15 @@
-//! Served for real: limits of connections, the socket's permissions and its commands.
+//! Served for real on the socket: its permissions, its commands, and what bounds them.
 
 use super::fixture;
 use super::world::World;
-use minder::dashboard::{bind_tcp, bind_unix, page, serve_tcp, serve_unix, socket};
+use minder::dashboard::{bind_unix, serve_unix, socket};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 async fn exchange(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, request: &str) -> String {
     let mut answer = Vec::new();
@@ -162,47 +161,11 @@ async fn others_are_not_heard_even_if_the_file_lets_them_in() {
     }
     let curl = |uid: u32| {
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--max-time", "5", "--unix-socket"]).arg(&path).arg("http://minder/api/v1/healthz");
+        curl.args(["--silent", "--max-time", "5", "--unix-socket"]).arg(&path).arg("http://minder/healthz");
         tokio::task::spawn_blocking(move || curl.uid(uid).gid(uid).output().expect("curl is needed"))
     };
     assert!(String::from_utf8_lossy(&curl(0).await.unwrap().stdout).contains("\"ok\":true"));
     let nobody = curl(65534).await.unwrap();
     assert_eq!((nobody.status.success(), nobody.stdout.len()), (false, 0));
-    serving.abort();
-}
-
-#[tokio::test]
-async fn only_loopback_is_listened_on() {
-    assert_eq!(bind_tcp(SocketAddr::from(([0, 0, 0, 0], 0))).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-}
-
-#[tokio::test]
-async fn connections_are_limited_and_the_next_one_takes_the_place_of_the_oldest() {
-    let world = World::new(fixture::snapshot());
-    let listener = bind_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve_tcp(listener, page(world.front.clone(), address)));
-    let ask = |request: &'static str| async move {
-        let request = format!("GET /api/v1/healthz HTTP/1.1\r\nhost: {address}\r\n{request}\r\n");
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        stream
-    };
-    let mut first = [0; 12];
-    let mut kept = Vec::new();
-    for _ in 0..256 {
-        let mut stream = ask("").await;
-        stream.read_exact(&mut first).await.unwrap();
-        kept.push(stream);
-    }
-    let mut late = ask("").await;
-    let served = tokio::time::timeout(Duration::from_secs(5), late.read_exact(&mut first)).await;
-    served.expect("at once").unwrap();
-    let mut rest = Vec::new();
-    let cut = tokio::time::timeout(Duration::from_secs(5), kept[0].read_to_end(&mut rest)).await;
-    assert!(cut.is_ok(), "the oldest of 257 is still connected");
-    let kept_on = tokio::time::timeout(Duration::from_millis(200), kept[1].read_to_end(&mut rest)).await;
-    assert!(kept_on.is_err(), "the second oldest was cut off");
-    assert_eq!(&first, b"HTTP/1.1 200");
     serving.abort();
 }

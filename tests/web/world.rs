@@ -291,6 +291,8 @@ pub struct World {
     pub kept: Arc<Mutex<Vec<Record>>>,
     pub clock: Arc<Still>,
     pub now: Arc<Mutex<Snapshot>>,
+    /// How minder itself fares.
+    pub vitals: Arc<Mutex<Vitals>>,
     pub past: Arc<Past>,
     pub changes: broadcast::Sender<Arc<Change>>,
     /// Who asked for what.
@@ -323,6 +325,8 @@ impl World {
         let nudged = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::new(Mutex::new(Vec::new()));
         let (its_kept, its_past) = (kept.clone(), past.clone());
+        let vitals = Arc::new(Mutex::new(Vitals::default()));
+        let its_vitals = vitals.clone();
         let (its_now, its_asked, its_nudged) = (now.clone(), asked.clone(), nudged.clone());
         let waiting = Arc::new(Mutex::new(Vec::new()));
         let its_waiting = waiting.clone();
@@ -330,6 +334,7 @@ impl World {
             while let Some(ask) = inbox.recv().await {
                 match ask {
                     Ask::Snapshot(reply) => drop(reply.send(Arc::new(its_now.lock().unwrap().clone()))),
+                    Ask::Vitals(reply) => drop(reply.send(Box::new(its_vitals.lock().unwrap().clone()))),
                     Ask::Command { who, command, reply } => {
                         its_asked.lock().unwrap().push((who.to_string(), command.clone()));
                         match &command {
@@ -386,7 +391,7 @@ impl World {
         let clock = Arc::new(Still::default());
         let (plans, of_plans) = watch::channel(Arc::new(plan));
         let front = Front::new(asks, changes.clone(), past.clone(), of_plans, sessions, clock.clone());
-        World { front, plans, clock, now, past, changes, asked, nudged, kept, waiting }
+        World { front, plans, clock, now, vitals, past, changes, asked, nudged, kept, waiting }
     }
 
     /// Something happens: the snapshot changes, and those who follow along are told.

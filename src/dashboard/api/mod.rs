@@ -20,14 +20,13 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .get(None, "/api/v1/healthz", healthz)
         .get(Viewer, "/api/v1/status", status)
         .get(Viewer, "/api/v1/services/{name}", service)
         .get(Viewer, "/api/v1/services/{name}/checks/{check}/samples", samples)
@@ -69,19 +68,6 @@ pub(super) fn bad(detail: impl Into<String>) -> Problem {
 
 fn known<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceView, Problem> {
     snapshot.services.iter().find(|s| &*s.name == name).ok_or_else(|| Problem::no_service(name))
-}
-
-#[derive(Serialize)]
-pub(super) struct Health {
-    ok: bool,
-    at: Wall,
-    version: String,
-}
-
-/// The loop answers: that is what being healthy means.
-pub(super) async fn healthz(State(front): State<Arc<Front>>) -> Result<Json<Health>, Problem> {
-    let snapshot = front.snapshot().await?;
-    Ok(Json(Health { ok: true, at: snapshot.at, version: snapshot.version.clone() }))
 }
 
 pub(super) async fn status(State(front): State<Arc<Front>>) -> Result<Json<Arc<Snapshot>>, Problem> {

@@ -123,6 +123,13 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// How many messages wait for each notifier.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.lanes.iter().map(|(name, lane)| (name, lane.waiting.len()))
+    }
+}
+
 impl Context {
     /// How it stands with each notifier.
     pub fn notifiers(&self, now: Now) -> Vec<NotifierView> {

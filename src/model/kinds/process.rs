@@ -33,6 +33,12 @@ pub struct Process {
 impl Process {
     /// `down`
     pub const DOWN: u8 = 0;
+    /// `cpu`
+    pub const CPU: u8 = 4;
+    /// `read`
+    pub const READ: u8 = 11;
+    /// `write`
+    pub const WRITE: u8 = 12;
     /// `exit.code`
     pub const EXIT_CODE: u8 = 15;
     /// `exit.signal`
@@ -133,6 +139,9 @@ mod tests {
     #[test]
     fn the_named_places_are_right() {
         assert_eq!(Process::METRICS[usize::from(Process::DOWN)].name, "down");
+        assert_eq!(Process::METRICS[usize::from(Process::CPU)].name, "cpu");
+        assert_eq!(Process::METRICS[usize::from(Process::READ)].name, "read");
+        assert_eq!(Process::METRICS[usize::from(Process::WRITE)].name, "write");
         assert_eq!(Process::METRICS[usize::from(Process::EXIT_CODE)].name, "exit.code");
         assert_eq!(Process::METRICS[usize::from(Process::EXIT_SIGNAL)].name, "exit.signal");
         assert_eq!(Process::METRICS[usize::from(Process::EXIT_MEMORY)].name, "exit.memory");
