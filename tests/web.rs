@@ -6,8 +6,12 @@
 mod auth;
 #[path = "web/browser.rs"]
 mod browser;
+#[path = "web/door.rs"]
+mod door;
 #[path = "web/fixture.rs"]
 mod fixture;
+#[path = "web/metrics.rs"]
+mod metrics;
 #[path = "web/router.rs"]
 mod router;
 #[path = "web/served.rs"]

@@ -389,15 +389,15 @@ mod tests {
         let certificate = Certificate::read(&files.files).unwrap();
         assert_eq!(files.note(&certificate, 75), None);
         for (day, words) in [
-            (80, "the page's certificate expires in 10 d, and /page.pem has no newer one"),
-            (95, "the page's certificate has expired 5 d ago, and /page.pem has no newer one"),
+            (80, "the page's certificate expires in 10 days, and /page.pem has no newer one"),
+            (95, "the page's certificate has expired 5 days ago, and /page.pem has no newer one"),
         ] {
             assert_eq!(files.note(&certificate, day).as_deref(), Some(words));
         }
         files.write("page.pem", "");
         certificate.look();
         certificate.look();
-        let words = "the page's certificate expires in 10 d, and the new one cannot be used: /page.pem: there is no certificate \
+        let words = "the page's certificate expires in 10 days, and the new one cannot be used: /page.pem: there is no certificate \
                      in it: it needs `-----BEGIN CERTIFICATE-----`";
         assert_eq!(files.note(&certificate, 80).as_deref(), Some(words));
     }
