@@ -56,7 +56,6 @@ pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
     Err(found)
 }
 
-
 /// What services and checks are where they do not say so themselves.
 pub(super) struct Defaults {
     pub every: Duration,

@@ -159,3 +159,83 @@ fn verb(action: &str) -> Option<&'static str> {
     let first = action.split(' ').next().unwrap_or_default();
     ["restart", "start", "stop", "snapshot", "signal", "exec"].into_iter().find(|verb| *verb == first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Identity, MetricSet, Now, Reading, Used, Wall};
+
+    fn sample(at: u64, found: Found, readings: &[(u8, f64)]) -> Sample {
+        let at = Now { mono: Mono(at * 1_000_000_000), wall: Wall(0) };
+        let readings = readings.iter().map(|(id, value)| (MetricId(*id), Reading::Number(*value))).collect();
+        Sample { at, took: Duration::ZERO, readings, note: None, found }
+    }
+
+    #[test]
+    fn what_processes_use_is_the_sum_of_their_rates() {
+        let mut tally = Tally::default();
+        let (check, metrics) = (CheckId(7), MetricSet::ALL);
+        let (service, name): (Name, Name) = ("web".into(), "process".into());
+        let series =
+            |kind| Series { service: service.clone(), check: name.clone(), metrics, kind, table: Process::METRICS };
+        tally.effect(&Effect::Series(check, series("process")));
+        let lives = || Found::Process(Identity { pid: 4711, start: 1 });
+        for (at, found, readings) in [
+            // The first look has no rate.
+            (0, lives(), vec![]),
+            (10, lives(), vec![(Process::CPU, 50.0), (Process::READ, 100.0)]),
+            // It could not be asked, and the next rate is over all of the time.
+            (20, Found::Unasked, vec![]),
+            (30, lives(), vec![(Process::CPU, 200.0)]),
+            // Another one.
+            (40, Found::Nobody, vec![]),
+            (50, lives(), vec![]),
+            (60, lives(), vec![(Process::CPU, 10.0)]),
+        ] {
+            tally.effect(&Effect::Keep(check, Arc::new(sample(at, found, &readings))));
+        }
+        let used = tally.vitals().services["web"].used["process"];
+        assert_eq!(used, Used { cpu: 5.0 + 40.0 + 1.0, read: Some(1000.0), written: None });
+
+        tally.effect(&Effect::Forget(check));
+        tally.effect(&Effect::Keep(check, Arc::new(sample(70, lives(), &[(Process::CPU, 100.0)]))));
+        assert_eq!(tally.vitals().services["web"].used["process"].cpu, 46.0);
+        tally.effect(&Effect::Series(CheckId(8), series("http")));
+        assert!(tally.watched.is_empty(), "only processes are");
+    }
+
+    #[test]
+    fn what_happens_is_counted_by_words_that_are_few() {
+        let mut tally = Tally::default();
+        let acted = |action: &str, ok| EventKind::Acted {
+            action: action.to_owned(),
+            ok,
+            words: String::new(),
+            took: 0,
+            output: None,
+        };
+        let held = EventKind::Held { action: "restart".to_owned(), why: String::new() };
+        for kind in [
+            acted("restart", true),
+            acted("exec /usr/local/bin/drain web", true),
+            acted("exec /usr/local/bin/other", true),
+            acted("signal HUP", false),
+            acted("dance", true),
+            held,
+            EventKind::Died { process: Identity { pid: 1, start: 1 }, how: None },
+        ] {
+            let event = Event { id: 1, at: Wall(0), service: Some("web".into()), incident: None, kind };
+            tally.effect(&Effect::Record(Record::Event(event)));
+        }
+        let of = &tally.vitals().services["web"];
+        let counted: Vec<_> = of.actions.iter().map(|((verb, outcome), count)| (*verb, *outcome, *count)).collect();
+        let expected = [("exec", "done", 2), ("restart", "done", 1), ("restart", "held", 1), ("signal", "failed", 1)];
+        assert_eq!((counted.as_slice(), of.deaths), (expected.as_slice(), 1));
+
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("minder.yaml");
+        std::fs::write(&file, "version: 1\nservices: { db: { checks: [{ system: {} }] } }").unwrap();
+        tally.replan(&crate::config::load(&file, &crate::config::Env::default()).unwrap().0);
+        assert!(tally.vitals().services.is_empty(), "what has left the plan is forgotten");
+    }
+}

@@ -8,6 +8,7 @@ mod support;
 mod daemon;
 mod died;
 mod discover;
+mod door;
 mod filesystem;
 mod heartbeat;
 mod hostile;
