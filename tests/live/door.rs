@@ -39,7 +39,7 @@ fn it_is_encrypted_and_says_how_everything_fares() {
     checks: [{{ process: {{ pidfile: {}/app/pid }}, every: 200ms }}, {{ system: {{}} }}]
     rules: [process.down -> restart]
 ",
-        daemon(&path("app"), "fork"),
+        daemon(&path("app"), "well"),
         minder.dir().display(),
     );
     rules("127.0.0.1", &app);
