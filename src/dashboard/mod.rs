@@ -25,7 +25,7 @@ mod problem;
 mod routes;
 mod who;
 
-pub use crate::store::{AuditFilter, Bar, EventFilter, IncidentFilter, MessageFilter, Samples};
+pub use crate::store::{AuditFilter, Bar, Curve, EventFilter, IncidentFilter, MessageFilter, Samples, Sum, Wholes};
 pub use api::{Whose, reports};
 pub use door::{
     Certificate, CertificateError, bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_tls, serve_unix,
@@ -129,8 +129,20 @@ pub trait History: Send + Sync {
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String>;
     /// The samples from `from` until before `to`, the oldest `limit` of them.
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String>;
-    /// The same time to be drawn: samples, or means of minutes where it is long; a few thousand at most.
-    fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String>;
+    /// The metrics that are, or were, kept of a check.
+    fn kept(&self, service: &str, check: &str) -> Result<Vec<String>, String>;
+    /// These metrics over a time that is cut in so many parts of the same length.
+    fn curves(
+        &self,
+        service: &str,
+        check: &str,
+        metrics: &[String],
+        from: Wall,
+        to: Wall,
+        parts: usize,
+    ) -> Result<Vec<Curve>, String>;
+    /// What the metrics of a check were parts of, and from when on.
+    fn wholes(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Wholes, String>;
     /// Messages, the newest first.
     fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String>;
     /// The message of this number.

@@ -69,7 +69,7 @@ mod tests;
 
 pub use queue::Committed;
 pub use reader::{
-    AuditFilter, Bar, EventFilter, IncidentFilter, MessageFilter, ReadError, Reader, Rollup, Samples, Wholes,
+    AuditFilter, Bar, Curve, EventFilter, IncidentFilter, MessageFilter, ReadError, Reader, Rollup, Samples, Wholes,
 };
 pub use rollup::{Step, Sum};
 

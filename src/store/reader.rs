@@ -1,9 +1,11 @@
 //! Queries: each on a connection that cannot write, beside the writers, and bounded.
 
+mod curve;
 mod history;
 mod messages;
 mod state;
 
+pub use curve::Curve;
 pub use history::{Bar, Rollup, Samples, Wholes};
 pub use messages::MessageFilter;
 pub use state::{AuditFilter, EventFilter, IncidentFilter};

@@ -52,9 +52,10 @@ pub struct Sum {
 }
 
 impl Sum {
-    pub(super) const NONE: Sum = Sum { samples: 0, count: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0 };
+    /// Of nothing.
+    pub const NONE: Sum = Sum { samples: 0, count: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0 };
 
-    fn add(&mut self, value: Option<f64>) {
+    pub(super) fn add(&mut self, value: Option<f64>) {
         self.samples += 1;
         if let Some(value) = value.filter(|v| v.is_finite()) {
             self.count += 1;
@@ -69,6 +70,11 @@ impl Sum {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.sum += other.sum;
+    }
+    /// Of both together.
+    pub fn and(mut self, other: &Sum) -> Sum {
+        self.merge(other);
+        self
     }
     /// The mean, if there was a number.
     pub fn mean(&self) -> Option<f64> {

@@ -7,6 +7,7 @@ use minder::model::*;
 pub const AT: Wall = Wall(1_795_176_190_000);
 pub const SECOND: i64 = 1000;
 pub const MINUTE: i64 = 60 * SECOND;
+pub const DAY: i64 = 24 * 60 * MINUTE;
 
 pub fn ago(ms: i64) -> Wall {
     Wall(AT.0 - ms)

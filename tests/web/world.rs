@@ -1,8 +1,10 @@
 //! What stands in for the daemon: a loop that answers, and a past.
 #![allow(dead_code)] // shared by several tests, each of which uses a part
 
-use super::fixture::{AT, HOSTILE, MINUTE, SECOND, ago, event, events, snapshot};
-use minder::dashboard::{Ask, AuditFilter, Bar, EventFilter, Front, History, IncidentFilter, MessageFilter, Samples};
+use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, snapshot};
+use minder::dashboard::{
+    Ask, AuditFilter, Bar, Curve, EventFilter, Front, History, IncidentFilter, MessageFilter, Samples, Sum, Wholes,
+};
 use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -87,10 +89,46 @@ impl History for Past {
         self.whole()?;
         Ok(samples(service, check, from, to, 10 * SECOND, limit))
     }
-    fn line(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Samples, String> {
+    fn kept(&self, service: &str, check: &str) -> Result<Vec<String>, String> {
         self.whole()?;
-        let step = if to.0 - from.0 > 120 * MINUTE { MINUTE } else { 10 * SECOND };
-        Ok(samples(service, check, from, to, step, usize::MAX))
+        Ok(kept(service, check).iter().map(|metric| (*metric).to_owned()).collect())
+    }
+    fn curves(
+        &self,
+        service: &str,
+        check: &str,
+        metrics: &[String],
+        from: Wall,
+        to: Wall,
+        parts: usize,
+    ) -> Result<Vec<Curve>, String> {
+        self.whole()?;
+        let width = (to.0 - from.0) / parts as i64;
+        let samples = samples(service, check, from, to, width.clamp(10 * SECOND, 30 * MINUTE) / 2, usize::MAX);
+        let curve = |metric: &String| {
+            let mut sums = vec![Sum::NONE; parts];
+            if let Some(column) = samples.metrics.iter().position(|name| name == metric) {
+                for (at, values) in &samples.rows {
+                    let Some(value) = values[column] else { continue };
+                    let one = Sum { samples: 1, count: 1, min: value, max: value, sum: value };
+                    let part = &mut sums[((at.0 - from.0) / width) as usize];
+                    *part = part.and(&one);
+                }
+            }
+            let parts = sums.into_iter().enumerate().filter(|(_, sum)| sum.count > 0);
+            let parts = parts.map(|(i, sum)| (Wall(from.0 + i as i64 * width), sum)).collect();
+            Curve { metric: metric.clone(), parts }
+        };
+        Ok(metrics.iter().map(curve).collect())
+    }
+    fn wholes(&self, service: &str, check: &str, from: Wall, _: Wall) -> Result<Wholes, String> {
+        self.whole()?;
+        let mut wholes = Wholes::new();
+        if (service, check) == ("root-disk", "filesystem") {
+            // It grew an hour and a half ago.
+            wholes.insert("used".into(), vec![(from, Some(3.9e10)), (ago(90 * MINUTE), Some(4e10))]);
+        }
+        Ok(wholes)
     }
     fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String> {
         self.whole()?;
@@ -225,14 +263,21 @@ fn view(message: &Message) -> MessageView {
     }
 }
 
+/// What is kept of a check.
+fn kept(service: &str, check: &str) -> &'static [&'static str] {
+    match (service, check) {
+        ("postgresql", "process") => &["down", "memory", "cpu", "threads"],
+        (_, "process") => &["down", "memory", "cpu"],
+        (_, "filesystem") => &["used"],
+        (_, "system") => &["cpu"],
+        (_, "young") => &[],
+        _ => &["failed", "latency"],
+    }
+}
+
 /// A sample at every `step`, until now.
 fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: usize) -> Samples {
-    let metrics: &[&str] = match check {
-        "process" => &["down", "memory", "cpu"],
-        "filesystem" => &["used"],
-        "system" => &["cpu"],
-        _ => &["failed", "latency"],
-    };
+    let metrics = kept(service, check);
     let row = |at: i64| {
         let wave = (noise(at / 240_000) * 0.25 + noise(at / 10_000) * 0.06).min(1.0);
         let gone = service == "web" && (AT.0 - at) < 5 * MINUTE;
@@ -241,12 +286,14 @@ fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: u
             "memory" => Some((2.6e8 + 4e8 * wave).round()),
             "cpu" => Some((1800.0 + 6000.0 * wave).round() / 100.0),
             "used" => Some(3.74e10 - 1e4 * ((AT.0 - at) / SECOND) as f64),
+            "threads" => Some((8.0 + 5.0 * wave).round()),
+            "latency" => Some(if gone { 0.0004 } else { 0.0011 + 0.004 * wave * wave }),
             _ => Some(0.0),
         };
         (Wall(at), metrics.iter().map(value).collect())
     };
-    // A day at most, whatever is asked for.
-    let (first, end) = (from.0.max(AT.0 - 24 * 60 * MINUTE), to.0.min(AT.0 + 1));
+    // Two months at most, whatever is asked for.
+    let (first, end) = (from.0.max(AT.0 - 60 * DAY), to.0.min(AT.0 + 1));
     let mut times = (first.div_euclid(step)..).map(|i| i * step).filter(|at| *at >= first).take_while(|at| *at < end);
     let rows = times.by_ref().take(limit).map(row).collect();
     Samples {

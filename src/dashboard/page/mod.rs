@@ -6,6 +6,7 @@ mod messages;
 mod overview;
 mod people;
 mod service;
+mod span;
 pub(super) mod steer;
 pub(super) mod strip;
 mod words;

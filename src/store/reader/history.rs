@@ -60,9 +60,9 @@ pub struct Bar {
 }
 
 /// A series on the disk.
-struct Stored {
+pub(super) struct Stored {
     id: i64,
-    metrics: Vec<String>,
+    pub metrics: Vec<String>,
     judged: Option<usize>,
     rolled: i64,
 }
@@ -193,7 +193,7 @@ impl Reader {
         to: Wall,
     ) -> Result<Vec<Rollup>, ReadError> {
         let mut rollups = Vec::new();
-        self.sums(service, check, step, from, to, |metrics, _, start, sums| {
+        self.sums(service, check, step, (from, to), |_, _| true, |metrics, _, start, sums| {
             for (metric, sum) in metrics.iter().zip(sums) {
                 rollups.push(Rollup { metric: metric.clone(), start: Wall(start), sum: *sum });
             }
@@ -231,8 +231,10 @@ impl Reader {
             }
         } else {
             let step = if width < Step::Hour.millis() { Step::Minute } else { Step::Hour };
-            self.sums(service, check, step, from, to, |_, judged, start, sums| {
-                let samples = sums.first().map_or(0, |sum| sum.samples);
+            // Where one metric judges, the others need not be read.
+            let wanted = |series: &Stored, metric| series.judged.is_none_or(|judged| metric == judged);
+            self.sums(service, check, step, (from, to), wanted, |_, judged, start, sums| {
+                let samples = sums.iter().map(|sum| sum.samples).max().unwrap_or(0);
                 match judged.and_then(|i| sums.get(i)) {
                     Some(sum) => add(start, samples, sum.sum as u32, sum.count),
                     None => add(start, samples, 0, sums.iter().map(|sum| sum.count).max().unwrap_or(0)),
@@ -252,15 +254,16 @@ impl Reader {
         Ok(series.into_iter().rev().find_map(|s| s.judged.and_then(|i| s.metrics.get(i).cloned())))
     }
 
-    /// Calls `each` with metrics, judged metric, start and sums of every step: from the roll-ups, and of what is not in them
-    /// yet from the blocks.
-    fn sums(
+    /// Calls `each` with metrics, judged metric, start and sums of every step whose start is from the one time until before
+    /// the other: from the roll-ups, and of what is not in them yet from the blocks. Of the others than the wanted metrics the
+    /// sums may be missing.
+    pub(super) fn sums(
         &self,
         service: &str,
         check: &str,
         step: Step,
-        from: Wall,
-        to: Wall,
+        (from, to): (Wall, Wall),
+        wanted: impl Fn(&Stored, usize) -> bool,
         mut each: impl FnMut(&[String], Option<usize>, i64, &[Sum]),
     ) -> Result<(), ReadError> {
         let mut memory: HashMap<Vec<String>, Vec<Arc<Block>>> = HashMap::new();
@@ -271,7 +274,7 @@ impl Reader {
         self.history.read(|connection| {
             let sql = format!(
                 "SELECT start, metric, samples, count, min, max, sum FROM {}
-                 WHERE series = ? AND start >= ? AND start < ? ORDER BY start, metric LIMIT {MOST_SUMS}",
+                 WHERE series = ? AND start >= ? AND start < ? AND (? >> metric) & 1 ORDER BY start, metric LIMIT {MOST_SUMS}",
                 step.table()
             );
             for series in stored(connection, service, check)? {
@@ -286,7 +289,13 @@ impl Reader {
                 }
                 let mut sums = minutes.coarser(step);
                 let mut select = connection.prepare_cached(&sql)?;
-                let mut rows = select.query([series.id, from.0, to.0])?;
+                // A series has no more metrics than a number has bits.
+                let places = 0..series.metrics.len().min(64);
+                let bits = places.filter(|i| wanted(&series, *i)).fold(0, |bits, i| bits | 1i64 << i);
+                if bits == 0 {
+                    continue;
+                }
+                let mut rows = select.query([series.id, from.0, to.0, bits])?;
                 while let Some(row) = rows.next()? {
                     let into =
                         sums.0.entry(row.get::<_, i64>(0)?).or_insert_with(|| vec![Sum::NONE; series.metrics.len()]);
@@ -366,7 +375,7 @@ impl Found {
 }
 
 /// The series of a check, oldest first: it has several if what is kept of it has changed.
-fn stored(connection: &Connection, service: &str, check: &str) -> rusqlite::Result<Vec<Stored>> {
+pub(super) fn stored(connection: &Connection, service: &str, check: &str) -> rusqlite::Result<Vec<Stored>> {
     connection
         .prepare_cached(
             "SELECT id, metrics, judged, rolled FROM series WHERE service = ? AND \"check\" = ? ORDER BY id LIMIT 100",
