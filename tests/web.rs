@@ -16,6 +16,8 @@ mod metrics;
 mod router;
 #[path = "web/served.rs"]
 mod served;
+#[path = "web/service.rs"]
+mod service;
 #[path = "web/steer.rs"]
 mod steer;
 #[path = "web/world.rs"]

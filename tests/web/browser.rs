@@ -172,3 +172,8 @@ fn steering_in_a_browser() {
     serving.abort();
     forwarding.abort();
 }
+
+#[test]
+fn the_history_of_a_service() {
+    browse_world("service.mjs", || World::new(fixture::snapshot()));
+}

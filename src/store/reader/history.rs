@@ -193,11 +193,18 @@ impl Reader {
         to: Wall,
     ) -> Result<Vec<Rollup>, ReadError> {
         let mut rollups = Vec::new();
-        self.sums(service, check, step, (from, to), |_, _| true, |metrics, _, start, sums| {
-            for (metric, sum) in metrics.iter().zip(sums) {
-                rollups.push(Rollup { metric: metric.clone(), start: Wall(start), sum: *sum });
-            }
-        })?;
+        self.sums(
+            service,
+            check,
+            step,
+            (from, to),
+            |_, _| true,
+            |metrics, _, start, sums| {
+                for (metric, sum) in metrics.iter().zip(sums) {
+                    rollups.push(Rollup { metric: metric.clone(), start: Wall(start), sum: *sum });
+                }
+            },
+        )?;
         rollups.sort_by_key(|rollup| rollup.start);
         rollups.truncate(MOST_SUMS);
         Ok(rollups)

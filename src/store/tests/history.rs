@@ -1,5 +1,6 @@
 //! `history.db`: what is kept comes back, from memory and from disk, once.
 
+mod curves;
 mod wholes;
 
 use super::*;
@@ -326,6 +327,18 @@ proptest! {
         }
         let samples = reader.samples("web", "process", Wall(0), Wall(i64::MAX), 1000).unwrap();
         prop_assert_eq!(samples.rows.len(), kept.len());
+        // Curves are the sums of the same samples, however long their parts are.
+        for width in [10_000, 3 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR] {
+            let (from, parts) = (20 * DAY - 20 * width, 60);
+            let mut expected: BTreeMap<i64, Sum> = BTreeMap::new();
+            for (at, (_, memory)) in kept.range(from..from + parts * width) {
+                expected.entry(at - at.rem_euclid(width)).or_insert(Sum::NONE).add(*memory);
+            }
+            let expected: Vec<_> = expected.into_iter().filter(|(_, s)| s.count > 0).map(|(at, s)| (Wall(at), s)).collect();
+            let to = Wall(from + parts * width);
+            let found = reader.curves("web", "process", &["memory".into()], Wall(from), to, parts as usize).unwrap();
+            prop_assert_eq!(&found[0].parts, &expected, "{}", width);
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use std::fmt::Write;
 
 /// The box in which lines are drawn, in its own unit.
 const BOX: f64 = 1000.0;
-/// Where it begins and how high it is, in pixels.
-pub const TOP: f64 = 18.0;
-pub const HIGH: f64 = 120.0;
+/// Where it begins and how high it is, in pixels, as the template has it.
+const TOP: f64 = 18.0;
+const HIGH: f64 = 120.0;
 /// Marks of a kind that are closer than this share of the width are drawn as one.
 const TOGETHER: f64 = 0.012;
 /// Values are given to the script with so many significant digits.
@@ -139,7 +139,8 @@ pub struct Row {
 /// Incidents in the order of time, cut at the edges.
 fn shades(ground: &Ground<'_>) -> Vec<Shade> {
     let Ground { cut, moment, .. } = ground;
-    let seen = ground.incidents.iter().filter(|i| i.opened < cut.to && i.closed.is_none_or(|closed| closed >= cut.from));
+    let seen =
+        ground.incidents.iter().filter(|i| i.opened < cut.to && i.closed.is_none_or(|closed| closed >= cut.from));
     let mut seen: Vec<&Incident> = seen.collect();
     seen.sort_by_key(|incident| incident.opened);
     let shade = |incident: &Incident| {
@@ -358,7 +359,7 @@ mod tests {
     fn numbers_for_the_script_are_short_and_true_to_four_digits() {
         for (value, words) in [
             (0.0, "0"),
-            (512_345_678.0, "512300000"),
+            (512_345_678.0, "5.123e8"),
             (0.001_234_56, "0.001235"),
             (23.0, "23"),
             (-1.5, "-1.5"),
@@ -378,7 +379,8 @@ mod tests {
         let moment = moment();
         let ground = ground(&[], Vec::new(), &moment);
         let sum = |value| Sum { samples: 2, count: 2, min: value - 1.0, max: value + 1.0, sum: 2.0 * value };
-        let curve = Curve { metric: "memory".into(), parts: vec![(Wall(800_000), sum(5.0)), (Wall(810_000), sum(7.0))] };
+        let curve =
+            Curve { metric: "memory".into(), parts: vec![(Wall(800_000), sum(5.0)), (Wall(810_000), sum(7.0))] };
         let given = Given {
             check: "process",
             metric: "memory",

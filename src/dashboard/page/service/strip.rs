@@ -1,7 +1,7 @@
 //! The strip of a check's bars: each a part of the time, with the share of it that was bad.
 
-use crate::dashboard::page::span::{Cut, Span};
 use crate::dashboard::Bar;
+use crate::dashboard::page::span::{Cut, Span};
 use crate::dashboard::page::words::Moment;
 use crate::model::{Incident, Wall};
 use std::fmt::Write;
@@ -19,8 +19,6 @@ pub struct Strip {
     /// What it shows, in a line.
     pub label: String,
     pub bars: Vec<OneBar>,
-    pub from: i64,
-    pub step: i64,
     pub uptime: Option<Uptime>,
 }
 
@@ -87,7 +85,9 @@ fn words(bar: Option<&Bar>) -> String {
         (_, 0) => return format!("could not be said, {}", answers(bar.samples)),
         (0, _) => format!("well, {}", answers(known)),
         (bad, _) if bad >= known => format!("bad all the time, {}", answers(known)),
-        (bad, _) => format!("bad {} of the time: {bad} of {}", percent(u64::from(bad), u64::from(known)), answers(known)),
+        (bad, _) => {
+            format!("bad {} of the time: {bad} of {}", percent(u64::from(bad), u64::from(known)), answers(known))
+        }
     };
     if bar.unknown > 0 {
         let _ = write!(words, ", {} more could not be said", bar.unknown);
@@ -154,11 +154,13 @@ impl Strip {
         let how = match (&uptime, troubled) {
             (None, _) => "nothing recorded".to_owned(),
             (Some(_), 0) => "no trouble".to_owned(),
-            (Some(uptime), n) => format!("trouble in {n} of {} parts, {} of the known time well", cells.len(), uptime.words),
+            (Some(uptime), n) => {
+                format!("trouble in {n} of {} parts, {} of the known time well", cells.len(), uptime.words)
+            }
         };
         let bars = cells.iter().enumerate().map(each).collect();
         let label = format!("{}: {how}", span.words());
-        Strip { width: cells.len() * 4, label, bars, from: cut.from.0, step, uptime }
+        Strip { width: cells.len() * 4, label, bars, uptime }
     }
 }
 
