@@ -93,7 +93,7 @@ async function withoutScript() {
   const page = await open({ javaScriptEnabled: false }, "/");
   assert.match(await page.locator("h1").textContent(), /services are in trouble/);
   await page.locator("#service-web a").click();
-  assert.match(await page.locator("#events ~ ol").textContent(), /restart done/);
+  assert.match(await page.locator("ol.events").textContent(), /restart done/);
   await page.context().close();
 }
 

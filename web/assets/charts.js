@@ -64,7 +64,7 @@ function happened(chart, from, to) {
     if (x < to && x + Number(shade.getAttribute("width")) / 1000 > from) told.push(shade);
   }
   for (const mark of chart.querySelectorAll(".at")) {
-    const x = parseFloat(mark.getAttribute("x")) / 100;
+    const x = parseFloat(mark.querySelector("use").getAttribute("x")) / 100;
     if (x > from - 0.006 && x < to + 0.006) told.push(mark);
   }
   return told.map((element) => element.querySelector("title").textContent);
@@ -103,7 +103,9 @@ function point(it, i) {
   if (y !== undefined) dot.style.cssText = `left:${x}px;top:${upper + Math.min(Math.max(y, 0), 1) * height}px`;
   const room = document.documentElement.clientWidth - words.offsetWidth - 8;
   const left = Math.max(8, Math.min(x - words.offsetWidth / 2, room));
-  words.style.cssText = `left:${left}px;top:${whole.bottom + scrollY + 6}px`;
+  const below = whole.bottom + 6;
+  const top = below + words.offsetHeight > innerHeight ? whole.top - words.offsetHeight - 6 : below;
+  words.style.cssText = `left:${left}px;top:${top + scrollY}px`;
 }
 
 function hide() {

@@ -84,8 +84,10 @@ pub struct Chart {
 /// A limit in a chart.
 pub struct LimitLine {
     pub line: String,
-    /// Where its words are, in pixels.
+    /// Where it ends, in pixels.
     pub y: String,
+    /// How far below that its words are, in pixels.
+    pub beside: i32,
     pub text: String,
 }
 
@@ -249,6 +251,18 @@ fn rows(given: &Given<'_>, ground: &Ground<'_>) -> Vec<Row> {
     sums.into_iter().enumerate().filter(begun).map(row).collect()
 }
 
+/// Words stand above their limit's line, or below it where the line of the values would cross them.
+fn beside(limit: f64, parts: &[(Wall, Sum)], cut: Cut, scale: &Scale) -> i32 {
+    let (above, below) = (-4, 14);
+    // The words take up to a third of the width, at its end.
+    let near = parts.iter().filter(|(at, _)| cut.share(*at) > 0.66);
+    let heights = near.flat_map(|(_, sum)| [sum.min, sum.max]).map(|value| TOP + scale.depth(value) * HIGH);
+    let (upper, lower) = heights.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), y| (a.min(y), b.max(y)));
+    let is_free = |from: f64, to: f64| lower < from || upper > to;
+    let fits = limit + 18.0 < TOP + HIGH;
+    if !is_free(limit - 15.0, limit - 1.0) && is_free(limit + 3.0, limit + 17.0) && fits { below } else { above }
+}
+
 impl Chart {
     pub fn new(given: &Given<'_>, ground: &Ground<'_>) -> Chart {
         let cut = ground.cut;
@@ -261,7 +275,8 @@ impl Chart {
         let limit = |limit: &Limit| {
             let now = limit.steps.iter().rev().find_map(|(_, value)| *value)?;
             let line = line::of_limit(limit, cut, &scale);
-            Some(LimitLine { line, y: pixels(now), text: limit.text.clone() })
+            let beside = beside(TOP + scale.depth(now) * HIGH, &given.curve.parts, cut, &scale);
+            Some(LimitLine { line, y: pixels(now), beside, text: limit.text.clone() })
         };
         let limits: Vec<LimitLine> = given.limits.iter().filter_map(limit).collect();
         let mut label = format!("{} of {}, {}, now {}", given.metric, given.check, ground.span.words(), given.latest);
@@ -331,6 +346,23 @@ mod tests {
         assert_eq!(places, [("0", "100"), ("500", "4"), ("700", "200"), ("996", "4")]);
         assert_eq!(shades[2].title, "incident 5: slow, from 1970-01-01 00:11:40, still open");
         assert_eq!(shades[2].class, "warning");
+    }
+
+    #[test]
+    fn the_words_of_a_limit_stand_where_no_line_crosses_them() {
+        let scale = Scale::new([100.0].into_iter(), "percent");
+        let cut = Cut { from: Wall(0), to: Wall(1000), parts: 100 };
+        let part = |at, low, high| (Wall(at), Sum { samples: 2, count: 2, min: low, max: high, sum: low + high });
+        // The limit is 90 %, at 30 pixels.
+        for (parts, expected) in [
+            (vec![], -4),
+            (vec![part(900, 20.0, 40.0)], -4),
+            (vec![part(900, 93.0, 94.0)], 14),
+            (vec![part(100, 93.0, 94.0)], -4),
+            (vec![part(900, 60.0, 94.0)], -4),
+        ] {
+            assert_eq!(beside(30.0, &parts, cut, &scale), expected, "{parts:?}");
+        }
     }
 
     #[test]
