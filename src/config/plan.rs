@@ -8,8 +8,8 @@ use super::source::Sources;
 use super::template::Template;
 use super::tree::{Key, Node, Value};
 use crate::model::{
-    Budget, ByteSize, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset, Service, Span,
-    Times,
+    ByteSize, Defaults, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset, Service, Span, Times,
+    Written, Escalation, Flapping, Budget,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,30 +56,19 @@ pub fn parse(sources: &Sources) -> Result<Plan, Vec<Diagnostic>> {
     Err(found)
 }
 
-/// What services and checks are where they do not say so themselves.
-pub(super) struct Defaults {
-    pub every: Duration,
-    pub timeout: Duration,
-    pub notify: Vec<Name>,
-    pub escalate: Vec<Escalation>,
-    pub flapping: Option<Flapping>,
-    pub grace: Duration,
-    pub settle: Option<Duration>,
-    pub restart: Budget,
-}
+/// Where the lines of each file begin: to be asked about thousands of places.
+struct Lines(Vec<Vec<usize>>);
 
-impl Default for Defaults {
-    fn default() -> Defaults {
-        Defaults {
-            every: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
-            notify: Vec::new(),
-            escalate: Vec::new(),
-            flapping: Some(Flapping::default()),
-            grace: Duration::from_secs(10),
-            settle: None,
-            restart: Budget::default(),
-        }
+impl Lines {
+    fn of(sources: &Sources) -> Lines {
+        let begins = |text: &String| text.match_indices('\n').map(|(at, _)| at).collect();
+        Lines(sources.files.iter().map(|file| begins(&file.text)).collect())
+    }
+
+    fn written(&self, place: Place, service: &Node) -> Written {
+        let ends = self.0.get(place.file).map_or(&[][..], Vec::as_slice);
+        let template = service.get("use").and_then(|(_, word)| word.text()).map(Name::from);
+        Written { file: place.file, line: ends.partition_point(|end| *end < place.start) + 1, template }
     }
 }
 
@@ -171,6 +160,7 @@ impl<'a> Builder<'a> {
         self.templates(&trees);
         let mut services: Vec<Arc<Service>> = Vec::new();
         let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+        let (mut written, lines) = (BTreeMap::new(), Lines::of(sources));
         for (key, node) in self.entries(&trees, "services", "a service") {
             self.well_named(&key.text, key.place, "a service", "._-");
             if let Some(first) = seen.get(key.text.as_str()) {
@@ -178,7 +168,10 @@ impl<'a> Builder<'a> {
             } else {
                 seen.insert(&key.text, key.place);
             }
-            services.extend(self.service(key, node).map(Arc::new));
+            if let Some(service) = self.service(key, node) {
+                written.insert(Arc::clone(&service.name), lines.written(key.place, node));
+                services.push(Arc::new(service));
+            }
             if self.found.len() > ENOUGH {
                 break;
             }
@@ -209,6 +202,7 @@ impl<'a> Builder<'a> {
             maintenance: maintenance.into_values().collect(),
             files: sources.files.iter().map(|file| file.path.clone()).collect(),
             services,
+            written,
             notifiers: std::mem::take(&mut self.notifiers),
             mail,
             dashboard: dashboard.unwrap_or_default(),
@@ -216,6 +210,7 @@ impl<'a> Builder<'a> {
             boot_grace: boot_grace.map_or(BOOT_GRACE, |span| span.0),
             brake: brake.unwrap_or(BRAKE),
             notify: self.defaults.notify.clone(),
+            defaults: std::mem::take(&mut self.defaults),
             directories: sources.listing.directories.clone(),
             notes: std::mem::take(&mut self.notes),
         }

@@ -13,7 +13,7 @@ use crate::model::{
     Report, RequestId, Snapshot, Vitals, services_words,
 };
 use crate::notify::Notifiers;
-use crate::probe::{self, Probes};
+use crate::probe::{self, Machine, Probes};
 use crate::store::{Committed, Store};
 use crate::sys::run;
 use secrecy::ExposeSecret;
@@ -49,6 +49,7 @@ pub(super) struct Core {
     pub clock: Arc<dyn Clock>,
     pub store: Store,
     pub probes: Probes,
+    pub machine: Arc<Machine>,
     pub controls: Controls,
     pub listen: Listen,
     pub notifiers: Notifiers,
@@ -358,6 +359,11 @@ impl Core {
                     self.people.snapshot = None;
                 }
                 let _ = reply.send(found.map(|_| ()));
+            }
+            // Beside the loop: it may take a second.
+            Ask::Machine(reply) => {
+                let machine = Arc::clone(&self.machine);
+                tokio::spawn(async move { reply.send(machine.look().await) });
             }
             Ask::Record(record) => drop(self.store.commit(vec![record], Vec::new())),
             Ask::Reload(reply) => self.reload(Some(reply), reloaded),

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::listen::{self, Listen};
 use crate::model::{Clock, GivenUp, Input, Plan, Setting, services_words};
 use crate::notify::Notifiers;
-use crate::probe::Probes;
+use crate::probe::{Machine, Probes};
 use crate::store::{self, Store};
 use crate::sys;
 use core::Core;
@@ -168,6 +168,7 @@ async fn wire(
     let listen =
         Listen::start(inputs.clone(), notify, given_up.clone()).map_err(Error::system("watch for process exits"))?;
     let probes = Probes::new(inputs.clone(), Arc::clone(&clock)).map_err(Error::system("start the probes"))?;
+    let machine = Arc::new(Machine::new(Arc::clone(&clock)));
     let controls = Controls::new(inputs.clone(), Arc::clone(&clock), options.state.join("output"), given_up);
     let notifiers = Notifiers::new(&plan, inputs.clone(), Arc::clone(&clock));
 
@@ -211,6 +212,7 @@ async fn wire(
         clock,
         store,
         probes,
+        machine,
         controls,
         listen,
         notifiers,

@@ -11,6 +11,7 @@
 //! | `routes` | every route with the role that it needs |
 //! | `page` | the pages for people, rendered here from the templates in `web/` |
 //! | `api` | the same for programs |
+//! | `outline` | the plan in effect, without its secrets |
 //! | `live` | the stream of changes |
 //! | `metrics`, `health` | how everything fares, for Prometheus and for supervisors |
 
@@ -19,13 +20,14 @@ mod door;
 mod health;
 mod live;
 mod metrics;
+mod outline;
 mod page;
 mod past;
 mod problem;
 mod routes;
 mod who;
 
-pub use crate::store::{AuditFilter, Bar, Curve, EventFilter, IncidentFilter, MessageFilter, Samples, Sum, Wholes};
+pub use crate::store::{AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often, Samples, Sum, Wholes};
 pub use api::{Whose, reports};
 pub use door::{
     Certificate, CertificateError, bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_tls, serve_unix,
@@ -35,8 +37,7 @@ pub use routes::Route;
 
 use crate::model::kinds::Beat;
 use crate::model::{
-    Answer, Audit, Change, Clock, Command, Event, Exit, Incident, Message, MessageId, MessageView, Name, Plan, Record,
-    Role, Session, Snapshot, Vitals, Wall,
+    Answer, Audit, Change, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name, Plan, Record, Role, Session, Snapshot, Vitals, Wall,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -104,6 +105,8 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Answer>,
     },
+    /// What does the machine itself do?
+    Machine(oneshot::Sender<Arc<MachineView>>),
     /// Keep this: a session, or who did what.
     Record(Record),
     /// Read the rules anew.
@@ -123,6 +126,8 @@ pub trait History: Send + Sync {
     fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String>;
     /// Incidents, the newest first.
     fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String>;
+    /// Incidents in sums.
+    fn incident_sums(&self, span: &IncidentSpan) -> Result<IncidentSums, String>;
     /// Who did what, the newest first.
     fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, String>;
     /// The time from `from` to `to` in so many stretches of the same length, the oldest first. Empty ones may be left out.
@@ -209,6 +214,10 @@ impl Front {
 
     async fn snapshot(&self) -> Result<Arc<Snapshot>, Problem> {
         self.ask(Ask::Snapshot).await
+    }
+
+    async fn machine(&self) -> Result<Arc<MachineView>, Problem> {
+        self.ask(Ask::Machine).await
     }
 
     /// Looks something up in the history, on a thread that may block.

@@ -1,6 +1,6 @@
 //! The history as the store has it.
 
-use super::{AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, MessageFilter, Samples, Wholes};
+use super::{AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Samples, Wholes};
 use crate::model::{Audit, Event, Incident, Message, MessageId, MessageView, Wall};
 use crate::store::{ReadError, Reader};
 
@@ -15,6 +15,10 @@ impl History for Reader {
 
     fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String> {
         Reader::incidents(self, filter).map_err(words)
+    }
+
+    fn incident_sums(&self, span: &IncidentSpan) -> Result<IncidentSums, String> {
+        Reader::incident_sums(self, span).map_err(words)
     }
 
     fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, String> {

@@ -24,6 +24,8 @@ pub struct Plan {
     pub files: Vec<PathBuf>,
     /// The services, in the order of the files.
     pub services: Vec<Arc<Service>>,
+    /// Where each service is written. Beside the services: what only moves within its file has not changed.
+    pub written: BTreeMap<Name, Written>,
     /// Where messages can go. Notifiers that stand inside a rule (`then: - email: ..`) are here under a name of their own.
     pub notifiers: BTreeMap<Name, Arc<Notifier>>,
     /// How mail leaves.
@@ -38,12 +40,61 @@ pub struct Plan {
     pub brake: Times,
     /// Who hears of what concerns no single service: `defaults.notify`.
     pub notify: Vec<Name>,
+    /// What services and checks were filled up with.
+    pub defaults: Defaults,
     /// Silences that come again by a schedule.
     pub maintenance: Vec<Arc<Maintenance>>,
     /// The directories of supervisors whose entries are services: `services_from`.
     pub directories: Vec<PathBuf>,
     /// What people should know: what was left out, or has a trap.
     pub notes: Vec<String>,
+}
+
+/// Where something is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The file, by its place in [`Plan::files`].
+    pub file: usize,
+    /// The line, from 1.
+    pub line: usize,
+    /// The template whose keys are under its own.
+    pub template: Option<Name>,
+}
+
+/// What services and checks are where they do not say so themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defaults {
+    /// How often a check is asked.
+    pub every: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Who hears of incidents, and of what concerns no single service.
+    pub notify: Vec<Name>,
+    /// Who hears of them as well, if nobody acknowledges them.
+    pub escalate: Vec<Escalation>,
+    /// When a service flaps.
+    pub flapping: Option<Flapping>,
+    /// After a start, only liveness rules judge for this long.
+    pub grace: Duration,
+    /// How long a death may take to turn into a new process; nothing if the control decides.
+    pub settle: Option<Duration>,
+    /// How often a service may be restarted.
+    pub restart: Budget,
+}
+
+impl Default for Defaults {
+    fn default() -> Defaults {
+        Defaults {
+            every: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            notify: Vec::new(),
+            escalate: Vec::new(),
+            flapping: Some(Flapping::default()),
+            grace: Duration::from_secs(10),
+            settle: None,
+            restart: Budget::default(),
+        }
+    }
 }
 
 /// A named thing that is watched.

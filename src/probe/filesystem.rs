@@ -25,9 +25,9 @@ const fn metric(name: &str) -> MetricId {
 }
 const FAILED: MetricId = metric("failed");
 const MISSING: MetricId = metric("missing");
-const USED: MetricId = metric("used");
+pub(super) const USED: MetricId = metric("used");
 const FREE: MetricId = metric("free");
-const INODES: MetricId = metric("inodes");
+pub(super) const INODES: MetricId = metric("inodes");
 const READONLY: MetricId = metric("readonly");
 const READ: MetricId = metric("read");
 const WRITE: MetricId = metric("write");
@@ -38,9 +38,9 @@ const THREADS: usize = 16;
 const SECTOR: u64 = 512;
 
 type Numbers = (u32, u32);
-type Readings = Vec<(MetricId, Reading)>;
-type Answer = Result<Readings, Errno>;
-type Asking = Arc<Mutex<HashMap<u64, Vec<oneshot::Sender<Answer>>>>>;
+pub(super) type Readings = Vec<(MetricId, Reading)>;
+pub(super) type Answer = Result<Readings, Errno>;
+pub(super) type Asking = Arc<Mutex<HashMap<u64, Vec<oneshot::Sender<Answer>>>>>;
 
 /// The threads, and what is under way.
 pub(super) struct Filesystems {
@@ -111,7 +111,7 @@ impl Filesystems {
 }
 
 /// Asks a mount, or waits with those who have asked it already; or why it cannot be asked.
-async fn statvfs(pool: &Pool, asking: &Asking, mount: u64, point: PathBuf) -> Result<Answer, String> {
+pub(super) async fn statvfs(pool: &Pool, asking: &Asking, mount: u64, point: PathBuf) -> Result<Answer, String> {
     let (answer, answered) = oneshot::channel();
     let first = {
         let mut asking = asking.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,7 @@ mod filesystem;
 mod http;
 mod log;
 mod looks;
+mod machine;
 mod mounts;
 mod nagios;
 mod names;
@@ -45,6 +46,7 @@ mod watched;
 mod words;
 
 pub use log::tail_of_log;
+pub use machine::Machine;
 pub use snapshot::snapshot;
 pub use top::top;
 

@@ -69,7 +69,7 @@ mod tests;
 
 pub use queue::Committed;
 pub use reader::{
-    AuditFilter, Bar, Curve, EventFilter, IncidentFilter, MessageFilter, ReadError, Reader, Rollup, Samples, Wholes,
+    AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often, Reader, ReadError, Rollup, Samples, Wholes,
 };
 pub use rollup::{Step, Sum};
 

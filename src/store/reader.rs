@@ -4,11 +4,13 @@ mod curve;
 mod history;
 mod messages;
 mod state;
+mod sums;
 
 pub use curve::Curve;
 pub use history::{Bar, Rollup, Samples, Wholes};
 pub use messages::MessageFilter;
 pub use state::{AuditFilter, EventFilter, IncidentFilter};
+pub use sums::{DaySums, IncidentSpan, IncidentSums, Often};
 
 use super::buffers::Buffers;
 use super::database::{Spec, open_read_only};

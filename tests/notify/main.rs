@@ -13,10 +13,11 @@ mod web;
 
 use minder::daemon::RealClock;
 use minder::model::{
-    Clock, Dashboard, Delivery, Given, HistoryLimits, Input, Mail, Message, MessageId, MessageKind, Name, Notifier,
+    Clock, Dashboard, Defaults, Delivery, Given, HistoryLimits, Input, Mail, Message, MessageId, MessageKind, Name, Notifier,
     NotifierPlace, Parcel, ParcelId, Plan, Story, Times,
 };
 use minder::notify::Notifiers;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -45,6 +46,8 @@ fn plan(mail: Option<Mail>, notifiers: Vec<(&str, NotifierPlace)>) -> Plan {
         boot_grace: Duration::ZERO,
         brake: Times::default(),
         notify: Vec::new(),
+        defaults: Defaults::default(),
+        written: BTreeMap::new(),
         directories: Vec::new(),
         maintenance: Vec::new(),
         notes: Vec::new(),

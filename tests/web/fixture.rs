@@ -343,8 +343,173 @@ pub fn events() -> Vec<Event> {
                 of: None,
             },
         ),
-        event(80, ago(3 * 24 * 60 * MINUTE), "web", Some(29), Closed { after: 190_000 }),
+        event(80, ago(3 * DAY), "web", Some(29), Closed { after: 190_000 }),
     ];
+    events.extend(older_events());
     events.sort_by_key(|e| std::cmp::Reverse(e.id));
     events
+}
+
+/// The story of an incident that is over, one of minder's own, and rules that were refused.
+fn older_events() -> Vec<Event> {
+    use EventKind::*;
+    let own = |id, at, incident, kind| Event { id, at, service: None, incident, kind };
+    let web = |id, seconds: i64, kind| event(id, Wall(ago(3 * DAY).0 - 190_000 + seconds * SECOND), "web", Some(29), kind);
+    let acted = |ok, words: &str| Acted {
+        action: "restart".into(),
+        ok,
+        words: words.into(),
+        took: 2100,
+        output: (!ok).then(|| format!("bind: address in use\n{HOSTILE}")),
+    };
+    vec![
+        web(79, 190, Resolved { rule: "process.memory".into(), after: 190_000, why: None, of: None }),
+        web(78, 160, acted(true, "up as pid 4711")),
+        web(77, 120, Written { by: "alice".into(), words: format!("The old one hung on.\n{HOSTILE}"), public: true }),
+        web(76, 95, Acknowledged { by: "alice".into(), reason: "on it".into(), until: None }),
+        web(75, 62, acted(false, "ended at once, exited with code 98")),
+        web(74, 61, Held { action: "restart".into(), why: "1 s of its delay are left".into() }),
+        web(73, 60, Acting { action: "restart".into(), by: "process.memory".into() }),
+        web(72, 1, Opened { severity: Severity::Critical }),
+        web(
+            71,
+            0,
+            Fired {
+                rule: "process.memory".into(),
+                severity: Severity::Critical,
+                condition: "process.memory > 500MB".into(),
+                value: "process.memory 612 MB".into(),
+                note: Some(HOSTILE.into()),
+                of: None,
+            },
+        ),
+        own(61, ago(5 * DAY), Some(27), Noted { words: "ops takes nothing: connection refused".into() }),
+        own(60, ago(6 * DAY), None, Refused { report: format!("error: unknown key `chekcs`\n --> shop.yaml:3:5\n{HOSTILE}") }),
+        own(59, ago(9 * DAY), None, Planned { services: 14 }),
+    ]
+}
+
+/// Those that are over, of 90 days, the latest first.
+pub fn past_incidents() -> Vec<Incident> {
+    let hour = 60 * MINUTE;
+    let of = |(id, days, hours, service, severity, rule, minutes): (u64, i64, i64, &str, Severity, &str, i64)| {
+        let opened = ago(days * DAY + hours * hour);
+        Incident {
+            id,
+            service: service.into(),
+            opened,
+            closed: Some(Wall(opened.0 + minutes * MINUTE)),
+            severity,
+            title: if rule.is_empty() { "the notifier ops takes nothing".into() } else { rule.into() },
+            rules: (!rule.is_empty()).then(|| rule.to_owned()).into_iter().collect(),
+            told: ["ops".into()].into(),
+            ack: None,
+            escalated: 0,
+        }
+    };
+    use Severity::{Critical, Info, Warning};
+    let mut all: Vec<Incident> = [
+        (36, 0, 5, "worker", Warning, "process.memory", 22),
+        (35, 0, 7, "nginx", Critical, "process.down", 1),
+        (34, 1, 2, "worker", Warning, "process.memory", 41),
+        (33, 1, 9, "root-disk", Warning, "filesystem.used", 190),
+        (32, 2, 1, "redis", Critical, "process.down", 2),
+        (31, 2, 3, "worker", Warning, "process.memory", 18),
+        (27, 5, 0, "", Critical, "", 36),
+        (26, 6, 4, "mail-queue", Critical, "process.down", 3),
+        (25, 6, 5, "mail-queue", Critical, "process.down", 4),
+        (24, 6, 6, "mail-queue", Critical, "process.down", 7),
+        (23, 9, 2, "import", Info, "process.cpu", 60),
+        (22, 12, 11, "postgresql", Critical, "process.down", 12),
+        (21, 16, 1, "worker", Warning, "process.memory", 25),
+        (20, 21, 3, "certificate", Warning, "tls.cert.expires", 1500),
+        (19, 24, 8, "worker", Warning, "process.memory", 33),
+        (18, 29, 2, "web", Critical, "process.down", 2),
+        (17, 33, 5, "web", Critical, "http.failed", 9),
+        (16, 47, 5, "retired", Critical, "process.down", 9),
+        (15, 61, 4, "worker", Warning, "process.memory", 21),
+        (14, 88, 4, "nginx", Critical, "process.down", 2),
+    ]
+    .into_iter()
+    .map(of)
+    .collect();
+    let told = Incident { opened: Wall(ago(3 * DAY).0 - 190_000), closed: Some(ago(3 * DAY)), ..of((29, 3, 0, "web", Critical, "process.memory", 0)) };
+    all.push(told);
+    all.push(Incident { title: HOSTILE.into(), rules: [HOSTILE.to_owned()].into(), ..of((13, 89, 1, "varnish", Critical, "x", 2)) });
+    all.sort_by_key(|incident| std::cmp::Reverse(incident.id));
+    all
+}
+
+/// What the machine does; half of its names are chosen by those who mean no good.
+pub fn machine() -> MachineView {
+    let part = |value, whole| Some(PartView { value, whole });
+    let filesystem = |mount: &str, kind: &str, source: &str, used, whole| FilesystemView {
+        mount: mount.into(),
+        kind: kind.into(),
+        source: source.into(),
+        readonly: false,
+        used: part(used, whole),
+        inodes: part(whole / 2e6, whole / 1e5),
+        note: None,
+    };
+    let interface = |name: &str, up, received, sent, speed| InterfaceView {
+        name: name.into(),
+        up: Some(up),
+        note: (!up).then(|| "its cable has no signal".into()),
+        received: Some(received),
+        sent: Some(sent),
+        errors: Some(0.0),
+        speed,
+    };
+    let process = |pid, name: &str, user: &str, cpu, memory| ProcessView {
+        pid,
+        name: name.into(),
+        user: Some(user.into()),
+        cpu,
+        memory,
+    };
+    let busiest = vec![
+        process(3021, "postgres", "postgres", 71.4, 4.6e8),
+        process(811, "worker", "www-data", 38.0, 2.7e8),
+        process(6660, HOSTILE, HOSTILE, 6.1, 1e6),
+        process(690, "varnishd", "vcache", 3.2, 3.9e8),
+    ];
+    let mut largest = busiest.clone();
+    largest.sort_by(|a, b| b.memory.total_cmp(&a.memory));
+    MachineView {
+        at: AT,
+        host: "web1.example.org".into(),
+        kernel: "Linux 6.12.9 x86_64".into(),
+        uptime: 1_051_200.0,
+        cores: 4,
+        cpu: Some(CpuView { busy: 23.1, iowait: 1.4, steal: 0.0 }),
+        load: Some([0.84, 0.91, 1.02]),
+        memory: part(5.2e9, 8e9),
+        swap: part(3.9e9, 4e9),
+        pressure: PressureView { cpu: Some(2.1), memory: Some(0.0), io: Some(4.7) },
+        files: part(2112.0, 9.2e5),
+        processes: part(412.0, 32_768.0),
+        limits: Some(LimitsView { memory: part(5.2e9, 6e9), processes: None, throttled: Some(12.5) }),
+        filesystems: vec![
+            filesystem("/", "ext4", "/dev/vda1", 3.74e10, 4e10),
+            filesystem("/srv/archive", "xfs", "/dev/mapper/vg0-archive", 6.1e11, 2e12),
+            FilesystemView {
+                used: None,
+                inodes: None,
+                note: Some("it does not answer".into()),
+                ..filesystem("/mnt/nas", "nfs4", "nas:/export", 0.0, 1.0)
+            },
+            FilesystemView { readonly: true, ..filesystem(HOSTILE, "ext4", HOSTILE, 1e9, 1e9) },
+        ],
+        more_filesystems: 0,
+        interfaces: vec![
+            interface("eth0", true, 1.2e6, 3.4e6, Some(1.25e8)),
+            interface("lo", true, 2.2e4, 2.2e4, None),
+            interface("eth1", false, 0.0, 0.0, None),
+            InterfaceView { errors: Some(3.0), ..interface(HOSTILE, true, 1.0, 2.0, None) },
+        ],
+        more_interfaces: 7,
+        busiest,
+        largest,
+    }
 }

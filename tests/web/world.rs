@@ -1,9 +1,10 @@
 //! What stands in for the daemon: a loop that answers, and a past.
 #![allow(dead_code)] // shared by several tests, each of which uses a part
 
-use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, snapshot};
+use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, machine, past_incidents, snapshot};
 use minder::dashboard::{
-    Ask, AuditFilter, Bar, Curve, EventFilter, Front, History, IncidentFilter, MessageFilter, Samples, Sum, Wholes,
+    Ask, AuditFilter, Bar, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter,
+    Often, Samples, Sum, Wholes,
 };
 use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,8 @@ pub struct Past {
     pub broken: Mutex<Option<String>>,
     /// Events that come on top.
     pub events: Mutex<Vec<Event>>,
+    /// Incidents that come on top.
+    pub incidents: Mutex<Vec<Incident>>,
     /// Who did what.
     pub audits: Mutex<Vec<Audit>>,
 }
@@ -58,10 +61,65 @@ impl History for Past {
     }
     fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String> {
         self.whole()?;
-        let service = filter.service.as_deref();
-        let open = snapshot().services.into_iter().filter_map(|s| s.incident);
-        let open = open.filter(|i| filter.id.is_none_or(|id| id == i.id) && filter.open != Some(false));
-        Ok(open.filter(|i| service.is_none_or(|s| *i.service == *s)).take(filter.limit).collect())
+        let mut all: Vec<Incident> = snapshot().services.into_iter().filter_map(|s| s.incident).collect();
+        all.extend(past_incidents());
+        all.extend(self.incidents.lock().unwrap().clone());
+        all.retain(|i| filter.id.is_none_or(|id| id == i.id));
+        all.retain(|i| filter.service.as_ref().is_none_or(|service| *service == i.service));
+        all.retain(|i| filter.severity.is_none_or(|severity| severity == i.severity));
+        all.retain(|i| filter.open.is_none_or(|open| open == i.closed.is_none()));
+        all.retain(|i| filter.from.is_none_or(|from| i.closed.is_none_or(|closed| closed >= from)));
+        all.retain(|i| filter.to.is_none_or(|to| i.opened < to) && filter.before.is_none_or(|before| i.id < before));
+        all.sort_by_key(|i| std::cmp::Reverse(i.id));
+        all.truncate(filter.limit);
+        Ok(all)
+    }
+    fn incident_sums(&self, span: &IncidentSpan) -> Result<IncidentSums, String> {
+        let filter = IncidentFilter {
+            service: span.service.clone(),
+            severity: span.severity,
+            from: Some(span.from),
+            limit: usize::MAX,
+            ..IncidentFilter::default()
+        };
+        let mut all = self.incidents(&filter)?;
+        all.retain(|i| i.opened >= span.from && i.opened < span.to);
+        let lasted = |i: &Incident| (i.closed.unwrap_or(span.to).0 - i.opened.0) as u64;
+        let over: Vec<&Incident> = all.iter().filter(|i| i.closed.is_some()).collect();
+        let often = |rule: fn(&Incident) -> Option<String>| {
+            let mut counts: Vec<Often> = Vec::new();
+            for i in &all {
+                let (service, rule) = (i.service.clone(), rule(i));
+                match counts.iter_mut().find(|often| often.service == service && often.rule == rule) {
+                    Some(often) => often.count += 1,
+                    None => counts.push(Often { service, rule, count: 1 }),
+                }
+            }
+            counts.sort_by_key(|often| std::cmp::Reverse(often.count));
+            counts
+        };
+        let ends = span.days.iter().skip(1).copied().chain([span.to]);
+        let days = span.days.iter().zip(ends).map(|(start, end)| {
+            let of_day = || all.iter().filter(|i| i.opened >= *start && i.opened < end);
+            DaySums {
+                start: *start,
+                begun: of_day().count() as u64,
+                worst: of_day().map(|i| i.severity).max(),
+                open_for: of_day().map(lasted).sum(),
+            }
+        });
+        Ok(IncidentSums {
+            from: span.from,
+            to: span.to,
+            begun: all.len() as u64,
+            recovered: over.len() as u64,
+            mean_to_recover: over.iter().map(|i| lasted(i)).sum::<u64>().checked_div(over.len() as u64),
+            open_for: all.iter().map(lasted).sum(),
+            services: often(|_| None),
+            rules: often(|i| i.rules.first().cloned()),
+            days: days.collect(),
+            more: false,
+        })
     }
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String> {
         self.whole()?;
@@ -269,7 +327,7 @@ fn kept(service: &str, check: &str) -> &'static [&'static str] {
         ("postgresql", "process") => &["down", "memory", "cpu", "threads"],
         (_, "process") => &["down", "memory", "cpu"],
         (_, "filesystem") => &["used"],
-        (_, "system") => &["cpu"],
+        (_, "system") => &["cpu", "memory", "load1", "pressure.io"],
         (_, "young") => &[],
         _ => &["failed", "latency"],
     }
@@ -282,6 +340,9 @@ fn samples(service: &str, check: &str, from: Wall, to: Wall, step: i64, limit: u
         let wave = (noise(at / 240_000) * 0.25 + noise(at / 10_000) * 0.06).min(1.0);
         let gone = service == "web" && (AT.0 - at) < 5 * MINUTE;
         let value = |name: &&str| match *name {
+            "pressure.io" => Some((wave * 40.0).round() / 10.0),
+            "load1" => Some((wave * 700.0).round() / 100.0),
+            "memory" if check == "system" => Some((4.1e9 + 4e9 * wave).round()),
             "memory" if gone => None,
             "memory" => Some((2.6e8 + 4e8 * wave).round()),
             "cpu" => Some((1800.0 + 6000.0 * wave).round() / 100.0),
@@ -420,6 +481,7 @@ impl World {
                     Ask::Ended { reply, .. } => drop(reply.send(false)),
                     Ask::Beat { reply, .. } => drop(reply.send(Err("minder knows no heartbeat".to_owned()))),
                     Ask::Nudge { control, name } => its_nudged.lock().unwrap().push(format!("{control} {name}")),
+                    Ask::Machine(reply) => drop(reply.send(Arc::new(machine()))),
                     Ask::Record(record) => {
                         if let Record::Audit(audit) = &record {
                             let mut audits = its_past.audits.lock().unwrap();

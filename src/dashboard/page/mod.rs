@@ -2,9 +2,12 @@
 
 pub(super) mod assets;
 mod chart;
+mod incidents;
+mod machine;
 mod messages;
 mod overview;
 mod people;
+mod rules;
 mod service;
 mod span;
 pub(super) mod steer;
@@ -21,6 +24,10 @@ pub(super) fn routes() -> Routes {
         .get(None, "/assets/{name}", assets::show)
         .get(Viewer, "/", overview::show)
         .get(Viewer, "/services/{name}", service::show)
+        .get(Viewer, "/incidents", incidents::show)
+        .get(Viewer, "/incidents/{id}", incidents::one::show)
+        .get(Viewer, "/rules", rules::show)
+        .get(Viewer, "/machine", machine::show)
         .and(people::routes())
         .and(messages::routes())
         .and(steer::routes())

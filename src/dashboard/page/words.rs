@@ -2,10 +2,12 @@
 
 use super::assets;
 use crate::dashboard::who::{Caller, Proof};
-use crate::model::{Dimension, Role, Snapshot, Status, Wall, show, show_age};
+use crate::model::{Dimension, Role, Snapshot, Status, Wall, show, show_age, show_duration};
 use askama::filters::HtmlSafe;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::fmt;
+use std::time::Duration;
 
 /// Where in the navigation a page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +132,32 @@ impl Moment {
     pub fn when(&self, at: &Wall) -> String {
         if self.same_day(at) { self.clock(at) } else { self.full(at) }
     }
+    /// The day, for those who compare.
+    pub fn date(&self, at: &Wall) -> Date {
+        at.zoned(self.zone.clone()).date()
+    }
+    /// `Today`, `Yesterday`, `Friday 20 November 2026`.
+    pub fn day(&self, at: &Wall) -> String {
+        let today = self.date(&self.now);
+        match self.date(at) {
+            day if day == today => "Today".to_owned(),
+            day if today.yesterday().is_ok_and(|yesterday| day == yesterday) => "Yesterday".to_owned(),
+            day => day.strftime("%A %-d %B %Y").to_string(),
+        }
+    }
+    /// `Fri 20 Nov 2026`
+    pub fn short_day(&self, at: &Wall) -> String {
+        self.date(at).strftime("%a %-d %b %Y").to_string()
+    }
+    /// When each of so many days begins, today the last of them.
+    pub fn last_days(&self, count: i32) -> Vec<Wall> {
+        let today = self.date(&self.now);
+        let begin = |back: i32| {
+            let day = today.checked_sub(jiff::Span::new().days(back)).ok()?;
+            Some(Wall(day.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond()))
+        };
+        (0..count).rev().filter_map(begin).collect()
+    }
     /// `2026-11-20 12:03:10`
     pub fn full(&self, at: &Wall) -> String {
         at.zoned(self.zone.clone()).strftime("%F %T").to_string()
@@ -153,6 +181,14 @@ impl Moment {
     pub fn left(&self, at: &Wall) -> Stamp {
         self.stamp(at, show_age(*at - self.now))
     }
+    /// `<time>12:03:10</time>`, where the day is said already.
+    pub fn timed(&self, at: &Wall) -> Stamp {
+        self.stamp(at, self.clock(at))
+    }
+    /// `<time>2026-11-20 12:03:10</time>`
+    pub fn exact(&self, at: &Wall) -> Stamp {
+        self.stamp(at, self.full(at))
+    }
     /// `<time>12:03:10</time>`, with the date if it is another day.
     pub fn at(&self, at: &Wall) -> Stamp {
         self.stamp(at, self.when(at))
@@ -172,6 +208,11 @@ impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, r#"<time datetime="{}" title="{}">{}</time>"#, self.utc, self.full, self.words)
     }
+}
+
+/// How long something lasted, of so many milliseconds: `3 min 10 s`.
+pub(super) fn lasted(ms: u64) -> String {
+    show_duration(Duration::from_millis(ms))
 }
 
 /// A number in words, by the word that JSON has for what it measures.

@@ -32,6 +32,8 @@ pub fn plan(services: Vec<Service>) -> Arc<Plan> {
         boot_grace: seconds(60),
         brake: Times { count: 10, within: seconds(60) },
         notify: Vec::new(),
+        defaults: Defaults::default(),
+        written: BTreeMap::new(),
         directories: Vec::new(),
         notes: Vec::new(),
     })

@@ -1,7 +1,7 @@
 //! Events and incidents.
 
 use super::{ReadError, Reader};
-use crate::model::{Audit, Event, EventKind, Incident, Name, Wall};
+use crate::model::{Audit, Event, EventKind, Incident, Name, Severity, Wall};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -34,6 +34,8 @@ pub struct IncidentFilter {
     pub id: Option<u64>,
     /// Open, or over.
     pub open: Option<bool>,
+    /// That was as bad as this, at its worst.
+    pub severity: Option<Severity>,
     /// Open at some time from then on.
     pub from: Option<Wall>,
     /// Begun before then.
@@ -97,6 +99,7 @@ impl Reader {
         which.and("service = ?", filter.service.as_deref().map(str::to_owned));
         which.and("id = ?", filter.id.map(|id| id as i64));
         which.and("(closed IS NULL) = ?", filter.open);
+        which.and("severity = ?", filter.severity.map(|severity| severity.to_string()));
         which.and("coalesce(closed, 9223372036854775807) >= ?", filter.from.map(|at| at.0));
         which.and("opened < ?", filter.to.map(|at| at.0));
         which.and("id < ?", filter.before.map(|id| id as i64));
@@ -147,7 +150,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
 }
 
 /// Nothing if it cannot be read: of a later version.
-fn incident(row: &Row<'_>) -> rusqlite::Result<Option<Incident>> {
+pub(super) fn incident(row: &Row<'_>) -> rusqlite::Result<Option<Incident>> {
     Ok(serde_json::from_str(&row.get::<_, String>(0)?).ok())
 }
 

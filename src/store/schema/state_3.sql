@@ -16,3 +16,4 @@ CREATE VIEW audits AS
   FROM audit;
 
 CREATE INDEX incident_by_time ON incident (opened);
+CREATE INDEX incident_by_end ON incident (closed);

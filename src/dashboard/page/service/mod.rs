@@ -3,7 +3,7 @@
 mod drawn;
 mod past;
 mod strip;
-mod words;
+pub(super) mod words;
 
 use super::assets;
 use super::chart::{Chart, Given, Ground};
