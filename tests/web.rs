@@ -12,6 +12,8 @@ mod door;
 mod fixture;
 #[path = "web/metrics.rs"]
 mod metrics;
+#[path = "web/pages.rs"]
+mod pages;
 #[path = "web/router.rs"]
 mod router;
 #[path = "web/served.rs"]

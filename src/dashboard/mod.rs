@@ -27,7 +27,10 @@ mod problem;
 mod routes;
 mod who;
 
-pub use crate::store::{AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often, Samples, Sum, Wholes};
+pub use crate::store::{
+    AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often,
+    Samples, Sum, Wholes,
+};
 pub use api::{Whose, reports};
 pub use door::{
     Certificate, CertificateError, bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_tls, serve_unix,
@@ -37,7 +40,8 @@ pub use routes::Route;
 
 use crate::model::kinds::Beat;
 use crate::model::{
-    Answer, Audit, Change, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name, Plan, Record, Role, Session, Snapshot, Vitals, Wall,
+    Answer, Audit, Change, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name,
+    Plan, Record, Role, Session, Snapshot, Vitals, Wall,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

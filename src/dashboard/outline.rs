@@ -275,9 +275,8 @@ fn joined(all: &[Given]) -> String {
 }
 
 fn escalate(steps: &[crate::model::Escalation]) -> String {
-    let step = |step: &crate::model::Escalation| {
-        format!("after {}: {}", write_duration(step.after), step.notify.join(", "))
-    };
+    let step =
+        |step: &crate::model::Escalation| format!("after {}: {}", write_duration(step.after), step.notify.join(", "));
     steps.iter().map(step).collect::<Vec<_>>().join("; ")
 }
 
@@ -345,4 +344,29 @@ fn settings(plan: &Plan) -> Vec<Setting> {
         ("boot_grace", write_duration(plan.boot_grace)),
         ("brake", plan.brake.to_string()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PasswordHash, Role, User};
+
+    #[test]
+    fn who_may_sign_in_is_counted_and_not_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("minder.yaml");
+        std::fs::write(&file, "version: 1\nservices: { this: { checks: [{ system: {} }] } }").unwrap();
+        let (mut plan, _) = crate::config::load(&file, &crate::config::Env::from_process()).unwrap();
+        for name in ["alice", "bob"] {
+            let password = Some(PasswordHash::new("$argon2id$v=19$m=19456,t=2,p=1$hush$hush"));
+            plan.dashboard.users.insert(name.to_owned(), User { password, role: Role::Viewer });
+        }
+        let told = serde_json::to_string(&PlanOutline::of(&plan)).unwrap();
+        assert!(told.contains("2 users"), "{told}");
+        for hidden in ["argon2", "hush", "alice", "bob"] {
+            assert!(!told.contains(hidden), "{hidden}: {told}");
+        }
+        let service = ServiceOutline::of(&plan, &plan.services[0]);
+        assert_eq!((service.line, service.file.as_deref()), (Some(2), file.to_str()));
+    }
 }

@@ -1,6 +1,9 @@
 //! The history as the store has it.
 
-use super::{AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Samples, Wholes};
+use super::{
+    AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Samples,
+    Wholes,
+};
 use crate::model::{Audit, Event, Incident, Message, MessageId, MessageView, Wall};
 use crate::store::{ReadError, Reader};
 

@@ -7,8 +7,8 @@ use super::pool::Pool;
 use super::{cgroup, network, system};
 use crate::model::kinds::{Cgroup, CheckKind, Network, System};
 use crate::model::{
-    Clock, CpuView, FilesystemView, Identity, InterfaceView, LimitsView, MachineView, Metric, MetricSet, Mono, PartView,
-    PressureView, ProcessView, Reading, Sample, clip, plain,
+    Clock, CpuView, FilesystemView, Identity, InterfaceView, LimitsView, MachineView, Metric, MetricSet, Mono,
+    PartView, PressureView, ProcessView, Reading, Sample, clip, plain,
 };
 use crate::sys::proc::{self, Stat};
 use crate::sys::{accounts, usage};
@@ -38,9 +38,31 @@ const NAME: usize = 120;
 /// What keeps nothing: the kernel's own, what is only a window on something else, and images that are full by nature. What is
 /// mounted when somebody looks (autofs) is not looked at.
 const NOT_KEEPING: [&str; 25] = [
-    "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
-    "fusectl", "fuse.lxcfs", "fuse.gvfsd-fuse", "fuse.portal", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "ramfs",
-    "rpc_pipefs", "securityfs", "squashfs", "sysfs", "tracefs",
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "fuse.lxcfs",
+    "fuse.gvfsd-fuse",
+    "fuse.portal",
+    "hugetlbfs",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rpc_pipefs",
+    "securityfs",
+    "squashfs",
+    "sysfs",
+    "tracefs",
 ];
 
 /// Looks at the machine.
@@ -103,14 +125,15 @@ impl Machine {
     }
 
     async fn filesystems(&self) -> (Vec<FilesystemView>, usize) {
-        // The kernel's list is read without touching a mount.
-        let Ok(Ok(all)) = tokio::task::spawn_blocking(|| mounts::read(Path::new("/"))).await else {
-            return (Vec::new(), 0);
+        // The kernel's list is read without touching a mount; of a machine with thousands, it takes a while.
+        let read = || {
+            let all = mounts::read(Path::new("/")).unwrap_or_default();
+            let shown = shown(&all);
+            let more = shown.len().saturating_sub(MOST_MOUNTS);
+            (shown.into_iter().take(MOST_MOUNTS).cloned().collect::<Vec<Mount>>(), more)
         };
-        let shown = shown(&all);
-        let more = shown.len().saturating_sub(MOST_MOUNTS);
-        let views = shown.into_iter().take(MOST_MOUNTS).map(|mount| self.filesystem(mount));
-        (join_all(views).await, more)
+        let (shown, more) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        (join_all(shown.iter().map(|mount| self.filesystem(mount))).await, more)
     }
 
     async fn filesystem(&self, mount: &Mount) -> FilesystemView {
@@ -236,9 +259,9 @@ impl Rates {
         let mut view = |(stat, cpu): &(&Stat, f64)| ProcessView {
             pid: stat.pid,
             name: name(String::from_utf8_lossy(stat.comm.as_bytes()).trim()),
-            user: proc::user(stat.pid).ok().map(|uid| {
-                users.entry(uid).or_insert_with(|| name(&accounts::name_of_user(uid))).clone()
-            }),
+            user: proc::user(stat.pid)
+                .ok()
+                .map(|uid| users.entry(uid).or_insert_with(|| name(&accounts::name_of_user(uid))).clone()),
             cpu: *cpu,
             memory: stat.rss_pages.saturating_mul(proc::page_size()) as f64,
         };
@@ -340,7 +363,11 @@ mod tests {
     #[test]
     fn a_users_program_is_not_asked() {
         for (options, is_his) in [("rw,user_id=1000,group_id=0", true), ("rw,user_id=0", false), ("rw", true)] {
-            assert_eq!(is_of_a_user(&mount(&format!("30 1 0:9 / /x rw - fuse.sshfs x {options}"))), is_his, "{options}");
+            assert_eq!(
+                is_of_a_user(&mount(&format!("30 1 0:9 / /x rw - fuse.sshfs x {options}"))),
+                is_his,
+                "{options}"
+            );
         }
         assert!(!is_of_a_user(&mount("30 1 0:9 / /x rw - ext4 x rw,user_id=1000")));
     }

@@ -69,7 +69,8 @@ mod tests;
 
 pub use queue::Committed;
 pub use reader::{
-    AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often, Reader, ReadError, Rollup, Samples, Wholes,
+    AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often,
+    ReadError, Reader, Rollup, Samples, Wholes,
 };
 pub use rollup::{Step, Sum};
 

@@ -18,6 +18,7 @@ mod mail;
 mod many;
 mod messages;
 mod nginx;
+mod pages;
 mod plugin;
 mod runaway;
 mod runit;

@@ -13,8 +13,8 @@ mod web;
 
 use minder::daemon::RealClock;
 use minder::model::{
-    Clock, Dashboard, Defaults, Delivery, Given, HistoryLimits, Input, Mail, Message, MessageId, MessageKind, Name, Notifier,
-    NotifierPlace, Parcel, ParcelId, Plan, Story, Times,
+    Clock, Dashboard, Defaults, Delivery, Given, HistoryLimits, Input, Mail, Message, MessageId, MessageKind, Name,
+    Notifier, NotifierPlace, Parcel, ParcelId, Plan, Story, Times,
 };
 use minder::notify::Notifiers;
 use std::collections::BTreeMap;

@@ -95,6 +95,17 @@ fn browse_world(script: &str, world: impl FnOnce() -> World) {
     serving.abort();
 }
 
+#[test]
+fn the_pages_of_incidents_rules_and_the_machine_in_a_browser() {
+    let rules =
+        "version: 1\nservices:\n  this: { checks: [{ system: {} }] }\n  root-disk: { checks: [{ filesystem: / }] }\n";
+    browse_world("pages.mjs", || {
+        let mut snapshot = fixture::snapshot();
+        snapshot.refused = Some("error: unknown key `chekcs`\n --> shop.yaml:3:5\n  |\n3 |     chekcs:\n  |     ^^^^^^ did you mean `checks`?\n".into());
+        World::by(snapshot, rules)
+    });
+}
+
 /// A script that may break the connection to this world, mend it, and make it worse.
 fn browse_and_break(script: &str) {
     let runtime = Runtime::new().unwrap();

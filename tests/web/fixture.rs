@@ -354,7 +354,8 @@ pub fn events() -> Vec<Event> {
 fn older_events() -> Vec<Event> {
     use EventKind::*;
     let own = |id, at, incident, kind| Event { id, at, service: None, incident, kind };
-    let web = |id, seconds: i64, kind| event(id, Wall(ago(3 * DAY).0 - 190_000 + seconds * SECOND), "web", Some(29), kind);
+    let web =
+        |id, seconds: i64, kind| event(id, Wall(ago(3 * DAY).0 - 190_000 + seconds * SECOND), "web", Some(29), kind);
     let acted = |ok, words: &str| Acted {
         action: "restart".into(),
         ok,
@@ -384,7 +385,12 @@ fn older_events() -> Vec<Event> {
             },
         ),
         own(61, ago(5 * DAY), Some(27), Noted { words: "ops takes nothing: connection refused".into() }),
-        own(60, ago(6 * DAY), None, Refused { report: format!("error: unknown key `chekcs`\n --> shop.yaml:3:5\n{HOSTILE}") }),
+        own(
+            60,
+            ago(6 * DAY),
+            None,
+            Refused { report: format!("error: unknown key `chekcs`\n --> shop.yaml:3:5\n{HOSTILE}") },
+        ),
         own(59, ago(9 * DAY), None, Planned { services: 14 }),
     ]
 }
@@ -433,9 +439,17 @@ pub fn past_incidents() -> Vec<Incident> {
     .into_iter()
     .map(of)
     .collect();
-    let told = Incident { opened: Wall(ago(3 * DAY).0 - 190_000), closed: Some(ago(3 * DAY)), ..of((29, 3, 0, "web", Critical, "process.memory", 0)) };
+    let told = Incident {
+        opened: Wall(ago(3 * DAY).0 - 190_000),
+        closed: Some(ago(3 * DAY)),
+        ..of((29, 3, 0, "web", Critical, "process.memory", 0))
+    };
     all.push(told);
-    all.push(Incident { title: HOSTILE.into(), rules: [HOSTILE.to_owned()].into(), ..of((13, 89, 1, "varnish", Critical, "x", 2)) });
+    all.push(Incident {
+        title: HOSTILE.into(),
+        rules: [HOSTILE.to_owned()].into(),
+        ..of((13, 89, 1, "varnish", Critical, "x", 2))
+    });
     all.sort_by_key(|incident| std::cmp::Reverse(incident.id));
     all
 }

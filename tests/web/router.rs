@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tower::ServiceExt;
 
-fn listen() -> SocketAddr {
+pub fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8900))
 }
 
-struct Got {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub struct Got {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Got {
@@ -29,18 +29,18 @@ impl Got {
     }
 }
 
-async fn send(router: axum::Router, request: Request<Body>) -> Got {
+pub async fn send(router: axum::Router, request: Request<Body>) -> Got {
     let response = router.oneshot(request).await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let body = to_bytes(response.into_body(), 8 << 20).await.unwrap();
     Got { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-fn request(method: &str, path: &str, host: &str) -> Request<Body> {
+pub fn request(method: &str, path: &str, host: &str) -> Request<Body> {
     Request::builder().method(method).uri(path).header(header::HOST, host).body(Body::empty()).unwrap()
 }
 
-async fn get(world: &World, path: &str) -> Got {
+pub async fn get(world: &World, path: &str) -> Got {
     send(page(world.front.clone(), listen()), request("GET", path, "localhost:8900")).await
 }
 

@@ -3,8 +3,8 @@
 
 use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, machine, past_incidents, snapshot};
 use minder::dashboard::{
-    Ask, AuditFilter, Bar, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter,
-    Often, Samples, Sum, Wholes,
+    Ask, AuditFilter, Bar, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan, IncidentSums,
+    MessageFilter, Often, Samples, Sum, Wholes,
 };
 use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,10 +86,13 @@ impl History for Past {
         all.retain(|i| i.opened >= span.from && i.opened < span.to);
         let lasted = |i: &Incident| (i.closed.unwrap_or(span.to).0 - i.opened.0) as u64;
         let over: Vec<&Incident> = all.iter().filter(|i| i.closed.is_some()).collect();
-        let often = |rule: fn(&Incident) -> Option<String>| {
+        let often = |of_rules: bool, rule: fn(&Incident) -> Option<String>| {
             let mut counts: Vec<Often> = Vec::new();
             for i in &all {
                 let (service, rule) = (i.service.clone(), rule(i));
+                if of_rules && rule.is_none() {
+                    continue;
+                }
                 match counts.iter_mut().find(|often| often.service == service && often.rule == rule) {
                     Some(often) => often.count += 1,
                     None => counts.push(Often { service, rule, count: 1 }),
@@ -115,8 +118,8 @@ impl History for Past {
             recovered: over.len() as u64,
             mean_to_recover: over.iter().map(|i| lasted(i)).sum::<u64>().checked_div(over.len() as u64),
             open_for: all.iter().map(lasted).sum(),
-            services: often(|_| None),
-            rules: often(|i| i.rules.first().cloned()),
+            services: often(false, |_| None),
+            rules: often(true, |i| i.rules.first().cloned()),
             days: days.collect(),
             more: false,
         })
@@ -370,7 +373,13 @@ pub fn plan(rules: &str) -> Plan {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("minder.yaml");
     std::fs::write(&file, rules).unwrap();
-    minder::config::load(&file, &minder::config::Env::from_process()).unwrap().0
+    load(&file)
+}
+
+/// The plan that the rules at this path make.
+pub fn load(path: &std::path::Path) -> Plan {
+    let loaded = minder::config::load(path, &minder::config::Env::from_process());
+    loaded.unwrap_or_else(|report| panic!("{report}")).0
 }
 
 /// A clock that stands still, until it is told how much time passes.

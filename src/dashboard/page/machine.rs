@@ -93,7 +93,7 @@ struct Line {
 struct Disk<'a> {
     view: &'a FilesystemView,
     used: Option<(Share, String)>,
-    inodes: Option<(Share, String)>,
+    inodes: Option<Share>,
     watched: Option<Name>,
 }
 
@@ -135,12 +135,7 @@ fn gauges(machine: &MachineView) -> Vec<Gauge> {
         if cpu.steal > 0.05 {
             let _ = write!(words, ", {} taken by others of its host", percent(cpu.steal));
         }
-        gauges.push(Gauge {
-            what: "Processors",
-            figure: percent(cpu.busy),
-            words,
-            bar: Some(Share::of(cpu.busy)),
-        });
+        gauges.push(Gauge { what: "Processors", figure: percent(cpu.busy), words, bar: Some(Share::of(cpu.busy)) });
     }
     for (what, part) in [("Memory", &machine.memory), ("Swap", &machine.swap)] {
         let Some(part) = part else { continue };
@@ -165,7 +160,10 @@ fn facts(machine: &MachineView) -> Vec<(&'static str, String)> {
     let waited = [("processors", pressure.cpu), ("memory", pressure.memory), ("storage", pressure.io)];
     let waited = waited.into_iter().filter_map(|(what, share)| Some(format!("{what} {}", percent(share?))));
     let waited = waited.collect::<Vec<_>>().join(", ");
-    facts.push(("Waited for (pressure, 10 s)", if waited.is_empty() { "not told by this kernel".to_owned() } else { waited }));
+    facts.push((
+        "Waited for (pressure, 10 s)",
+        if waited.is_empty() { "not told by this kernel".to_owned() } else { waited },
+    ));
     if let Some(part) = &machine.processes {
         facts.push(("Processes and threads", of(part, "count")));
     }
@@ -191,17 +189,13 @@ fn watching(plan: &Plan, is_it: impl Fn(&Kind) -> bool) -> Option<Name> {
 }
 
 fn disk<'a>(view: &'a FilesystemView, plan: &Plan) -> Disk<'a> {
-    let share = |part: &Option<PartView>, unit| {
-        let part = part.as_ref()?;
-        Some((Share::of(part.percent()?), of(part, unit)))
-    };
     let is_it = |kind: &Kind| match kind {
         Kind::Filesystem(keys) => Path::new(&keys.mount) == Path::new(&view.mount) || keys.mount == view.source,
         _ => false,
     };
     Disk {
-        used: share(&view.used, "bytes"),
-        inodes: share(&view.inodes, "count"),
+        used: view.used.as_ref().and_then(|part| Some((Share::of(part.percent()?), of(part, "bytes")))),
+        inodes: view.inodes.as_ref().and_then(PartView::percent).map(Share::of),
         watched: watching(plan, is_it),
         view,
     }
@@ -283,10 +277,7 @@ pub(super) async fn show(State(front): State<Arc<Front>>, caller: Caller) -> Res
         watchers: watchers.unwrap_or_default(),
         filesystems: machine.filesystems.iter().map(|view| disk(view, &plan)).collect(),
         interfaces: machine.interfaces.iter().map(|view| wire(view, &plan)).collect(),
-        processes: [
-            ("Most processor time", "busiest", &machine.busiest),
-            ("Most memory", "largest", &machine.largest),
-        ],
+        processes: [("Most processor time", "busiest", &machine.busiest), ("Most memory", "largest", &machine.largest)],
         machine: &machine,
         moment: &moment,
     }))
@@ -313,12 +304,9 @@ mod tests {
     #[test]
     fn what_is_nearly_full_is_seen() {
         let class = |percent| (Share::of(percent).class, Share::of(percent).percent);
-        assert_eq!([class(0.0), class(79.9), class(80.0), class(95.0), class(140.0)], [
-            ("ok", 0),
-            ("ok", 80),
-            ("warning", 80),
-            ("bad", 95),
-            ("bad", 100)
-        ]);
+        assert_eq!(
+            [class(0.0), class(79.9), class(80.0), class(95.0), class(140.0)],
+            [("ok", 0), ("ok", 80), ("warning", 80), ("bad", 95), ("bad", 100)]
+        );
     }
 }

@@ -139,7 +139,11 @@ pub(super) async fn show(
     Ok(render(&Rules {
         page: Page::new(
             Here::Rules,
-            if snapshot.refused.is_some() { "Rules refused – minder".to_owned() } else { "Rules – minder".to_owned() },
+            if snapshot.refused.is_some() {
+                "Rules refused – minder".to_owned()
+            } else {
+                "Rules – minder".to_owned()
+            },
         )
         .at(moment.clock(&snapshot.at))
         .of(caller),

@@ -64,7 +64,7 @@ fn counted(incidents: u64) -> String {
 fn bar(i: usize, day: &DaySums, most: u64, moment: &Moment) -> Bar {
     let height = match day.begun {
         0 => 2.0,
-        begun => LEAST + (HEIGHT - LEAST) * begun as f64 / most.max(1) as f64,
+        begun => (LEAST + (HEIGHT - LEAST) * begun as f64 / most.max(1) as f64).round(),
     };
     let worst = match day.worst {
         Some(Severity::Critical) => ", the worst critical",
@@ -77,8 +77,8 @@ fn bar(i: usize, day: &DaySums, most: u64, moment: &Moment) -> Bar {
     };
     Bar {
         x: i * STEP,
-        top: (HEIGHT - height).round(),
-        height: height.round(),
+        top: HEIGHT - height,
+        height,
         class: match day.worst {
             Some(Severity::Critical) => "bad",
             Some(Severity::Warning) => "warning",
@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_day_is_as_high_as_it_was_bad() {
-        let day = |i: i64, begun, worst| DaySums { start: Wall(i * 86_400_000), begun, worst, open_for: begun * 60_000 };
+        let day =
+            |i: i64, begun, worst| DaySums { start: Wall(i * 86_400_000), begun, worst, open_for: begun * 60_000 };
         let moment = Moment { now: Wall(4 * 86_400_000), zone: jiff::tz::TimeZone::UTC };
         let days = [day(0, 0, None), day(1, 4, Some(Severity::Critical)), day(2, 1, Some(Severity::Info))];
         let drawn = Days::of(&days, &moment);

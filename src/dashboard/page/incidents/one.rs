@@ -1,7 +1,7 @@
 //! The story of an incident: what fired, what was tried, who looked after it, who was told, and how it ended.
 
 use super::class;
-use crate::dashboard::page::service::{kind, long, tone};
+use crate::dashboard::page::service::words::{kind, long, tone};
 use crate::dashboard::page::words::{Here, Moment, Page, filters, lasted};
 use crate::dashboard::problem::{ProblemPage, render};
 use crate::dashboard::who::Caller;
@@ -204,7 +204,11 @@ pub(in crate::dashboard::page) async fn show(
         fired: fired(&events),
         deeds: [
             ("What was tried", "tried", events.iter().filter(|event| is_tried(&event.kind)).collect()),
-            ("Who looked after it", "looked-after", events.iter().filter(|event| is_looking_after(&event.kind)).collect()),
+            (
+                "Who looked after it",
+                "looked-after",
+                events.iter().filter(|event| is_looking_after(&event.kind)).collect(),
+            ),
         ],
         written: events.iter().filter_map(written).collect(),
         lines: lines(&events, &messages),
@@ -222,9 +226,7 @@ mod tests {
 
     #[test]
     fn each_firing_has_its_own_end() {
-        let of = |pid| {
-            Some(Subject { identity: Identity { pid, start: 1 }, name: "sh".into(), user: "nobody".into() })
-        };
+        let of = |pid| Some(Subject { identity: Identity { pid, start: 1 }, name: "sh".into(), user: "nobody".into() });
         let fires = |rule: &str, of| EventKind::Fired {
             rule: rule.into(),
             severity: Severity::Warning,
