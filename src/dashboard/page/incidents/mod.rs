@@ -35,7 +35,6 @@ const OWN: &str = "(minder)";
 struct Incidents<'a> {
     page: Page,
     moment: &'a Moment,
-    snapshot: &'a Snapshot,
     chosen: &'a Chosen,
     headline: String,
     no_history: Option<String>,
@@ -285,7 +284,6 @@ pub(in crate::dashboard::page) async fn show(
         older,
         offered: offered.iter().map(|service| &*service.name).collect(),
         chosen: &chosen,
-        snapshot: &snapshot,
         moment: &moment,
     }))
 }
