@@ -259,15 +259,16 @@ fn line(samples: &Samples, metric: &'static str, from: Wall, gap: i64) -> Option
 }
 
 pub(super) async fn show(State(front): State<Arc<Front>>, caller: Caller) -> Result<Response, ProblemPage> {
+    let snapshot = front.snapshot().await?;
     let machine = front.machine().await?;
     let plan = front.plan();
-    let moment = Moment::new(machine.at);
+    let moment = Moment::of(machine.at, &caller);
     let (its_plan, now) = (plan.clone(), machine.at);
     let watchers = front.look(move |history| past(history, &its_plan, now)).await;
     let no_history = watchers.as_ref().err().map(|problem| problem.detail.clone());
     Ok(render(&MachinePage {
         page: Page::new(Here::Machine, format!("{}: the machine – minder", machine.host))
-            .at(moment.clock(&machine.at))
+            .showing(&snapshot, &moment)
             .of(caller),
         uptime: show_age(Duration::try_from_secs_f64(machine.uptime).unwrap_or_default()),
         gauges: gauges(&machine),

@@ -119,7 +119,7 @@ pub(super) async fn show(
 ) -> Result<Response, ProblemPage> {
     let snapshot = front.snapshot().await?;
     let plan = front.plan();
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let view = view.map(|Query(view)| view).unwrap_or_default();
     let chosen = view.file.parse().ok().filter(|file| *file < plan.files.len());
     let all = of_file(&plan, chosen);
@@ -145,7 +145,7 @@ pub(super) async fn show(
                 "Rules – minder".to_owned()
             },
         )
-        .at(moment.clock(&snapshot.at))
+        .showing(&snapshot, &moment)
         .of(caller),
         headline,
         no_history,

@@ -235,7 +235,7 @@ pub(in crate::dashboard::page) async fn show(
     caller: Caller,
 ) -> Result<Response, ProblemPage> {
     let snapshot = front.snapshot().await?;
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let chosen = Chosen::of(&view.map(|Query(view)| view).unwrap_or_default());
     let days = moment.last_days(chosen.span.days);
     let span = IncidentSpan {
@@ -274,7 +274,7 @@ pub(in crate::dashboard::page) async fn show(
     let count = seen.open.len();
     let title = if count > 0 { format!("({count}) Incidents – minder") } else { "Incidents – minder".to_owned() };
     Ok(render(&Incidents {
-        page: Page::new(Here::Incidents, title).at(moment.clock(&snapshot.at)).of(caller),
+        page: Page::new(Here::Incidents, title).showing(&snapshot, &moment).of(caller),
         headline,
         no_history,
         open: open.collect(),

@@ -190,12 +190,12 @@ pub(in crate::dashboard::page) async fn show(
     let snapshot = front.snapshot().await?;
     let found = front.look(move |history| known(history, number)).await?;
     let Known { incident, events, messages, more } = found.ok_or_else(|| no_incident(&id))?;
-    let moment = Moment::new(snapshot.at);
+    let moment = Moment::of(snapshot.at, &caller);
     let end = incident.closed.unwrap_or(snapshot.at);
     let is_over = if incident.closed.is_some() { "over" } else { "open" };
     let title = format!("Incident {}, {is_over}: {} – minder", incident.id, incident.headline());
     Ok(render(&IncidentPage {
-        page: Page::new(Here::Incidents, title).at(moment.clock(&snapshot.at)).of(caller),
+        page: Page::new(Here::Incidents, title).showing(&snapshot, &moment).of(caller),
         service: snapshot.services.iter().find(|service| service.name == incident.service),
         lasted: match incident.closed {
             Some(_) => lasted(u64::try_from((end - incident.opened).as_millis()).unwrap_or(u64::MAX)),
