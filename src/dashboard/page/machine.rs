@@ -3,7 +3,7 @@
 use super::words::{Here, Moment, Page, filters, number};
 use crate::dashboard::problem::{ProblemPage, render};
 use crate::dashboard::who::Caller;
-use crate::dashboard::{Front, History, Samples};
+use crate::dashboard::{Curve, Front, History, Sum};
 use crate::model::{
     FilesystemView, InterfaceView, Kind, MachineView, Name, PartView, Plan, ProcessView, Wall, show_age,
 };
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// The past that is drawn, in milliseconds.
 const HOUR: i64 = 3_600_000;
+/// The last hour is drawn in so many parts.
+const PARTS: usize = 180;
 /// Services that watch the machine whose history is drawn.
 const MAX_DRAWN: usize = 3;
 /// What is drawn of it, where it is kept, in this order.
@@ -223,19 +225,20 @@ fn watchers(plan: &Plan) -> Vec<(Name, Name, Duration)> {
 fn past(history: &dyn History, plan: &Plan, now: Wall) -> Result<Vec<Watcher>, String> {
     let from = Wall(now.0.saturating_sub(HOUR));
     let watcher = |(service, check, every): (Name, Name, Duration)| {
-        let samples = history.line(&service, &check, from, Wall(now.0.saturating_add(1)))?;
+        let wanted = DRAWN.map(str::to_owned);
+        let curves = history.curves(&service, &check, &wanted, from, Wall(now.0.saturating_add(1)), PARTS)?;
         let gap = GAP.max(3 * i64::try_from(every.as_millis()).unwrap_or(0));
-        let lines = DRAWN.into_iter().filter_map(|metric| line(&samples, metric, from, gap)).collect();
+        let lines = DRAWN.into_iter().filter_map(|metric| line(&curves, metric, from, gap)).collect();
         Ok(Watcher { service, lines })
     };
     watchers(plan).into_iter().map(watcher).collect()
 }
 
 /// A metric as a line from 0 to its most; a share from 0 to all.
-fn line(samples: &Samples, metric: &'static str, from: Wall, gap: i64) -> Option<Line> {
-    let column = samples.metrics.iter().position(|name| name == metric)?;
-    let value = |row: &[Option<f64>]| row.get(column).copied().flatten().filter(|value| value.is_finite());
-    let points: Vec<(i64, f64)> = samples.rows.iter().filter_map(|(at, row)| Some((at.0, value(row)?))).collect();
+fn line(curves: &[Curve], metric: &'static str, from: Wall, gap: i64) -> Option<Line> {
+    let curve = curves.iter().find(|curve| curve.metric == metric)?;
+    let mean = |(at, sum): &(Wall, Sum)| Some((at.0, sum.mean().filter(|value| value.is_finite())?));
+    let points: Vec<(i64, f64)> = curve.parts.iter().filter_map(mean).collect();
     let (_, latest) = *points.last()?;
     let unit = match metric {
         "memory" | "swap" => "bytes",
@@ -290,16 +293,13 @@ mod tests {
 
     #[test]
     fn a_gap_is_no_line_and_a_share_is_of_all() {
-        let rows = [(0, Some(50.0)), (10_000, Some(25.0)), (20_000, None), (400_000, Some(100.0))];
-        let samples = Samples {
-            metrics: vec!["cpu".into()],
-            rows: rows.into_iter().map(|(at, value)| (Wall(at), vec![value])).collect(),
-            ..Samples::default()
-        };
-        let drawn = line(&samples, "cpu", Wall(0), GAP).unwrap();
+        let part = |(at, value)| (Wall(at), Sum { samples: 1, count: 1, min: value, max: value, sum: value });
+        let parts = [(0, 50.0), (10_000, 25.0), (400_000, 100.0)].into_iter().map(part).collect();
+        let curves = [Curve { metric: "cpu".into(), parts }];
+        let drawn = line(&curves, "cpu", Wall(0), GAP).unwrap();
         assert_eq!(drawn.path, "M0.0 20.0L0.8 30.0M33.3 0.0");
         assert_eq!(drawn.label, "cpu over the last hour: now 100 %, at most 100 %");
-        assert!(line(&samples, "memory", Wall(0), GAP).is_none());
+        assert!(line(&curves, "memory", Wall(0), GAP).is_none());
     }
 
     #[test]
