@@ -27,6 +27,7 @@ mod test;
 mod top;
 mod validate;
 mod wrapper;
+mod write;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -84,6 +85,7 @@ enum Command {
     Resume(steer::Resume),
     Ack(ack::Ack),
     Unack(ack::Unack),
+    Write(write::Write),
     Release(steer::Release),
     Reload(steer::Reload),
     Silence(silence::Begin),
@@ -167,6 +169,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Resume(args) => steer::run(args, &client()?),
         Command::Ack(args) => steer::run(args, &client()?),
         Command::Unack(args) => steer::run(args, &client()?),
+        Command::Write(args) => write::run(args, &client()?),
         Command::Release(args) => steer::run(args, &client()?),
         Command::Silence(args) => silence::begin(args, &client()?),
         Command::Unsilence(args) => silence::end(args, &client()?),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-const KEYS: &[&str] = &["listen", "url", "hosts", "users", "tokens", "tls", "proxy"];
+const KEYS: &[&str] = &["listen", "url", "hosts", "users", "tokens", "tls", "proxy", "status"];
 /// What the names of users and tokens may have beside letters and digits: they may be addresses of mail.
 const NAME_SIGNS: &str = "._-@+";
 /// The shortest secret of a token, and the longest, in characters.
@@ -30,6 +30,7 @@ impl<'a> Builder<'a> {
         self.tokens(node, &mut dashboard);
         self.proxy(node, &mut dashboard);
         self.door(node, &mut dashboard);
+        dashboard.status = self.status_page(node, dashboard.listen);
         dashboard
     }
 

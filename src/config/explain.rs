@@ -67,8 +67,8 @@ fn long_form(plan: &Plan, service: &Service) -> Mapping {
     if !service.tags.is_empty() {
         put(&mut body, "tags", &service.tags);
     }
-    if service.public {
-        put(&mut body, "public", true);
+    if let Some(public) = &service.public {
+        put(&mut body, "public", public);
     }
     if let Some(control) = &service.control {
         // Written by hand: as an enum of serde's it would become a YAML tag.

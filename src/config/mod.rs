@@ -47,6 +47,7 @@ mod scenario;
 mod schema;
 mod service;
 mod source;
+mod status;
 mod syntax;
 mod template;
 #[cfg(test)]

@@ -98,6 +98,8 @@ pub(super) struct Builder<'a> {
     pub incomplete: bool,
     /// The secrets of heartbeats, each with where it was first given.
     pub secrets: BTreeMap<String, Place>,
+    /// The public names as they stand in addresses, each with where it was first given.
+    pub publics: BTreeMap<String, Place>,
     pub templates: BTreeMap<&'a str, Template<'a>>,
     /// The names of those that cannot be read at all, which has been reported.
     pub bad_templates: BTreeSet<&'a str>,
@@ -127,6 +129,7 @@ impl<'a> Builder<'a> {
             bad_presets: BTreeSet::new(),
             needs: Vec::new(),
             incomplete: !sources.found.is_empty(),
+            publics: BTreeMap::new(),
             secrets: BTreeMap::new(),
             templates: BTreeMap::new(),
             bad_templates: BTreeSet::new(),
@@ -191,6 +194,8 @@ impl<'a> Builder<'a> {
             let read = self.maintenance(key, node, &known);
             maintenance.extend(read.map(|one| (one.name.clone(), Arc::new(one))));
         }
+        let dashboard = dashboard.unwrap_or_default();
+        self.note_of_status(&dashboard, &services);
         if seen.is_empty() && self.found.is_empty() && sources.listing.directories.is_empty() {
             let help = match self.templates.is_empty() {
                 true => "add one under the top-level `services`",
@@ -205,7 +210,7 @@ impl<'a> Builder<'a> {
             written,
             notifiers: std::mem::take(&mut self.notifiers),
             mail,
-            dashboard: dashboard.unwrap_or_default(),
+            dashboard,
             history: history.unwrap_or_default(),
             boot_grace: boot_grace.map_or(BOOT_GRACE, |span| span.0),
             brake: brake.unwrap_or(BRAKE),

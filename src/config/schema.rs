@@ -6,6 +6,7 @@
 use super::listing::SUPERVISORS;
 use super::maintenance;
 use super::notifier::GroupKeys;
+use super::status;
 use crate::model::controls::ControlSpec;
 use crate::model::{
     Budget, Dashboard, EmailSpec, ExecSpec, HistoryLimits, Kind, Listed, Log, Mail, MessageKind, Preset, Severity,
@@ -245,7 +246,13 @@ fn service(generator: &mut SchemaGenerator) -> Value {
         ("group", words("The group that it is shown in")),
         ("tags", json!({ "description": "Words to filter by", "type": "array", "items": { "type": "string" } })),
         ("description", words("What it is, for people")),
-        ("public", json!({ "description": "Whether a public status page may show it", "type": "boolean" })),
+        (
+            "public",
+            json!({
+                "description": "Whether the status page shows it to the public, and as what",
+                "anyOf": [{ "type": "boolean" }, generator.subschema_for::<status::Keys>()],
+            }),
+        ),
         (
             "depends_on",
             names(

@@ -126,7 +126,7 @@ impl Builder<'_> {
         let description = self.value(node, "description");
         let group = self.value(node, "group");
         let tags = self.value(node, "tags");
-        let public = self.value(node, "public");
+        let public = self.public(key, node, group.as_ref());
         if self.found.len() > before {
             return None;
         }
@@ -152,7 +152,7 @@ impl Builder<'_> {
             description,
             group,
             tags: tags.unwrap_or_default(),
-            public: public.unwrap_or(false),
+            public,
             checks,
             rules,
             control,

@@ -3,6 +3,7 @@
 use super::diagnostic::{Diagnostic, Place, quoted};
 use super::listing::{self, Listing};
 use super::tree::{self, Key, Node, Value};
+use crate::model::Picture;
 use crate::sys::trust::{Distrust, only_root_or};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -25,6 +26,9 @@ const ENTRIES: usize = 10_000;
 const SECRET_SIZE: u64 = 64 << 10;
 /// The largest file of certificates.
 const CERTIFICATES_SIZE: u64 = 1 << 20;
+
+/// The largest picture.
+const PICTURE_SIZE: u64 = 256 << 10;
 
 /// The environment that `{ env: NAME }` is taken from.
 #[derive(Clone, Default, PartialEq)]
@@ -390,6 +394,26 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<u8>, (String, Option<Strin
         return Err((format!("{name} holds no certificate in PEM form"), Some(help)));
     }
     Ok(bytes)
+}
+
+/// A picture for the public; or why there is none, and what to do.
+pub(super) fn picture(path: &Path) -> Result<(Picture, Vec<u8>), (String, Option<String>)> {
+    let name = path.display();
+    let bytes = bounded(path, PICTURE_SIZE).map_err(|e| match e {
+        Unread::TooLarge => {
+            let help = "everybody who looks at the page loads it: make it smaller, a few kilobytes will do";
+            (format!("{name} is larger than {} KiB", PICTURE_SIZE >> 10), Some(help.to_owned()))
+        }
+        Unread::NoFile => (format!("{name} is not a regular file"), None),
+        Unread::Failed(e) => (format!("cannot read {name}: {e}"), None),
+    })?;
+    match Picture::of(&bytes) {
+        Some(format) => Ok((format, bytes)),
+        None => {
+            let help = "an SVG is well-formed XML whose outermost element is `svg`".to_owned();
+            Err((format!("{name} is neither a picture in SVG nor one in PNG"), Some(help)))
+        }
+    }
 }
 
 /// The files that the last file of the sources includes, with the places where they are named.

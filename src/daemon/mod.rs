@@ -152,6 +152,14 @@ async fn wire(
     let listen_on = plan.dashboard.listen;
     let certificate = plan.dashboard.tls.as_ref().map(Certificate::read).transpose()?;
     let tcp = dashboard::bind_tcp(listen_on).map_err(Error::system(format!("listen on {listen_on}")))?;
+    let public = plan.dashboard.status.as_ref().and_then(|status| status.listen);
+    let public = match public {
+        Some(address) => Some(
+            dashboard::bind_tcp(address)
+                .map_err(Error::system(format!("listen on {address} for the status page")))?,
+        ),
+        None => None,
+    };
     let unix = match dashboard::bind_unix(&options.socket) {
         Ok(unix) => Some(unix),
         // Without it minder cannot be asked, but it can do its work.
@@ -177,10 +185,13 @@ async fn wire(
     let (plans, of_plans) = watch::channel(Arc::clone(&plan));
     let front =
         Front::new(asks, changes.clone(), Arc::new(store.reader()), of_plans, opened.sessions, Arc::clone(&clock));
-    let page = dashboard::page(Arc::clone(&front), listen_on);
-    match &certificate {
-        Some(certificate) => drop(tokio::spawn(dashboard::serve_tls(tcp, page, Arc::clone(certificate)))),
-        None => drop(tokio::spawn(dashboard::serve_tcp(tcp, page))),
+    let serve = |listener, router| match &certificate {
+        Some(certificate) => drop(tokio::spawn(dashboard::serve_tls(listener, router, Arc::clone(certificate)))),
+        None => drop(tokio::spawn(dashboard::serve_tcp(listener, router))),
+    };
+    serve(tcp, dashboard::page(Arc::clone(&front), listen_on));
+    if let Some(public) = public {
+        serve(public, dashboard::status_page(Arc::clone(&front)));
     }
     let sockets = Made::default();
     tokio::spawn(serve_unix(unix, options.socket.clone(), front, Arc::clone(&sockets)));

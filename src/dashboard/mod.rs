@@ -24,6 +24,7 @@ mod outline;
 mod page;
 mod past;
 mod problem;
+mod public;
 mod routes;
 mod who;
 
@@ -36,6 +37,7 @@ pub use door::{
     Certificate, CertificateError, bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_tls, serve_unix,
 };
 pub use problem::Problem;
+pub use public::status_page;
 pub use routes::Route;
 
 use crate::model::kinds::Beat;
@@ -136,6 +138,8 @@ pub trait History: Send + Sync {
     fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, String>;
     /// The time from `from` to `to` in so many stretches of the same length, the oldest first. Empty ones may be left out.
     fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, buckets: usize) -> Result<Vec<Bar>, String>;
+    /// The first and the last time from `from` until before `to` at which a service was sampled.
+    fn sampled(&self, service: &str, from: Wall, to: Wall) -> Result<Option<(Wall, Wall)>, String>;
     /// The samples from `from` until before `to`, the oldest `limit` of them.
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String>;
     /// The metrics that are, or were, kept of a check.
@@ -177,6 +181,7 @@ pub struct Front {
     guesses: Semaphore,
     strips: Mutex<page::strip::Cache>,
     outcomes: page::steer::Outcomes,
+    public: Mutex<public::Cache>,
 }
 
 impl Front {
@@ -202,6 +207,7 @@ impl Front {
             guesses: Semaphore::new(api::beat::GUESSES),
             strips: Mutex::default(),
             outcomes,
+            public: Mutex::default(),
         })
     }
 
@@ -291,5 +297,5 @@ fn of_machine() -> Routes {
 }
 
 fn routes() -> Routes {
-    page::routes().and(api::routes()).and(health::routes()).and(metrics::routes())
+    page::routes().and(api::routes()).and(public::routes()).and(health::routes()).and(metrics::routes())
 }

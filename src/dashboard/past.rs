@@ -32,6 +32,10 @@ impl History for Reader {
         Reader::bars(self, service, check, from, to, buckets).map_err(words)
     }
 
+    fn sampled(&self, service: &str, from: Wall, to: Wall) -> Result<Option<(Wall, Wall)>, String> {
+        Reader::sampled(self, service, from, to).map_err(words)
+    }
+
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String> {
         Reader::samples(self, service, check, from, to, limit).map_err(words)
     }

@@ -85,28 +85,6 @@ pub struct Proxy {
     pub address: Option<String>,
 }
 
-/// The page for the public.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StatusPage {
-    /// A listener of its own, at any address; without one it is at `/status` of the page, and needs no signing in there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub listen: Option<std::net::SocketAddr>,
-    /// Where the public finds it, for the links in its feed: `https://status.example.org`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// Its title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// A picture, SVG or PNG, that is shown beside the title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logo: Option<AbsPath>,
-    /// A few words below the title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words: Option<String>,
-}
-
 /// That somebody has signed in. The cookie itself is known to the browser alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {

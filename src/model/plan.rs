@@ -3,7 +3,7 @@
 use super::controls::{Argv, ControlSpec};
 use super::{
     AbsPath, ByteSize, Condition, DelayRange, Given, Hold, Kind, Log, Mail, Maintenance, MetricId, MetricSet, Mistake,
-    Notifier, Proxy, ServedTls, Signal, Span, StatusPage, Times, Token, User, mistake::url_mistake,
+    Notifier, Proxy, Public, ServedTls, Signal, Span, StatusPage, Times, Token, User, mistake::url_mistake,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,8 +108,8 @@ pub struct Service {
     pub group: Option<String>,
     /// Words to filter by.
     pub tags: Vec<String>,
-    /// Whether a public status page may show it.
-    pub public: bool,
+    /// What the public may see of it; nothing if they may not even know that it is there.
+    pub public: Option<Public>,
     /// What is asked. A service whose control is a supervisor has one more check at the end, named `control`.
     pub checks: Vec<Check>,
     /// How it is judged.
@@ -142,7 +142,7 @@ impl Service {
             description: None,
             group: None,
             tags: Vec::new(),
-            public: false,
+            public: None,
             checks: Vec::new(),
             rules: Vec::new(),
             control: None,

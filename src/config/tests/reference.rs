@@ -1,10 +1,11 @@
 //! The reference of the language, `rules/README.md`, names everything that there is: in the section where it belongs.
 
-use crate::config::{check, maintenance, notifier, plan, rule, service, syntax};
+use crate::config::{check, maintenance, notifier, plan, rule, service, status, syntax};
 use crate::model::controls::ControlSpec;
 use crate::model::kinds::{Basic, Expect, Step, Tls};
 use crate::model::{
-    Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, MessageKind, NotifierPlace, Preset, UNITS, template,
+    Budget, Dashboard, ExecSpec, HistoryLimits, Kind, Mail, MessageKind, NotifierPlace, Preset, StatusPage, UNITS,
+    template,
 };
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
@@ -89,6 +90,8 @@ fn every_key_of_a_file_stands_where_it_belongs() {
     names("### Actions", keys_of::<ExecSpec>());
     names("### Conditions", UNITS.iter().map(|(unit, ..)| *unit).filter(|unit| unit.ends_with('B')));
     names("## Dashboard", keys_of::<Dashboard>());
+    names("### The public status page", keys_of::<StatusPage>());
+    names("### The public status page", keys_of::<status::Keys>());
     names("## History", keys_of::<HistoryLimits>());
     names("## Notifiers and mail", keys_of::<Mail>());
     names("## Notifiers and mail", notifier::KEYS.iter().copied());

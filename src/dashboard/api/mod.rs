@@ -170,6 +170,7 @@ pub(super) async fn events(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Newest {
+    id: Option<u64>,
     service: Option<String>,
     limit: Option<usize>,
 }
@@ -179,7 +180,8 @@ pub(super) async fn incidents(
     Asked(newest): Asked<Newest>,
 ) -> Result<Json<Vec<Incident>>, Problem> {
     let limit = newest.limit.unwrap_or(100).min(10_000);
-    let filter = IncidentFilter { service: newest.service.map(Into::into), limit, ..IncidentFilter::default() };
+    let service = newest.service.map(Into::into);
+    let filter = IncidentFilter { id: newest.id, service, limit, ..IncidentFilter::default() };
     front.look(move |history| history.incidents(&filter)).await.map(Json)
 }
 

@@ -126,8 +126,9 @@ const NOT_NEEDED: &str =
 pub(in crate::dashboard) async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    // Pictures for the public have stricter ones of their own, and may be shown elsewhere.
     let mut set = |name: HeaderName, value| {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
     set(header::CONTENT_SECURITY_POLICY, POLICY);
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");

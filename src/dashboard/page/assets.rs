@@ -21,12 +21,16 @@ fn version(file: &EmbeddedFile) -> String {
 }
 
 /// The address of an asset, with its version.
-pub(super) fn url(name: &str) -> String {
+pub(in crate::dashboard) fn url(name: &str) -> String {
     let version = Assets::get(name).map(|file| version(&file)).unwrap_or_default();
     format!("/assets/{name}?v={version}")
 }
 
-pub(super) async fn show(Path(name): Path<String>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(in crate::dashboard) async fn show(
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let Some(file) = Assets::get(&name) else {
         return ProblemPage(Problem::new(StatusCode::NOT_FOUND, "Nothing here", "There is no such file."))
             .into_response();

@@ -251,6 +251,34 @@ impl Reader {
         Ok(bars)
     }
 
+    /// The first and the last time between `from` and `to` at which a service was sampled, as exactly as is still known: to the
+    /// minute within a month, then to the hour.
+    pub fn sampled(&self, service: &str, from: Wall, to: Wall) -> Result<Option<(Wall, Wall)>, ReadError> {
+        // A seek each, however much there is. What is rolled up is in blocks as well for a week: the finest is asked first.
+        const FIRST: &str = "SELECT min(start) FROM
+               (SELECT (SELECT start FROM block WHERE series = s.id AND start >= ?2 AND start < ?3 ORDER BY start LIMIT 1) AS start
+                FROM series s WHERE s.service = ?1
+                UNION ALL
+                SELECT (SELECT start FROM rollup_hour WHERE series = s.id AND start >= ?2 AND start < ?3
+                        ORDER BY start LIMIT 1)
+                FROM series s WHERE s.service = ?1)";
+        const LAST: &str = "SELECT max(coalesce(
+                 (SELECT end FROM block WHERE series = s.id AND start >= ?2 AND start < ?3 ORDER BY start DESC LIMIT 1),
+                 (SELECT start + 60000 FROM rollup_minute WHERE series = s.id AND start >= ?2 AND start < ?3
+                  ORDER BY start DESC LIMIT 1),
+                 (SELECT start + 3600000 FROM rollup_hour WHERE series = s.id AND start >= ?2 AND start < ?3
+                  ORDER BY start DESC LIMIT 1)))
+             FROM series s WHERE s.service = ?1";
+        self.history.read(|connection| {
+            let ask = |sql| {
+                let mut query = connection.prepare_cached(sql)?;
+                query.query_row((service, from.0, to.0), |row| row.get::<_, Option<i64>>(0))
+            };
+            let (first, last) = (ask(FIRST)?, ask(LAST)?);
+            Ok(first.zip(last).map(|(first, last)| (Wall(first), Wall(last.min(to.0).max(first)))))
+        })
+    }
+
     /// The metric by which the check is judged.
     fn judged(&self, service: &str, check: &str) -> Result<Option<String>, ReadError> {
         let in_memory = self.buffers.blocks(service, check).last().and_then(|block| judged_of(block));

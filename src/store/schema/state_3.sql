@@ -17,3 +17,6 @@ CREATE VIEW audits AS
 
 CREATE INDEX incident_by_time ON incident (opened);
 CREATE INDEX incident_by_end ON incident (closed);
+
+-- The starts, pauses and notes of a long time are few among many events.
+CREATE INDEX event_of_kind ON event (kind, id);

@@ -1,0 +1,174 @@
+//! The page itself. It has no script, and is whole without one.
+
+use super::board::{Board, Day, PAGES, Planned, SPANS, Service, Told};
+use super::uptime::Share;
+use super::{Place, date, feed, moment};
+use crate::dashboard::page::{assets, filters};
+use crate::model::{Wall, show_duration};
+use askama::Template;
+use jiff::civil::Date;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Incidents on a page. Who has more of them in two weeks is not helped by a longer list.
+pub(super) const MOST: usize = 100;
+/// Days that are named in words beside the bars.
+const NAMED: usize = 10;
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Page<'a> {
+    board: &'a Board,
+    style: String,
+    base: &'static str,
+    home: &'static str,
+    page: usize,
+    open: Vec<&'a Told>,
+    days: Vec<(Date, Vec<&'a Told>)>,
+    /// So many incidents of these days are not shown.
+    cut: usize,
+    newer: Option<usize>,
+    older: Option<usize>,
+    zone: String,
+}
+
+pub(super) fn render(board: &Board, place: Place, page: usize) -> String {
+    let mut days = board.past(page);
+    let (mut room, mut cut) = (MOST, 0);
+    for (_, told) in &mut days {
+        cut += told.len().saturating_sub(room);
+        told.truncate(room);
+        room -= told.len();
+    }
+    days.retain(|(_, told)| !told.is_empty());
+    let zone = board.at.zoned(board.zone.clone());
+    let name = board.zone.iana_name().unwrap_or("UTC").to_owned();
+    let page = Page {
+        board,
+        // The address is relative here, as all others.
+        style: assets::url("style.css").trim_start_matches('/').to_owned(),
+        base: place.base(),
+        home: place.home(),
+        page,
+        open: if page == 0 { board.open().take(MOST).collect() } else { Vec::new() },
+        days,
+        cut,
+        newer: page.checked_sub(1),
+        older: Some(page + 1).filter(|next| *next < PAGES && !is_rest_empty(board, *next)),
+        zone: format!("{name}, UTC{}", zone.strftime("%:z")),
+    };
+    // Of a template that writes to memory only its own words can fail, and they are tested.
+    page.render().unwrap_or_default()
+}
+
+fn is_rest_empty(board: &Board, page: usize) -> bool {
+    (page..PAGES).all(|page| board.past(page).is_empty())
+}
+
+impl Page<'_> {
+    fn stamp(&self, at: &Wall) -> Stamp {
+        Stamp { utc: at.utc(), words: moment(*at, &self.board.zone) }
+    }
+    /// The time of day, where the day is said above.
+    fn clock(&self, at: &Wall) -> Stamp {
+        Stamp { utc: at.utc(), words: at.zoned(self.board.zone.clone()).strftime("%H:%M").to_string() }
+    }
+    fn figures(&self, service: &Service) -> Vec<(&'static str, Share)> {
+        SPANS.map(|(days, words)| (words, self.board.uptime(service, days))).into()
+    }
+    fn is_now(&self, planned: &Planned) -> bool {
+        planned.begins <= self.board.at
+    }
+}
+
+/// A `<time>`, made of digits and our own words.
+struct Stamp {
+    utc: String,
+    words: String,
+}
+
+impl askama::filters::HtmlSafe for Stamp {}
+
+impl std::fmt::Display for Stamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<time datetime=\"{}\">{}</time>", self.utc, self.words)
+    }
+}
+
+/// Milliseconds in words.
+fn span(ms: i64) -> String {
+    let seconds = u64::try_from(ms / 1000).unwrap_or(0);
+    if seconds == 0 { "less than a second".to_owned() } else { show_duration(Duration::from_secs(seconds)) }
+}
+
+fn lasted(told: &Told) -> String {
+    told.closed.map_or(String::new(), |closed| span(closed.0.saturating_sub(told.opened.0)))
+}
+
+/// What a bar says when it is pointed at.
+fn about(day: &Day) -> String {
+    let incidents = match day.incidents {
+        0 => String::new(),
+        1 => ", 1 incident".to_owned(),
+        many => format!(", {many} incidents"),
+    };
+    let words = match day.share {
+        Share { known: 0, .. } => "no data".to_owned(),
+        Share { down: 0, .. } => "no downtime".to_owned(),
+        share => format!("down for {}, uptime {}", span(share.down), share.words()),
+    };
+    format!("{}: {words}{incidents}", date(day.date))
+}
+
+/// What all bars say together.
+fn label(service: &Service) -> String {
+    let bad: Vec<&Day> = service.days.iter().rev().filter(|day| day.share.down > 0).collect();
+    let known = service.days.iter().filter(|day| day.share.known > 0).count();
+    let mut words = format!("{}, the last {} days: ", service.name, service.days.len());
+    match (known, bad.len()) {
+        (0, _) => words.push_str("no data"),
+        (_, 0) => words.push_str("no downtime"),
+        _ => {
+            let days = bad.iter().take(NAMED).map(|day| format!("{} ({})", date(day.date), span(day.share.down)));
+            words.push_str(&format!("down on {}", days.collect::<Vec<_>>().join(", ")));
+            if bad.len() > NAMED {
+                let _ = write!(words, ", and {} days more", bad.len() - NAMED);
+            }
+        }
+    }
+    words
+}
+
+/// The bars of all days, in a box 4 wide for each and 24 high. What was well is a low bar, downtime stands on it, as tall as its
+/// share of the day; what is not known is a line. Made here, as there are thousands of them.
+fn bars(service: &Service) -> Bars {
+    let mut out = String::with_capacity(service.days.len() * 128);
+    for (i, day) in service.days.iter().enumerate() {
+        let x = i * 4;
+        let _ = write!(out, "<g><title>{}</title>", about(day));
+        if day.share.known == 0 {
+            let _ = write!(out, "<path class=\"none\" d=\"M{x} 22h3v2h-3z\"/>");
+        } else {
+            let _ = write!(out, "<path class=\"ok\" d=\"M{x} 10h3v14h-3z\"/>");
+        }
+        if day.share.down > 0 {
+            // A minute of a day is less than could be seen.
+            let height = 12.0 + 12.0 * (day.share.down as f64 / day.share.known.max(1) as f64).min(1.0);
+            let _ = write!(out, "<path class=\"bad\" d=\"M{x} 0h3v{height:.1}h-3z\"/>");
+        }
+        out.push_str("<path class=\"hit\" d=\"M");
+        let _ = write!(out, "{x} 0h4v24h-4z\"/></g>");
+    }
+    Bars(out)
+}
+
+/// Made of digits and our own words.
+struct Bars(String);
+
+impl askama::filters::HtmlSafe for Bars {}
+
+impl std::fmt::Display for Bars {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
