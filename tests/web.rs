@@ -20,6 +20,8 @@ mod router;
 mod served;
 #[path = "web/service.rs"]
 mod service;
+#[path = "web/status.rs"]
+mod status;
 #[path = "web/steer.rs"]
 mod steer;
 #[path = "web/world.rs"]

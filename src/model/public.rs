@@ -66,10 +66,6 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
 }
 
 impl StatusPage {
-    /// Where the public finds something of it, if that is known.
-    pub fn link(&self, rest: &str) -> Option<String> {
-        self.url.as_ref().map(|url| format!("{}/{rest}", url.trim_end_matches('/')))
-    }
     /// What is wrong with it beyond the types of its keys.
     pub(crate) fn mistakes(&self) -> Vec<Mistake> {
         let mistake = |url: &String| url_mistake(&Given::literal(url), &["url"]);
@@ -115,6 +111,7 @@ impl Picture {
                     is_svg |= depth == 0 && tag.local_name().as_ref() == "svg";
                     depth += 1;
                 }
+                Ok(Event::Empty(tag)) => is_svg |= depth == 0 && tag.local_name().as_ref() == "svg",
                 Ok(Event::End(_)) => depth = depth.saturating_sub(1),
                 Ok(Event::Eof) => return (is_svg && depth == 0).then_some(Picture::Svg),
                 Ok(_) => {}
@@ -172,7 +169,8 @@ mod tests {
                 b"<?xml version=\"1.0\"?>\n<!-- made by hand --><svg xmlns=\"http://www.w3.org/2000/svg\"><g/></svg>",
                 Some(Picture::Svg),
             ),
-            (b"<html><svg></svg></html>", None),
+            (b"<svg/>", Some(Picture::Svg)),
+            (b"<html><svg></svg><svg/></html>", None),
             (b"<svg><g></svg>", None),
             (b"<svg>", None),
             (b"\x89PNG", None),

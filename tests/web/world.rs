@@ -23,6 +23,8 @@ pub struct Past {
     pub incidents: Mutex<Vec<Incident>>,
     /// Who did what.
     pub audits: Mutex<Vec<Audit>>,
+    /// All incidents that there are, the newest first, instead of those that are open.
+    pub only: Mutex<Option<Vec<Incident>>>,
 }
 
 /// Between 0 and 1, the same for the same place.
@@ -61,9 +63,10 @@ impl History for Past {
     }
     fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String> {
         self.whole()?;
-        let mut all: Vec<Incident> = snapshot().services.into_iter().filter_map(|s| s.incident).collect();
-        all.extend(past_incidents());
-        all.extend(self.incidents.lock().unwrap().clone());
+        let mut all = self.only.lock().unwrap().clone().unwrap_or_else(|| {
+            let open = snapshot().services.into_iter().filter_map(|s| s.incident);
+            open.chain(past_incidents()).chain(self.incidents.lock().unwrap().clone()).collect()
+        });
         all.retain(|i| filter.id.is_none_or(|id| id == i.id));
         all.retain(|i| filter.service.as_ref().is_none_or(|service| *service == i.service));
         all.retain(|i| filter.severity.is_none_or(|severity| severity == i.severity));

@@ -82,7 +82,7 @@ mod tests {
     fn a_badge_is_as_wide_as_its_words_and_a_picture_whatever_they_are() {
         let narrow = draw("ill", "up", "#000");
         let wide = draw("WWW", "up", "#000");
-        assert!(narrow.contains("width=\"37\"") && wide.contains("width=\"59\""), "{narrow}\n{wide}");
+        assert!(narrow.contains("width=\"46\"") && wide.contains("width=\"69\""), "{narrow}\n{wide}");
         for words in ["<script>&\"'", "\u{ffff}\u{fffe}", "日本", &"long ".repeat(100)] {
             let badge = draw(words, words, "#000");
             assert_eq!(Picture::of(badge.as_bytes()), Some(Picture::Svg), "{badge}");

@@ -3,11 +3,13 @@
 use super::board::{Board, State, Told};
 use super::{moment, xml};
 use crate::model::{Wall, show_duration};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
 
 /// Entries, the newest.
 const ENTRIES: usize = 50;
+/// What stands coded in the name of an entry.
+const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-');
 
 pub(super) fn render(board: &Board) -> String {
     let mut told: Vec<&Told> = board.incidents.iter().collect();
@@ -22,6 +24,8 @@ pub(super) fn render(board: &Board) -> String {
         latest.utc(),
     );
     if let Some(url) = &board.url {
+        let own = format!("{}/feed.atom", url.trim_end_matches('/'));
+        let _ = writeln!(out, "<link rel=\"self\" type=\"application/atom+xml\" href=\"{}\"/>", xml(&own));
         let _ = writeln!(out, "<link rel=\"alternate\" type=\"text/html\" href=\"{}\"/>", xml(url));
     }
     for one in told {
@@ -38,7 +42,7 @@ fn id(board: &Board, what: &str) -> String {
         .as_deref()
         .and_then(|url| url::Url::parse(url).ok())
         .and_then(|url| url.host_str().map(str::to_owned));
-    let what = utf8_percent_encode(what, NON_ALPHANUMERIC);
+    let what = utf8_percent_encode(what, CODED);
     format!("tag:{},2026:{what}", xml(host.as_deref().unwrap_or("minder.invalid")))
 }
 

@@ -9,6 +9,8 @@ mod feed;
 mod page;
 mod past;
 mod program;
+#[cfg(test)]
+mod tests;
 mod uptime;
 
 use super::{Front, Problem, Routes};

@@ -102,7 +102,8 @@ fn started(id: u64, at: i64) -> Event {
 
 /// Of services that are well, by these rules.
 fn board(history: &Told, rules: &str, statuses: &[(&str, Status)], facts: &mut Facts) -> Board {
-    let (plan, _) = crate::config::from_text(rules);
+    let sources = crate::config::Sources::from_text("minder.yaml", rules, &crate::config::Env::default());
+    let plan = crate::config::parse(&sources).unwrap();
     let service = |(name, status): &(&str, Status)| ServiceView {
         name: (*name).into(),
         description: None,
@@ -141,4 +142,154 @@ fn board(history: &Told, rules: &str, statuses: &[(&str, Status)], facts: &mut F
         services: statuses.iter().map(service).collect(),
     };
     Board::new(&plan, &snapshot, TimeZone::UTC, history, facts).unwrap()
+}
+
+const ONE: &str = "version: 1\ndashboard: { status: {} }\nservices:\n  web: { public: { name: Shop }, checks: [{ http: \"http://h/\" }] }";
+
+/// The uptime of the last days.
+#[track_caller]
+fn uptime(history: &Told, status: Status, days: i64) -> Share {
+    let board = board(history, ONE, &[("web", status)], &mut Facts::default());
+    board.uptime(&board.services[0], days)
+}
+
+fn share(known: i64, down: i64) -> Share {
+    Share { known, down }
+}
+
+#[test]
+fn critical_incidents_are_downtime_and_warnings_are_not() {
+    let mut past = Told { events: vec![started(1, ago(200 * DAY))], ..Told::default() };
+    assert_eq!(uptime(&past, Status::Ok, 90), share(90 * DAY, 0));
+    past.incidents = vec![
+        incident(1, Severity::Critical, ago(95 * DAY), Some(ago(94 * DAY))),
+        incident(2, Severity::Critical, ago(10 * DAY), Some(ago(10 * DAY) + HOUR)),
+        incident(3, Severity::Warning, ago(9 * DAY), Some(ago(8 * DAY))),
+        incident(4, Severity::Critical, ago(2 * HOUR), None),
+    ];
+    assert_eq!(uptime(&past, Status::Critical, 1), share(DAY, 2 * HOUR));
+    assert_eq!(uptime(&past, Status::Critical, 90), share(90 * DAY, 3 * HOUR));
+}
+
+#[test]
+fn while_minder_did_not_run_nothing_is_known() {
+    let ended = event(2, ago(6 * HOUR), EventKind::Ended);
+    let mut past = Told {
+        events: vec![started(1, ago(30 * DAY)), ended, started(3, ago(2 * HOUR))],
+        incidents: vec![incident(1, Severity::Critical, ago(7 * HOUR), Some(ago(HOUR)))],
+        ..Told::default()
+    };
+    // An hour before it ended, and an hour after it was back.
+    assert_eq!(uptime(&past, Status::Ok, 1), share(20 * HOUR, 2 * HOUR));
+    assert_eq!(uptime(&past, Status::Ok, 90).known, 30 * DAY - 4 * HOUR, "nor before it ran for the first time");
+    // It was killed: its last sign of life is a sample.
+    past.events.remove(1);
+    past.alive = Some(ago(5 * HOUR));
+    assert_eq!(uptime(&past, Status::Ok, 1), share(21 * HOUR, 3 * HOUR));
+}
+
+#[test]
+fn at_rest_or_not_yet_watched_is_neither_up_nor_down() {
+    let mut past = Told { events: vec![started(1, ago(200 * DAY))], ..Told::default() };
+    past.first = ago(3 * DAY);
+    assert_eq!(uptime(&past, Status::Ok, 90), share(3 * DAY, 0));
+    past.first = 0;
+    past.events.push(event(2, ago(5 * HOUR), EventKind::Paused { by: "eva".into() }));
+    past.events.push(event(3, ago(4 * HOUR), EventKind::Resumed { by: "eva".into() }));
+    past.events.push(event(4, ago(HOUR), EventKind::Intended { up: false, by: "eva".into() }));
+    assert_eq!(uptime(&past, Status::Stopped, 1), share(22 * HOUR, 0));
+    assert_eq!(uptime(&past, Status::Ok, 1), share(23 * HOUR, 0), "it is up, whatever was not recorded");
+}
+
+#[test]
+fn of_more_incidents_than_are_looked_at_the_rest_of_the_time_is_unknown() {
+    let minute = |i: i64| {
+        incident(i as u64, Severity::Critical, ago(40 * HOUR) + i * 60_000, Some(ago(40 * HOUR) + i * 60_000 + 1000))
+    };
+    let past = Told {
+        events: vec![started(1, ago(200 * DAY))],
+        incidents: (1..=2000).map(minute).collect(),
+        ..Told::default()
+    };
+    let share = uptime(&past, Status::Ok, 90);
+    assert_eq!(share, self::share(40 * HOUR - 1501 * 60_000, 500_000));
+    assert!(past.looks.load(Ordering::Relaxed) < 25);
+}
+
+#[test]
+fn what_is_known_of_long_ago_is_asked_for_once() {
+    let past = Told { events: vec![started(1, ago(50 * DAY)), started(2, ago(40 * DAY))], ..Told::default() };
+    let mut facts = Facts::default();
+    let mut look = || {
+        let before = past.looks.load(Ordering::Relaxed);
+        board(&past, ONE, &[("web", Status::Ok)], &mut facts);
+        past.looks.load(Ordering::Relaxed) - before
+    };
+    let (first, second) = (look(), look());
+    assert_eq!(first - second, 3, "the first sample; and of its death the last event and the last sample");
+}
+
+#[test]
+fn a_day_has_its_own_share_and_the_last_one_ends_now() {
+    let past = Told {
+        events: vec![started(1, ago(200 * DAY))],
+        // From 23:00 to 01:00.
+        incidents: vec![incident(1, Severity::Critical, 1_795_129_200_000, Some(1_795_129_200_000 + 2 * HOUR))],
+        ..Told::default()
+    };
+    let board = board(&past, ONE, &[("web", Status::Ok)], &mut Facts::default());
+    let days = &board.services[0].days;
+    assert_eq!(days.len(), 90);
+    let last = |back: usize| (days[89 - back].date.to_string(), days[89 - back].share, days[89 - back].incidents);
+    assert_eq!(last(0), ("2026-11-20".to_owned(), share(43_390_000, HOUR), 1), "12:03:10 so far");
+    assert_eq!(last(1), ("2026-11-19".to_owned(), share(DAY, HOUR), 1));
+    assert_eq!(last(2), ("2026-11-18".to_owned(), share(DAY, 0), 0));
+}
+
+const MANY: &str = r#"
+version: 1
+dashboard: { status: { title: Ours } }
+defaults: { every: 10s }
+services:
+  a: { public: { name: A, group: Two }, group: hidden, tags: [x], checks: [{ http: "http://h/" }] }
+  b: { public: { name: B, group: One }, checks: [{ http: "http://h/" }] }
+  c: { public: { name: C, group: Two }, checks: [{ http: "http://h/" }] }
+  d: { public: true, checks: [{ http: "http://h/" }] }
+  e: { tags: [x], checks: [{ http: "http://h/" }] }
+maintenance:
+  now: { schedule: "0 12 * * *", for: 1h, services: [a, e], reason: a new disk }
+  soon: { schedule: "0 3 * * *", for: 1h, reason: backup }
+  far: { schedule: "0 3 1 6 *", for: 1h, reason: hidden }
+  other: { schedule: "0 4 * * *", for: 1h, services: [e], reason: hidden }
+  quiet: { schedule: "0 5 * * *", for: 1h, services: [b], rules: [http.failed], reason: hidden }
+"#;
+
+#[test]
+fn only_what_is_public_counts_and_stands_in_its_group() {
+    let all = |e: Status| [("a", Status::Critical), ("b", Status::Ok), ("c", Status::Ok), ("d", Status::Ok), ("e", e)];
+    let board = board(&Told::default(), MANY, &all(Status::GivenUp), &mut Facts::default());
+    let groups: Vec<(Option<&str>, Vec<&str>)> =
+        board.groups().map(|(group, some)| (group, some.iter().map(|s| s.name.as_str()).collect())).collect();
+    assert_eq!(groups, [(None, vec!["d"]), (Some("Two"), vec!["A", "C"]), (Some("One"), vec!["B"])]);
+    assert_eq!((board.state, board.headline.as_str()), (State::Maintenance, "A is under maintenance"));
+    let planned: Vec<(&[String], &str)> =
+        board.maintenance.iter().map(|one| (one.services.as_slice(), one.reason.as_str())).collect();
+    assert_eq!(planned, [(&["A".to_owned()][..], "a new disk"), (&[][..], "backup")]);
+}
+
+#[test]
+fn the_headline_says_how_things_stand() {
+    use Status::*;
+    let rules = &MANY[..MANY.find("maintenance").unwrap()];
+    for (statuses, words) in [
+        ([Ok, Ok, Ok, Ok], "All 4 services are operational"),
+        ([Ok, GivenUp, Ok, Ok], "B is down"),
+        ([Critical, Critical, Warning, Ok], "2 of 4 services are down, C is degraded"),
+        ([Critical, Critical, GivenUp, Critical], "All 4 services are down"),
+        ([Paused, Stopped, Unknown, Ok], "B is under maintenance, 2 of 4 services are unknown"),
+    ] {
+        let statuses: Vec<(&str, Status)> = ["a", "b", "c", "d"].into_iter().zip(statuses).collect();
+        let board = board(&Told::default(), rules, &statuses, &mut Facts::default());
+        assert_eq!(board.headline, words);
+    }
 }
