@@ -26,6 +26,7 @@ mod s6;
 mod signin;
 mod silence;
 mod speak;
+mod status;
 mod steer;
 mod supervised;
 mod supervisord;

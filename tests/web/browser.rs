@@ -188,3 +188,8 @@ fn steering_in_a_browser() {
 fn the_history_of_a_service() {
     browse_world("service.mjs", || World::new(fixture::snapshot()));
 }
+
+#[test]
+fn the_status_page_in_a_browser() {
+    browse_world("status.mjs", super::status::public_world);
+}

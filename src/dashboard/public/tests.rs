@@ -101,7 +101,7 @@ fn started(id: u64, at: i64) -> Event {
 }
 
 /// Of services that are well, by these rules.
-fn board(history: &Told, rules: &str, statuses: &[(&str, Status)], facts: &mut Facts) -> Board {
+fn board(history: &dyn History, rules: &str, statuses: &[(&str, Status)], facts: &mut Facts) -> Board {
     let sources = crate::config::Sources::from_text("minder.yaml", rules, &crate::config::Env::default());
     let plan = crate::config::parse(&sources).unwrap();
     let service = |(name, status): &(&str, Status)| ServiceView {
@@ -292,4 +292,88 @@ fn the_headline_says_how_things_stand() {
         let board = board(&Told::default(), rules, &statuses, &mut Facts::default());
         assert_eq!(board.headline, words);
     }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Now {
+        Now { mono: Mono(0), wall: AT }
+    }
+}
+
+/// A hundred services with twenty outages each in ninety days, as the store has them.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "it measures")]
+fn a_hundred_services_are_shown_from_the_store_in_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = crate::store::Store::open(dir.path(), "boot", std::sync::Arc::new(Still)).unwrap();
+    let mut rules = String::from("version: 1\ndashboard: { status: {} }\nservices:\n");
+    let names: Vec<String> = (0..100).map(|i| format!("web-{i}")).collect();
+    let mut records = vec![Record::Event(started(1, ago(200 * DAY)))];
+    let mut id = 0;
+    for (i, name) in names.iter().enumerate() {
+        rules += &format!("  {name}: {{ public: {{ name: Shop {i} }}, checks: [{{ http: \"http://h/\" }}] }}\n");
+        let mut metrics = MetricSet::default();
+        metrics.insert(MetricId(0));
+        let series = Series {
+            service: name.as_str().into(),
+            check: "http".into(),
+            metrics,
+            kind: "http",
+            table: Kind::metrics_of("http").unwrap(),
+        };
+        let check = CheckId(i as u32);
+        store.series(check, series);
+        // Two weeks and a minute ago, and now.
+        for at in [ago(14 * DAY), ago(14 * DAY) + 60_000, AT.0] {
+            let at = Now { mono: Mono(0), wall: Wall(at) };
+            let readings = vec![(MetricId(0), Reading::Flag(false))];
+            store.keep(
+                check,
+                &Sample { at, took: std::time::Duration::ZERO, readings, note: None, found: Found::Unasked },
+            );
+        }
+    }
+    for day in (0..20).rev() {
+        for name in &names {
+            id += 1;
+            let opened = ago(day * 4 * DAY + 3 * HOUR);
+            let incident = Incident {
+                service: name.as_str().into(),
+                ..incident(id, Severity::Critical, opened, Some(opened + HOUR))
+            };
+            records.push(Record::Incident(incident));
+            for n in 0..4 {
+                let kind = EventKind::Noted { words: "a probe said something".into() };
+                records.push(Record::Event(event(id * 10 + n, opened, kind)));
+            }
+        }
+    }
+    drop(store.commit(records, Vec::new()));
+    assert!(store.close(std::time::Duration::from_secs(20)));
+    let reader = crate::store::Reader::of(dir.path());
+    let statuses: Vec<(&str, Status)> = names.iter().map(|name| (name.as_str(), Status::Ok)).collect();
+    let mut facts = Facts::default();
+    let mut last = None;
+    for what in ["first", "then", "then"] {
+        let begin = std::time::Instant::now();
+        let board = board(&reader, &rules, &statuses, &mut facts);
+        let looked = begin.elapsed();
+        let page = super::page::render(&board, super::Place::Alone, 0);
+        let rendered = begin.elapsed();
+        let packed = super::Packed::new(page);
+        println!(
+            "{what}: looked up in {looked:.1?} (plan read anew), rendered by {rendered:.1?}, packed by {:.1?}: {} bytes of {}",
+            begin.elapsed(),
+            packed.gzip.len(),
+            packed.plain.len()
+        );
+        last = Some((board, packed));
+    }
+    let (board, packed) = last.unwrap();
+    // It is watched since two weeks ago, or its first outage: that was before.
+    assert!(board.has_past);
+    assert_eq!(board.uptime(&board.services[7], 90), share(76 * DAY + 3 * HOUR, 20 * HOUR));
+    assert!(packed.gzip.len() < 100_000, "{}", packed.gzip.len());
 }
