@@ -221,8 +221,11 @@ impl Turns {
     }
 }
 
+/// Of whom, when, and what.
+type Writing = (Name, Wall, String);
+
 /// What the public may read, by incident: of whom, when, and what, the oldest first.
-fn writings(history: &dyn History) -> Result<HashMap<u64, Vec<(Name, Wall, String)>>, String> {
+fn writings(history: &dyn History) -> Result<HashMap<u64, Vec<Writing>>, String> {
     let mut by_incident: HashMap<u64, Vec<_>> = HashMap::new();
     for Event { at, service, incident, kind, .. } in events(history, "written")? {
         if let (Some(service), Some(incident), EventKind::Written { words, public: true, .. }) =
