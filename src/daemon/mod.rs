@@ -155,8 +155,7 @@ async fn wire(
     let public = plan.dashboard.status.as_ref().and_then(|status| status.listen);
     let public = match public {
         Some(address) => Some(
-            dashboard::bind_tcp(address)
-                .map_err(Error::system(format!("listen on {address} for the status page")))?,
+            dashboard::bind_tcp(address).map_err(Error::system(format!("listen on {address} for the status page")))?,
         ),
         None => None,
     };

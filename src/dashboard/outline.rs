@@ -153,7 +153,7 @@ impl ServiceOutline {
         };
         put("group", service.group.clone().unwrap_or_default());
         put("tags", service.tags.join(", "));
-        put("public", if service.public { "yes".to_owned() } else { String::new() });
+        put("public", if service.public.is_some() { "yes".to_owned() } else { String::new() });
         put("depends_on", service.depends_on.join(", "));
         put("notify", service.notify.join(", "));
         put("escalate", escalate(&service.escalate));

@@ -3,7 +3,10 @@
 use super::board::{Board, State};
 use super::past::{DAY, Facts};
 use super::uptime::Share;
-use crate::dashboard::{AuditFilter, Bar, EventFilter, History, IncidentFilter, MessageFilter, Samples};
+use crate::dashboard::{
+    AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Samples,
+    Wholes,
+};
 use crate::model::*;
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
@@ -56,8 +59,17 @@ impl History for Told {
     fn samples(&self, _: &str, _: &str, _: Wall, _: Wall, _: usize) -> Result<Samples, String> {
         Ok(Samples::default())
     }
-    fn line(&self, _: &str, _: &str, _: Wall, _: Wall) -> Result<Samples, String> {
-        Ok(Samples::default())
+    fn kept(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+    fn curves(&self, _: &str, _: &str, _: &[String], _: Wall, _: Wall, _: usize) -> Result<Vec<Curve>, String> {
+        Ok(Vec::new())
+    }
+    fn wholes(&self, _: &str, _: &str, _: Wall, _: Wall) -> Result<Wholes, String> {
+        Ok(Wholes::default())
+    }
+    fn incident_sums(&self, _: &IncidentSpan) -> Result<IncidentSums, String> {
+        Err("nobody asks for this".to_owned())
     }
     fn messages(&self, _: &MessageFilter) -> Result<Vec<MessageView>, String> {
         Ok(Vec::new())
@@ -128,6 +140,7 @@ fn board(history: &dyn History, rules: &str, statuses: &[(&str, Status)], facts:
         rules: Vec::new(),
     };
     let snapshot = Snapshot {
+        notifiers: Vec::new(),
         at: AT,
         host: String::new(),
         version: String::new(),

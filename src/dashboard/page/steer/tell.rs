@@ -163,7 +163,7 @@ pub(super) async fn write(front: &Front, now: &Now, sent: &mut Sent) -> Result<C
         [incident.title.clone(), format!("{}, since {}, {closed}", incident.severity, moment.full(&incident.opened))],
     );
     confirm.fact("Service", [incident.service.to_string()]);
-    let public = now.plan.services.iter().any(|service| service.name == incident.service && service.public);
+    let public = now.plan.services.iter().any(|service| service.name == incident.service && service.public.is_some());
     confirm.fact(
         "Who reads it",
         [match public {
