@@ -5,7 +5,7 @@ use super::pulse::{Pulse, TURN};
 use super::tally::Tally;
 use super::{Error, Made, Options, read_plan};
 use crate::control::Controls;
-use crate::dashboard::{Ask, Certificate, Whose};
+use crate::dashboard::{Ask, Certificate, Changes, Whose};
 use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{
@@ -23,7 +23,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A snapshot for people is built anew at most this often.
 const SNAPSHOT_AGE: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ pub(super) struct Core {
     pub controls: Controls,
     pub listen: Listen,
     pub notifiers: Notifiers,
-    pub changes: broadcast::Sender<Arc<Change>>,
+    pub changes: Changes,
     pub plan: Arc<Plan>,
     /// The same, for the page.
     pub plans: watch::Sender<Arc<Plan>>,
@@ -312,9 +312,7 @@ impl Core {
             }
             _ => tracing::info!(service, "{words}"),
         }
-        if self.changes.receiver_count() > 0 {
-            let _ = self.changes.send(Arc::new(Change { number: event.id, event: event.clone(), words }));
-        }
+        self.changes.push(Change { number: event.id, event: event.clone(), words });
     }
 
     fn answer(&mut self, ask: Ask, reloaded: &mpsc::Sender<Result<Plan, String>>) {

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixListener;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// How often listening on the socket is tried again while there is no room for it.
 const SOCKET_RETRY: Duration = Duration::from_secs(3);
@@ -180,7 +180,7 @@ async fn wire(
     let notifiers = Notifiers::new(&plan, inputs.clone(), Arc::clone(&clock));
 
     let (asks, from_people) = mpsc::channel(64);
-    let changes = broadcast::channel(1024).0;
+    let changes = dashboard::Changes::default();
     let (plans, of_plans) = watch::channel(Arc::clone(&plan));
     let front =
         Front::new(asks, changes.clone(), Arc::new(store.reader()), of_plans, opened.sessions, Arc::clone(&clock));

@@ -36,13 +36,14 @@ pub use api::{Whose, reports};
 pub use door::{
     Certificate, CertificateError, bind_public, bind_tcp, bind_unix, serve_public, serve_tcp, serve_tls, serve_unix,
 };
+pub use live::Changes;
 pub use problem::Problem;
 pub use public::status_page;
 pub use routes::Route;
 
 use crate::model::kinds::Beat;
 use crate::model::{
-    Answer, Audit, Change, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name,
+    Answer, Audit, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name,
     Plan, Record, Role, Session, Snapshot, Vitals, Wall,
 };
 use axum::Router;
@@ -55,7 +56,7 @@ use routes::Routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -169,7 +170,7 @@ pub trait History: Send + Sync {
 /// What the pages need of the daemon, and what bounds them.
 pub struct Front {
     asks: mpsc::Sender<Ask>,
-    changes: broadcast::Sender<Arc<Change>>,
+    changes: Changes,
     history: Arc<dyn History>,
     /// The plan in effect.
     plan: watch::Receiver<Arc<Plan>>,
@@ -185,10 +186,10 @@ pub struct Front {
 }
 
 impl Front {
-    /// Over the daemon's loop, its stream of changes, the store, and the plan in effect; with the sessions that have been kept.
+    /// Over the daemon's loop, its changes, the store, and the plan in effect; with the sessions that have been kept.
     pub fn new(
         asks: mpsc::Sender<Ask>,
-        changes: broadcast::Sender<Arc<Change>>,
+        changes: Changes,
         history: Arc<dyn History>,
         plan: watch::Receiver<Arc<Plan>>,
         sessions: Vec<Session>,
@@ -281,7 +282,7 @@ fn finish(routes: Routes, front: Arc<Front>) -> Router {
 /// What may take longer than [`DEADLINE`]: streams, and commands whose outcome is waited for.
 fn slow() -> Routes {
     Routes::default()
-        .get(Role::Viewer, "/events", live::follow)
+        .get(Role::Viewer, "/live", live::follow)
         .post(Role::Operator, "/api/v1/commands", api::command)
         .post(Role::Admin, "/api/v1/reload", api::reload)
         .post(Role::Operator, "/api/v1/resend", api::messages::resend)

@@ -128,7 +128,7 @@ fn browse_and_break(script: &str) {
             serving = serve(&runtime, &world, address).0;
             String::new()
         }
-        "followers" => world.changes.receiver_count().to_string(),
+        "followers" => world.changes.followers().to_string(),
         _ => panic!("{word} is not understood"),
     });
     serving.abort();

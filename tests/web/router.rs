@@ -64,7 +64,7 @@ async fn only_names_of_this_machine_are_answered() {
         ("127.0.0.1:8900@evil.example.org", 421),
         ("", 421),
     ] {
-        for path in ["/", "/api/v1/status", "/events", "/assets/style.css", "/nothing"] {
+        for path in ["/", "/api/v1/status", "/live", "/assets/style.css", "/nothing"] {
             let got = page(world.front.clone(), listen()).oneshot(request("GET", path, host)).await.unwrap();
             let expected = if path == "/nothing" && status == 200 { 404 } else { status };
             assert_eq!(got.status().as_u16(), expected, "{host} {path}");
@@ -342,35 +342,44 @@ async fn streams_are_told_of_changes_and_are_limited() {
     let world = world();
     let mut streams = Vec::new();
     for _ in 0..200 {
-        let got =
-            page(world.front.clone(), listen()).oneshot(request("GET", "/events", "localhost:8900")).await.unwrap();
+        let got = page(world.front.clone(), listen()).oneshot(request("GET", "/live", "localhost:8900")).await.unwrap();
         assert_eq!(got.status(), 200);
         assert_eq!(got.headers()[header::CONTENT_TYPE], "text/event-stream");
         streams.push(got.into_body().into_data_stream());
     }
-    assert_eq!(get(&world, "/events").await.status, 503);
+    assert_eq!(get(&world, "/live").await.status, 503);
     world.happen(EventKind::Paused { by: "root".into() }, |_| {});
     let first = streams.pop().unwrap();
     let texts: Vec<String> =
         first.take(2).map(|chunk| String::from_utf8(chunk.unwrap().to_vec()).unwrap()).collect::<Vec<_>>().await;
     assert!(texts[0].contains("event: hello"), "{texts:?}");
-    assert!(texts[1].contains("id: 200") && texts[1].contains("event: change"), "{texts:?}");
-    assert!(texts[1].contains("paused by root"), "{texts:?}");
+    assert!(texts[1].contains("event: change"), "{texts:?}");
+    assert!(texts[1].contains(r#"{"number":200,"services":["web"],"all":false}"#), "{texts:?}");
     // The one that was dropped has made room.
-    let again = page(world.front.clone(), listen()).oneshot(request("GET", "/events", "localhost:8900")).await.unwrap();
+    let again = page(world.front.clone(), listen()).oneshot(request("GET", "/live", "localhost:8900")).await.unwrap();
     assert_eq!(again.status(), 200);
 }
 
 #[tokio::test]
-async fn who_is_too_slow_is_told_to_look_again() {
+async fn who_comes_back_is_told_what_he_missed_and_many_changes_are_told_together() {
     use futures_util::StreamExt;
     let world = world();
-    let got = page(world.front.clone(), listen()).oneshot(request("GET", "/events", "localhost:8900")).await.unwrap();
+    let follow = async |path: &str| {
+        let got = page(world.front.clone(), listen()).oneshot(request("GET", path, "localhost:8900")).await.unwrap();
+        got.into_body().into_data_stream()
+    };
+    let mut told = follow("/live").await;
     for _ in 0..100 {
         world.happen(EventKind::Ended, |_| {});
     }
-    let texts: Vec<_> = got.into_body().into_data_stream().take(2).collect::<Vec<_>>().await;
-    assert!(String::from_utf8_lossy(texts[1].as_ref().unwrap()).contains("event: missed"));
+    let mut next = async || String::from_utf8(told.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(next().await.contains(r#""number":0"#));
+    assert!(next().await.contains(r#"{"number":299,"services":["web"],"all":false}"#));
+    for (after, expected) in [(298, r#""services":["web"],"all":false"#), (5, r#""services":[],"all":true"#)] {
+        let told: Vec<_> = follow(&format!("/live?after={after}")).await.take(2).collect().await;
+        let told = String::from_utf8(told[1].as_ref().unwrap().to_vec()).unwrap();
+        assert!(told.contains(expected), "{after}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -3,14 +3,14 @@
 
 use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, machine, past_incidents, snapshot};
 use minder::dashboard::{
-    Ask, AuditFilter, Bar, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan, IncidentSums,
+    Ask, AuditFilter, Bar, Changes, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan, IncidentSums,
     MessageFilter, Often, Samples, Sum, Wholes,
 };
 use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A past of which every look shows the same.
 #[derive(Default)]
@@ -418,7 +418,7 @@ pub struct World {
     /// How minder itself fares.
     pub vitals: Arc<Mutex<Vitals>>,
     pub past: Arc<Past>,
-    pub changes: broadcast::Sender<Arc<Change>>,
+    pub changes: Changes,
     /// Who asked for what.
     pub asked: Arc<Mutex<Vec<(String, Command)>>>,
     /// Which control was said to have news of which service.
@@ -442,7 +442,7 @@ impl World {
     pub fn again(snapshot: Snapshot, rules: &str, sessions: Vec<Session>) -> World {
         let plan = plan(rules);
         let (asks, mut inbox) = mpsc::channel(64);
-        let (changes, _) = broadcast::channel(64);
+        let changes = Changes::default();
         let past = Arc::new(Past::default());
         let now = Arc::new(Mutex::new(snapshot));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -527,6 +527,6 @@ impl World {
         let mut events = self.past.events.lock().unwrap();
         let event = event(200 + events.len() as u64, now.at, "web", None, kind);
         events.insert(0, event.clone());
-        let _ = self.changes.send(Arc::new(Change { number: event.id, words: event.kind.to_string(), event }));
+        self.changes.push(Change { number: event.id, words: event.kind.to_string(), event });
     }
 }

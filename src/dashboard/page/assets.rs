@@ -6,24 +6,35 @@ use axum::extract::{Path, RawQuery};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use ring::digest::{Context, SHA256};
+use rust_embed::RustEmbed;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 #[derive(RustEmbed)]
 #[folder = "web/assets/"]
 struct Assets;
 
-fn version(file: &EmbeddedFile) -> String {
-    file.metadata.sha256_hash().iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Of all assets together, and of the program: a page whose script has another one is of another minder.
+pub(in crate::dashboard) fn version() -> String {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let mut all = Context::new(&SHA256);
+        all.update(env!("CARGO_PKG_VERSION").as_bytes());
+        for name in Assets::iter() {
+            all.update(name.as_bytes());
+            all.update(&Assets::get(&name).map(|file| file.metadata.sha256_hash()).unwrap_or_default());
+        }
+        all.finish().as_ref().iter().take(8).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    });
+    VERSION.clone()
 }
 
 /// The address of an asset, with its version.
 pub(in crate::dashboard) fn url(name: &str) -> String {
-    let version = Assets::get(name).map(|file| version(&file)).unwrap_or_default();
-    format!("/assets/{name}?v={version}")
+    format!("/assets/{name}?v={}", version())
 }
 
 pub(in crate::dashboard) async fn show(
@@ -41,7 +52,7 @@ pub(in crate::dashboard) async fn show(
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    let version = version(&file);
+    let version = version();
     let etag = format!("\"{version}\"");
     let keep = if query.is_some_and(|q| q == format!("v={version}")) {
         "public, max-age=31536000, immutable"
