@@ -183,6 +183,7 @@ pub struct Front {
     strips: Mutex<page::strip::Cache>,
     outcomes: page::steer::Outcomes,
     public: Mutex<public::Cache>,
+    boards: Mutex<page::overview::Boards>,
 }
 
 impl Front {
@@ -209,6 +210,7 @@ impl Front {
             strips: Mutex::default(),
             outcomes,
             public: Mutex::default(),
+            boards: Mutex::default(),
         })
     }
 

@@ -135,6 +135,11 @@ impl Brake {
         turn.into_iter().chain(self.tell_at).min()
     }
 
+    /// The incident that it is, once that was told.
+    pub fn incident(&self) -> Option<&Incident> {
+        self.incident.as_ref()
+    }
+
     pub fn view(&self, limit: Times) -> Option<BrakeView> {
         let (since, waiting) = (self.since()?, self.waiting.clone());
         let how = match self.state {

@@ -6,9 +6,9 @@ use super::rule::{Phase, RuleTrack};
 use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
-    Check, CheckView, Comparison, Dimension, Each, Kind, Limit, MetricRef, MetricView, Mono, Name, Now, Reading, Rule,
-    RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall, show, show_age,
-    show_duration, unit_word,
+    Check, CheckView, Comparison, Dimension, Each, Incident, Kind, Limit, MetricRef, MetricView, Mono, Now, OwnView,
+    Reading, Rule, RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall,
+    show, show_age, show_duration, unit_word,
 };
 use std::collections::BTreeMap;
 
@@ -26,6 +26,7 @@ impl Engine {
             brake: cx.brake.view(cx.plan.brake),
             refused: self.refused.as_ref().map(|report| report.to_string()),
             notes: self.notes.iter().cloned().chain(self.late_words(now.wall)).collect(),
+            own: self.own(now.wall),
             silences: cx.silences(),
             maintenance: cx.maintenance(),
             notifiers: cx.notifiers(now),
@@ -53,17 +54,31 @@ impl Engine {
 impl Engine {
     /// Who has not got messages, so that a mail server that is out of order is seen before one needs it.
     fn late_words(&self, now: Wall) -> Vec<String> {
-        let words = |(to, waiting, since, why): (&Name, usize, Option<Wall>, &str)| {
+        self.late(now).map(|(_, words)| words).collect()
+    }
+
+    fn late(&self, now: Wall) -> impl Iterator<Item = (Option<&Incident>, String)> {
+        self.context.outbox.troubles().map(move |(to, waiting, incident, why)| {
             let messages = if waiting == 1 { "1 message waits" } else { &format!("{waiting} messages wait") };
-            match since {
+            let words = match incident {
                 None => format!("{messages} for {to}, and will be tried again: {why}"),
-                Some(since) => {
-                    let age = show_age(now - since);
+                Some(incident) => {
+                    let age = show_age(now - incident.opened);
                     format!("messages have not reached {to} for {age}, {messages}: {why}")
                 }
-            }
-        };
-        self.context.outbox.troubles().map(words).collect()
+            };
+            (incident, words)
+        })
+    }
+
+    /// The open incidents of minder itself.
+    fn own(&self, now: Wall) -> Vec<OwnView> {
+        let cx = &self.context;
+        let brake = cx.brake.view(cx.plan.brake);
+        let brake = cx.brake.incident().zip(brake).map(|(incident, view)| (Some(incident), view.words));
+        let view =
+            |(incident, words): (Option<&Incident>, String)| Some(OwnView { incident: incident?.clone(), words });
+        brake.into_iter().chain(self.late(now)).filter_map(view).collect()
     }
 }
 

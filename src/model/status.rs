@@ -76,6 +76,9 @@ pub struct Snapshot {
     pub refused: Option<String>,
     /// Automatic restarts are held, over all services.
     pub brake: Option<BrakeView>,
+    /// What is wrong with minder itself: its open incidents.
+    #[serde(default)]
+    pub own: Vec<OwnView>,
     /// The silences in effect, by number.
     #[serde(default)]
     pub silences: Vec<Silence>,
@@ -101,6 +104,15 @@ pub struct BrakeView {
     /// The services that want to be restarted and wait, the first to ask first.
     pub waiting: Vec<Name>,
     /// All of it in a line.
+    pub words: String,
+}
+
+/// Something that is wrong with minder itself: a notifier takes nothing, the brake is on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnView {
+    /// Its incident.
+    pub incident: Incident,
+    /// What is wrong now, in a line; the same stands in [`Snapshot::notes`], or is said by the brake.
     pub words: String,
 }
 

@@ -182,6 +182,7 @@ mod tests {
             files: Vec::new(),
             refused: None,
             brake: None,
+            own: Vec::new(),
             silences: Vec::new(),
             maintenance: Vec::new(),
             notifiers: Vec::new(),

@@ -263,6 +263,7 @@ pub fn snapshot() -> Snapshot {
         files: vec!["/etc/minder/shop.yaml".into()],
         refused: None,
         brake: None,
+        own: Vec::new(),
         silences: Vec::new(),
         maintenance: Vec::new(),
         notifiers: Vec::new(),

@@ -5,7 +5,7 @@ mod chart;
 mod incidents;
 mod machine;
 mod messages;
-mod overview;
+pub(super) mod overview;
 mod people;
 mod rules;
 mod service;
@@ -31,4 +31,5 @@ pub(super) fn routes() -> Routes {
         .and(people::routes())
         .and(messages::routes())
         .and(steer::routes())
+        .get(Viewer, "/fragments/services", overview::fragment)
 }

@@ -43,7 +43,7 @@ mod tried;
 use super::context::Context;
 use super::schedule::{NEVER, Timer};
 use crate::model::{
-    Effect, EventKind, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace, NotifierView, Now,
+    Effect, EventKind, Incident, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace, NotifierView, Now,
     ParcelId, Record, Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
 };
 use lane::{Lane, Waiting};
@@ -113,12 +113,13 @@ impl Outbox {
         self.lanes.values_mut().for_each(Lane::touch);
     }
 
-    /// Which notifiers do not take what they are sent, how many messages wait for them, since when, and why, for people.
-    pub fn troubles(&self) -> impl Iterator<Item = (&Name, usize, Option<Wall>, &str)> {
+    /// Which notifiers do not take what they are sent, how many messages wait for them, the incident if it has come to that, and
+    /// why, for people.
+    pub fn troubles(&self) -> impl Iterator<Item = (&Name, usize, Option<&Incident>, &str)> {
         let troubled = self.lanes.iter().filter(|(_, lane)| lane.trouble.is_some() || lane.failing.is_some());
         troubled.map(|(name, lane)| {
             let why = lane.trouble.as_ref().map_or("not tried since minder started", |trouble| &*trouble.why);
-            (name, lane.waiting.len(), lane.failing.as_ref().map(|incident| incident.opened), why)
+            (name, lane.waiting.len(), lane.failing.as_ref(), why)
         })
     }
 }
