@@ -135,6 +135,53 @@ fn browse_and_break(script: &str) {
 }
 
 #[test]
+fn the_overview_in_a_browser() {
+    let runtime = Runtime::new().unwrap();
+    let mut snapshot = fixture::snapshot();
+    let model = snapshot.services[3].clone();
+    snapshot.services.extend((0..300).map(|i| {
+        let mut service = model.clone();
+        service.name = format!("spare-{i:03}").as_str().into();
+        service.group = Some("Spare".into());
+        service.tags = vec![format!("rack-{}", i % 10)];
+        service
+    }));
+    let world = {
+        let _inside = runtime.enter();
+        World::new(snapshot)
+    };
+    let (mut serving, address) = serve(&runtime, &world, SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut turn = 0;
+    browse("overview.mjs", &format!("http://{address}"), |word| {
+        let (word, about) = word.split_once(' ').unwrap_or((word, ""));
+        match word {
+            "change" => {
+                turn += 1;
+                let status = if turn % 2 == 0 { Status::Ok } else { Status::Critical };
+                world.happen_to(about, EventKind::Ended, |now| {
+                    let service = now.services.iter_mut().find(|s| *s.name == *about).unwrap();
+                    (service.status, service.since, service.summary) = (status, now.at, format!("turn {turn}"));
+                });
+            }
+            "plan" => world.happen(EventKind::Planned { services: 315 }, |now| {
+                let mut service = now.services[0].clone();
+                service.name = "brand-new".into();
+                now.services.push(service);
+            }),
+            "break" => {
+                serving.abort();
+                runtime.block_on(&mut serving).unwrap_err();
+            }
+            "mend" => serving = serve(&runtime, &world, address).0,
+            "followers" => return world.changes.followers().to_string(),
+            _ => panic!("{word} is not understood"),
+        }
+        String::new()
+    });
+    serving.abort();
+}
+
+#[test]
 fn the_page_in_a_browser() {
     browse_and_break("page.mjs");
 }

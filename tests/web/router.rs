@@ -148,6 +148,122 @@ async fn what_is_wrong_comes_first() {
     assert!(got.body.contains(r#"<time datetime="2026-11-20T11:59:10Z""#), "times are machine-readable");
 }
 
+/// So many services in two groups; every hundredth is in trouble.
+fn many(count: usize) -> Snapshot {
+    let mut snapshot = fixture::snapshot();
+    let model = snapshot.services[3].clone();
+    snapshot.services = (0..count)
+        .map(|i| {
+            let mut service = model.clone();
+            service.name = format!("service-{i:04}").as_str().into();
+            service.group = Some(if i % 2 == 0 { "Even".into() } else { "Odd & old".into() });
+            service.tags = if i % 10 == 0 { vec!["ten".into()] } else { vec![] };
+            service.description = (i == 7).then(|| "The Lucky One".into());
+            if i % 100 == 50 {
+                service.status = Status::Critical;
+            }
+            service
+        })
+        .collect();
+    snapshot
+}
+
+/// The names of the services on a page, in full and in brief.
+fn listed(body: &str) -> (Vec<&str>, Vec<&str>) {
+    let name = |class: &str| {
+        let mark = format!("<li class=\"{class}\" id=\"service-");
+        body.match_indices(&mark).map(|(i, _)| body[i + mark.len()..].split('"').next().unwrap()).collect::<Vec<_>>()
+    };
+    (name("service"), name("service brief"))
+}
+
+#[tokio::test]
+async fn of_many_services_the_first_are_in_full_and_none_is_missing() {
+    let world = World::new(many(1000));
+    let body = get(&world, "/").await.body;
+    let (full, brief) = listed(&body);
+    assert_eq!((full.len(), brief.len()), (50, 950));
+    assert_eq!(&full[..2], ["service-0050", "service-0150"], "the worst first, then as in the plan");
+    assert_eq!(full[10], "service-0000");
+    assert!(body.len() < 1_300_000, "{} bytes", body.len());
+    assert!(body.matches("class=\"strip\"").count() <= 400);
+    let mut all: Vec<&str> = full.into_iter().chain(brief).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 1000);
+}
+
+#[tokio::test]
+async fn services_are_searched_and_filtered() {
+    let world = World::new(many(200));
+    let found = async |query: &str| {
+        let body = get(&world, &format!("/?{query}")).await.body;
+        let (full, brief) = listed(&body);
+        let mut names: Vec<String> = full.into_iter().chain(brief).map(str::to_owned).collect();
+        names.sort();
+        let said = body.contains(&format!("{} of 200 services.", names.len()));
+        assert!(said || names.len() == 200, "{query}");
+        names
+    };
+    assert_eq!(found("q=0123").await, ["service-0123"]);
+    assert_eq!(found("q=lucky+ONE").await, ["service-0007"], "in every word, whatever its letters");
+    assert_eq!(found("q=ten&group=Even").await.len(), 20);
+    assert_eq!(found("tag=ten&group=Odd+%26+old").await.len(), 0);
+    assert_eq!(found("group=Odd+%26+old").await.len(), 100);
+    assert_eq!(found("status=trouble").await, ["service-0050", "service-0150"]);
+    assert_eq!(found("status=critical&q=01").await, ["service-0150"]);
+    assert_eq!(found("q=&status=&group=&tag=").await.len(), 200, "as a form without a script sends it");
+    assert_eq!(found("status=nonsense").await.len(), 0);
+    assert_eq!(found("q=%3Cscript%3Ealert(1)%3C/script%3E").await.len(), 0);
+    let body =
+        get(&world, "/?q=%22%3E%3Cscript%3E%1b%00&group=%22onload=%22&tag=%f0%9f&status=%3Cb%3E&q2=1").await.body;
+    assert!(!body.contains("<script>") && !body.contains('\x1b') && !body.contains("\"onload"));
+    assert_eq!(get(&world, "/?q=a&q=b").await.status, 200);
+    assert_eq!(get(&world, &format!("/?q={}", "a+".repeat(5000))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_part_of_the_page_is_what_changed_and_no_more() {
+    let world = World::new(many(500));
+    let part = async |query: &str| get(&world, &format!("/fragments/services?{query}")).await.body;
+    let one = part("names=service-0003,service-0499,none").await;
+    assert_eq!(listed(&one).0, ["service-0003", "service-0499"]);
+    assert!(one.contains("data-shown=\"500\"") && one.contains("5 of 500 services are in trouble"));
+    assert_eq!(listed(&part("names=service-0003,service-0004&group=Even").await).0, ["service-0004"]);
+    assert_eq!(listed(&part("").await).0.len(), 0);
+    let all: String = (0..500).map(|i| format!("service-{i:04},")).collect();
+    assert_eq!(listed(&part(&format!("names={all}")).await).0.len(), 100, "so many at a time");
+    let page = get(&world, "/").await.body;
+    let plan = |body: &str| body.split("data-plan=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(plan(&page), plan(&one));
+    // What has happened is seen at once, though what pages fetch is shared.
+    world.happen_to("service-0003", EventKind::Ended, |now| {
+        now.services[3].status = Status::Warning;
+        now.services[4].group = None;
+    });
+    let later = part("names=service-0003").await;
+    assert!(later.contains("6 of 500 services are in trouble"), "{later}");
+    assert_ne!(plan(&later), plan(&one), "another group is another plan");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_minder_itself_is_among_what_is_wrong() {
+    let mut snapshot = fixture::snapshot();
+    let mut incident = snapshot.services[1].incident.clone().unwrap();
+    (incident.id, incident.service, incident.title) = (77, "".into(), "messages do not reach ops".into());
+    incident.ack = Some(Ack { by: "alice".into(), reason: "calls them".into(), since: AT, until: None });
+    let words = "messages have not reached ops for 4 min, 3 messages wait: no route";
+    snapshot.notes = vec![words.into(), "another note".into()];
+    snapshot.own = vec![OwnView { incident, words: words.into() }];
+    let body = get(&World::new(snapshot), "/").await.body;
+    let place = |text: &str| body.find(text).unwrap_or_else(|| panic!("{text} is not on the page"));
+    assert!(place("trouble-web") < place("own-77") && place("own-77") < place("trouble-root-disk"));
+    assert!(body.contains("/incidents/77") && body.contains("/incidents/41") && body.contains("alice looks after it"));
+    assert_eq!(body.matches(words).count(), 1, "once, not as a note as well");
+    assert!(body.contains("another note") && body.contains("<title>(4) "));
+    assert!(!body.contains("/do/"), "who may only look is offered nothing");
+}
+
 #[tokio::test]
 async fn a_service_has_its_page() {
     let world = world();
@@ -166,7 +282,7 @@ async fn a_service_has_its_page() {
     ] {
         assert!(got.body.contains(text), "{text} is not on the page");
     }
-    assert!(get(&world, "/services/web?span=24h").await.body.contains("last 24 hours: trouble"));
+    assert!(get(&world, "/services/web?span=24h").await.body.contains("last 24 hours: bad in"));
     assert_eq!(get(&world, "/services/web?span=nonsense").await.status, 200);
     assert_eq!(get(&world, "/services/none").await.status, 404);
 }

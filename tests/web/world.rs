@@ -521,11 +521,16 @@ impl World {
 
     /// Something happens: the snapshot changes, and those who follow along are told.
     pub fn happen(&self, kind: EventKind, change: impl FnOnce(&mut Snapshot)) {
+        self.happen_to("web", kind, change);
+    }
+
+    /// The same, to this service.
+    pub fn happen_to(&self, service: &str, kind: EventKind, change: impl FnOnce(&mut Snapshot)) {
         let mut now = self.now.lock().unwrap();
         now.at = Wall(now.at.0 + SECOND);
         change(&mut now);
         let mut events = self.past.events.lock().unwrap();
-        let event = event(200 + events.len() as u64, now.at, "web", None, kind);
+        let event = event(200 + events.len() as u64, now.at, service, None, kind);
         events.insert(0, event.clone());
         self.changes.push(Change { number: event.id, words: event.kind.to_string(), event });
     }

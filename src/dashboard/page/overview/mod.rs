@@ -58,7 +58,7 @@ struct Fragment<'a> {
     board: &'a Board,
     head: Arc<str>,
     shown: usize,
-    groups: Vec<Group<'a>>,
+    rows: Vec<Arc<str>>,
 }
 
 /// The places of the services that are wanted, group by group, in the order in which they are shown.
@@ -106,8 +106,7 @@ pub(super) async fn show(
     let in_full: Vec<usize> = places.iter().flat_map(|(_, places)| places).take(IN_FULL).copied().collect();
     let (full, no_history) = board.rows(&front, &in_full).await;
     let mut full = full.into_iter();
-    let row = |place: usize| full.next().unwrap_or_else(|| board.brief(place));
-    let mut row = row;
+    let mut row = |place: usize| full.next().unwrap_or_else(|| board.brief(place));
     let groups = places
         .into_iter()
         .map(|(name, places)| Group { name, rows: places.into_iter().map(&mut row).collect() })
@@ -147,13 +146,5 @@ pub(super) async fn fragment(
     let asked = names.split(',').filter_map(|name| board.place(name)).filter(|place| is_wanted(&services[*place]));
     let places: Vec<usize> = asked.take(FETCHED).collect();
     let (rows, _) = board.rows(&front, &places).await;
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for (place, row) in places.into_iter().zip(rows) {
-        let name = services[place].group.as_deref();
-        match groups.iter_mut().find(|group| group.name == name) {
-            Some(group) => group.rows.push(row),
-            None => groups.push(Group { name, rows: vec![row] }),
-        }
-    }
-    Ok(render(&Fragment { head: board.head(&caller), page: page(&board, caller), board: &board, shown, groups }))
+    Ok(render(&Fragment { head: board.head(&caller), page: page(&board, caller), board: &board, shown, rows }))
 }

@@ -1,6 +1,7 @@
 //! Which services somebody wants to see.
 
-use crate::model::{ServiceView, Snapshot, Status};
+use crate::dashboard::page::words::class;
+use crate::model::{ServiceView, Snapshot, plain};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -28,12 +29,22 @@ impl Wanted {
         [&self.q, &self.status, &self.group, &self.tag].iter().all(|word| word.trim().is_empty())
     }
 
+    /// Whether this is the group that is asked for. A form brings it back as it was shown.
+    pub fn is_group(&self, group: &str) -> bool {
+        as_sent(group) == as_sent(&self.group)
+    }
+
+    /// The same for a tag.
+    pub fn is_tag(&self, tag: &str) -> bool {
+        as_sent(tag) == as_sent(&self.tag)
+    }
+
     /// What a service must be like.
     pub fn test(&self) -> impl Fn(&ServiceView) -> bool {
         let q: String = self.q.chars().take(LONGEST).collect();
         let words: Vec<String> = q.to_lowercase().split_whitespace().map(str::to_owned).collect();
         let status = self.status.clone();
-        let (group, tag) = (self.group.clone(), self.tag.clone());
+        let wanted = self.clone();
         move |service| {
             let has_word = |word: &String| {
                 let has = |text: &str| text.to_lowercase().contains(word);
@@ -43,11 +54,16 @@ impl Wanted {
                     || service.tags.iter().any(|tag| has(tag))
             };
             (status.is_empty() || is_so(service, &status))
-                && (group.is_empty() || service.group.as_deref() == Some(&*group))
-                && (tag.is_empty() || service.tags.contains(&tag))
+                && (wanted.group.is_empty() || service.group.as_deref().is_some_and(|group| wanted.is_group(group)))
+                && (wanted.tag.is_empty() || service.tags.iter().any(|tag| wanted.is_tag(tag)))
                 && words.iter().all(has_word)
         }
     }
+}
+
+/// As a browser sends the text of an option.
+fn as_sent(text: &str) -> String {
+    plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The word of a status in an address, and `trouble` for all that are bad.
@@ -55,7 +71,7 @@ fn is_so(service: &ServiceView, word: &str) -> bool {
     match word {
         "trouble" => service.status.is_bad(),
         "silenced" => service.silenced.is_some(),
-        word => super::class(&service.status) == word,
+        word => class(&service.status) == word,
     }
 }
 
@@ -69,7 +85,6 @@ pub(super) struct Choices {
 
 impl Choices {
     pub fn of(snapshot: &Snapshot) -> Choices {
-        use Status::*;
         let count = |word: &'static str| snapshot.services.iter().filter(|service| is_so(service, word)).count();
         let all = [
             ("trouble", "in trouble"),
@@ -82,11 +97,6 @@ impl Choices {
             ("silenced", "silenced"),
             ("ok", "ok"),
         ];
-        debug_assert!(
-            [GivenUp, Critical, Warning, Unknown, Paused, Stopped, Ok]
-                .iter()
-                .all(|s| all.iter().any(|(w, _)| *w == super::class(s)))
-        );
         let statuses = all.into_iter().map(|(word, words)| (word, count(word), words));
         let groups: BTreeSet<&String> = snapshot.services.iter().filter_map(|s| s.group.as_ref()).collect();
         let tags: BTreeSet<&String> = snapshot.services.iter().flat_map(|s| &s.tags).collect();

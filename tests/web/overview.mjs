@@ -1,0 +1,167 @@
+// The overview of many services: search, filters, what is fetched and when, and a page that is left open.
+import { ask, assert, close, looks, open, phone, run, until, wide } from "./lib.mjs";
+
+// What a page asks of the server, but for what never changes.
+function asked(page) {
+  const all = [];
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (!url.pathname.startsWith("/assets/")) all.push(url.pathname + url.search);
+  });
+  return all;
+}
+
+const follows = (count) => until(`${count} follow along`, async () => (await ask("followers")) === String(count));
+
+async function looked() {
+  await looks({ overview: "/", searched: "/?q=spare-00", trouble: "/?status=trouble", nothing: "/?q=nothing-like-this" });
+}
+
+async function withoutScript() {
+  const page = await open({ javaScriptEnabled: false }, "/");
+  assert.equal(await page.locator(".service").count(), 314, "no service is missing");
+  await page.getByLabel("Search").fill("rack-3");
+  await page.getByRole("button", { name: "Show" }).click();
+  assert.match(page.url(), /\?q=rack-3&status=&group=&tag=$/);
+  assert.equal(await page.locator(".service").count(), 30);
+  assert.equal(await page.locator(".service.brief").count(), 0, "what is found is shown in full");
+  await page.getByLabel("Status").selectOption("critical");
+  await page.getByRole("button", { name: "Show" }).click();
+  assert.match(await page.locator("#shown").textContent(), /^0 of 314 services/);
+  await page.getByRole("link", { name: "Show all" }).click();
+  assert.equal(await page.locator(".service").count(), 314);
+  await page.context().close();
+}
+
+async function search() {
+  const page = await open({ viewport: wide });
+  await page.getByLabel("Search").fill("spare-123");
+  // At once, before the server has said anything.
+  const visible = await page.locator(".service:visible").evaluateAll((rows) => rows.map((row) => row.id));
+  assert.deepEqual(visible, ["service-spare-123"]);
+  await until("the server has found it", async () => (await page.locator(".service").count()) === 1);
+  assert.match(page.url(), /\?q=spare-123$/);
+  assert.equal(await page.locator("#service-spare-123 .strip").count(), 1);
+  assert.equal(await page.getByLabel("Search").inputValue(), "spare-123");
+  await page.getByLabel("Search").fill("");
+  await until("all are there again", async () => (await page.locator(".service").count()) === 314);
+  await page.getByLabel("Group").selectOption("Machine");
+  await until("the group alone is there", async () => (await page.locator(".service").count()) === 4);
+  await page.reload();
+  assert.equal(await page.getByLabel("Group").inputValue(), "Machine");
+  assert.equal(await page.locator(".service").count(), 4, "what is searched is in the address");
+  await close(page);
+}
+
+async function lazy() {
+  const page = await open({ viewport: phone });
+  const row = page.locator("#service-spare-280");
+  assert.match(await row.getAttribute("class"), /brief/);
+  await row.scrollIntoViewIfNeeded();
+  await until("what comes into view is fetched in full", async () => !/brief/.test(await row.getAttribute("class")));
+  assert.equal(await row.locator(".strip").count(), 1);
+  assert.ok((await page.locator(".service.brief").count()) > 200, "and nothing else");
+  await close(page);
+}
+
+async function live() {
+  const page = await open({ viewport: wide });
+  await follows(1);
+  await page.waitForTimeout(1100);
+  const requests = asked(page);
+  await ask("change redis");
+  await page.locator("#trouble-redis").waitFor();
+  assert.match(await page.locator("#service-redis").textContent(), /critical/);
+  assert.equal(requests.length, 1, `one request, ${requests}`);
+  assert.match(requests[0], /^\/fragments\/services\?names=redis/);
+  assert.equal(await page.title(), "(4) web1.example.org – minder");
+  // It has moved to where it belongs in its group.
+  const keys = () => page.locator("ul.services").nth(1).locator(".service").evaluateAll((rows) => rows.map((row) => row.dataset.key));
+  assert.deepEqual(await keys(), (await keys()).toSorted());
+  await ask("change redis");
+  await until("it is well again", async () => (await page.locator("#trouble-redis").count()) === 0);
+  assert.deepEqual(await keys(), (await keys()).toSorted());
+  await ask("plan");
+  await page.locator("#service-brand-new").waitFor();
+  await close(page);
+}
+
+async function lost() {
+  const page = await open({ viewport: phone });
+  await follows(1);
+  await ask("break");
+  await page.locator("#lost").waitFor();
+  await ask("mend");
+  await page.locator("#lost").waitFor({ state: "hidden" });
+  await follows(1);
+  page.complaints = page.complaints.filter((text) => !/ERR_(CONNECTION|INCOMPLETE|EMPTY)/.test(text));
+  await close(page);
+}
+
+async function otherVersion() {
+  const page = await open({});
+  await follows(1);
+  let loads = 0;
+  page.on("framenavigated", () => loads++);
+  await page.route("**/live*", (route) =>
+    route.fulfill({ contentType: "text/event-stream", body: 'event: hello\ndata: {"number":1,"version":"another"}\n\n' }),
+  );
+  await page.evaluate(() => connect());
+  await until("it is loaded anew", async () => loads === 1);
+  await page.waitForTimeout(1500);
+  assert.equal(loads, 1, "once, not again and again");
+  await page.context().close();
+}
+
+// As much as happens in a week, in a few seconds: nothing must pile up.
+async function week() {
+  const page = await open({ viewport: wide });
+  await follows(1);
+  const session = await page.context().newCDPSession(page);
+  const measure = async () => {
+    await session.send("HeapProfiler.collectGarbage");
+    await session.send("HeapProfiler.collectGarbage");
+    const { nodes, jsEventListeners } = await session.send("Memory.getDOMCounters");
+    const { usedSize } = await session.send("Runtime.getHeapUsage");
+    return { nodes, jsEventListeners, usedSize };
+  };
+  const updates = (count) =>
+    page.evaluate(async (count) => {
+      for (let i = 0; i < count; i++) {
+        all = i % 10 === 0;
+        if (!all) wanted.add("nginx").add(`spare-${String(i % 300).padStart(3, "0")}`);
+        clearTimeout(timer);
+        await look();
+        if (i % 25 === 0) connect();
+      }
+    }, count);
+  await updates(50);
+  const before = await measure();
+  await updates(250);
+  const after = await measure();
+  console.log(`after 250 more updates: ${JSON.stringify(before)} ${JSON.stringify(after)}`);
+  assert.ok(after.nodes <= before.nodes * 1.3 + 3000, "nodes");
+  assert.ok(after.jsEventListeners <= before.jsEventListeners + 10, "listeners");
+  assert.ok(after.usedSize <= before.usedSize * 1.25 + 500_000, "heap");
+  await follows(1);
+  await close(page);
+}
+
+async function keyboard() {
+  const page = await open({ viewport: wide });
+  await page.getByLabel("Search").focus();
+  await page.keyboard.type("mail");
+  await until("it is found", async () => (await page.locator(".service").count()) === 1);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "q", "the focus stays");
+  await page.keyboard.press("Enter");
+  await page.waitForTimeout(400);
+  assert.match(page.url(), /\?q=mail$/);
+  const strip = page.locator("#service-mail-queue .to-strip");
+  await strip.focus();
+  assert.match(await strip.getAttribute("aria-label"), /^process, last hour: bad in \d+ of \d+ answers/);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "mail-queue" }).waitFor();
+  await close(page);
+}
+
+await run(withoutScript, search, lazy, live, lost, otherVersion, week, keyboard, looked);
