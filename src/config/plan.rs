@@ -8,8 +8,7 @@ use super::source::Sources;
 use super::template::Template;
 use super::tree::{Key, Node, Value};
 use crate::model::{
-    Budget, ByteSize, Defaults, Escalation, Flapping, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset,
-    Service, Span, Times, Written,
+    ByteSize, Defaults, HistoryLimits, Maintenance, Name, Notifier, Plan, Preset, Service, Span, Times, Written,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

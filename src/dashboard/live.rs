@@ -1,7 +1,7 @@
 //! What has changed lately, for those who follow along: pages by `/live`, programs by the API.
 
 use super::api::Asked;
-use super::door::Stream;
+use super::door::streams::Stream;
 use super::page::assets;
 use super::who::Caller;
 use super::{Front, Problem};

@@ -43,8 +43,8 @@ pub use routes::Route;
 
 use crate::model::kinds::Beat;
 use crate::model::{
-    Answer, Audit, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name,
-    Plan, Record, Role, Session, Snapshot, Vitals, Wall,
+    Answer, Audit, Clock, Command, Event, Exit, Incident, MachineView, Message, MessageId, MessageView, Name, Plan,
+    Record, Role, Session, Snapshot, Vitals, Wall,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -6,9 +6,9 @@ use super::rule::{Phase, RuleTrack};
 use super::service::ServiceState;
 use super::truth::{View, limit_words, term_words, words};
 use crate::model::{
-    Check, CheckView, Comparison, Dimension, Each, Incident, Kind, Limit, MetricRef, MetricView, Mono, Now, OwnView,
-    Reading, Rule, RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView, Wall,
-    show, show_age, show_duration, unit_word,
+    Check, CheckView, Comparison, Dimension, Each, Incident, Kind, Limit, MetricRef, MetricView, Mono, Name, Now,
+    OwnView, Reading, Rule, RuleState, RuleView, ServiceView, Severity, Snapshot, Status, Term, Test, Truth, ValueView,
+    Wall, show, show_age, show_duration, unit_word,
 };
 use std::collections::BTreeMap;
 

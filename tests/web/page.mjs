@@ -11,7 +11,7 @@ async function looked() {
 async function live() {
   const page = await open({ viewport: phone });
   await until("the page follows along", async () => (await ask("followers")) === "1");
-  const link = page.locator("#service-redis a");
+  const link = page.locator("#service-redis .who a").first();
   await link.focus();
   await page.evaluate(() => {
     document.querySelector("#service-redis").marked = true;
@@ -92,7 +92,7 @@ async function keyboard() {
 async function withoutScript() {
   const page = await open({ javaScriptEnabled: false }, "/");
   assert.match(await page.locator("h1").textContent(), /services are in trouble/);
-  await page.locator("#service-web a").click();
+  await page.locator("#service-web .who a").first().click();
   assert.match(await page.locator("ol.events").textContent(), /restart done/);
   await page.context().close();
 }

@@ -1,6 +1,6 @@
 //! The router, asked without a network.
 
-use super::fixture::{self, HOSTILE};
+use super::fixture::{self, AT, HOSTILE};
 use super::world::World;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};

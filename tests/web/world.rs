@@ -3,8 +3,8 @@
 
 use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, machine, past_incidents, snapshot};
 use minder::dashboard::{
-    Ask, AuditFilter, Bar, Changes, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan, IncidentSums,
-    MessageFilter, Often, Samples, Sum, Wholes,
+    Ask, AuditFilter, Bar, Changes, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan,
+    IncidentSums, MessageFilter, Often, Samples, Sum, Wholes,
 };
 use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};

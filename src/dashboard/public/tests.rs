@@ -141,6 +141,7 @@ fn board(history: &dyn History, rules: &str, statuses: &[(&str, Status)], facts:
     };
     let snapshot = Snapshot {
         notifiers: Vec::new(),
+        own: Vec::new(),
         at: AT,
         host: String::new(),
         version: String::new(),

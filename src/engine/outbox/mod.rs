@@ -43,8 +43,8 @@ mod tried;
 use super::context::Context;
 use super::schedule::{NEVER, Timer};
 use crate::model::{
-    Effect, EventKind, Incident, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace, NotifierView, Now,
-    ParcelId, Record, Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
+    Effect, EventKind, Incident, Message, MessageId, MessageKind, MessageState, Mono, Name, NotifierPlace,
+    NotifierView, Now, ParcelId, Record, Restored, SavedNotifier, Stage, Step, Story, Wall, Why,
 };
 use lane::{Lane, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
