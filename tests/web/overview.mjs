@@ -136,25 +136,16 @@ async function week() {
         if (i % 25 === 0) connect();
       }
     }, count);
-  // Once around, after which all that was in brief is in full.
-  await updates(340);
-  // What was parsed last may not be collected yet: the least of several looks is what is held.
-  const least = async () => {
-    const looks = [];
-    for (let i = 0; i < 4; i++) {
-      looks.push(await measure());
-      await updates(25);
-    }
-    return looks.reduce((a, b) => (a.nodes < b.nodes ? a : b));
-  };
-  const before = await least();
-  await updates(200);
-  const after = await least();
+  // Once around, after which all that was in brief is in full, and the parser holds one page that is yet to be collected.
+  await updates(400);
+  const before = await measure();
+  await updates(300);
+  const after = await measure();
   console.log(`after 300 more updates: ${JSON.stringify(before)} ${JSON.stringify(after)}`);
   assert.equal(after.shown, before.shown, "on the page");
-  assert.ok(after.nodes <= before.nodes * 1.05 + 500, "nodes");
-  assert.ok(after.jsEventListeners <= before.jsEventListeners + 10, "listeners");
-  assert.ok(after.usedSize <= before.usedSize * 1.1 + 300_000, "heap");
+  assert.ok(after.nodes <= before.nodes + 100, "nodes");
+  assert.ok(after.jsEventListeners <= before.jsEventListeners, "listeners");
+  assert.ok(after.usedSize <= before.usedSize * 1.1 + 100_000, "heap");
   await follows(1);
   await close(page);
 }
@@ -176,4 +167,4 @@ async function keyboard() {
   await close(page);
 }
 
-await run(week);
+await run(withoutScript, search, lazy, live, lost, otherVersion, week, keyboard, looked);
