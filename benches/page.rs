@@ -11,6 +11,7 @@ mod world;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::time::Instant;
 use tower::ServiceExt;
@@ -18,6 +19,10 @@ use world::World;
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|a| a != "--bench").unwrap_or_default();
+    // As minder does: without it, there would be room for few connections.
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let begin = Instant::now();
     let world = World::new();

@@ -10,7 +10,7 @@ mod wanted;
 
 pub(in crate::dashboard) use board::Boards;
 
-use super::words::{Here, Page, class, filters};
+use super::words::{Here, Page, filters};
 use crate::dashboard::Front;
 use crate::dashboard::problem::{ProblemPage, render};
 use crate::dashboard::who::Caller;
