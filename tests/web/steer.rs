@@ -240,7 +240,7 @@ fn silence_of(services: &[&str], reason: &str, minutes: u64) -> Command {
 #[tokio::test]
 async fn a_form_says_what_will_happen_and_asks_for_that() {
     let acknowledge = |lasts| Command::Acknowledge { service: "web".into(), by: None, reason: "on it".into(), lasts };
-    let table: Vec<Case> = vec![
+    let table: Vec<Case<'_>> = vec![
         (
             "restart",
             "service=web",

@@ -23,8 +23,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the addresses with a secret begin with.
-pub(in crate::dashboard) const PATH: &str = "/api/v1/heartbeat/";
 /// Wrong secrets are answered so late, so many at a time. The right one is not delayed by these; a secret has sixteen characters
 /// or more, of which nobody tries a noticeable part in this way.
 pub(in crate::dashboard) const GUESSES: usize = 4;

@@ -104,15 +104,12 @@ impl Page {
 
 /// The moment that a page shows, and the zone of its reader.
 #[derive(Clone)]
-pub(super) struct Moment {
+pub(in crate::dashboard) struct Moment {
     pub now: Wall,
     pub zone: TimeZone,
 }
 
 impl Moment {
-    pub fn new(now: Wall) -> Moment {
-        Moment { now, zone: TimeZone::system() }
-    }
     /// As this one reads it.
     pub fn of(now: Wall, caller: &Caller) -> Moment {
         Moment { now, zone: caller.reader.zone.clone() }
