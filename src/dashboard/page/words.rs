@@ -193,7 +193,7 @@ impl Moment {
 }
 
 /// A `<time>` element. Made of digits and our own words alone, hence safe as it is.
-pub(super) struct Stamp {
+pub(in crate::dashboard) struct Stamp {
     utc: String,
     full: String,
     words: String,
