@@ -2,7 +2,7 @@
 
 use super::{Failure, code};
 use crate::daemon::paths;
-use crate::model::{Wall, plain_lines};
+use crate::model::{Answer, Wall, plain_lines};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode};
@@ -32,6 +32,8 @@ pub(super) struct Client {
 pub(super) struct Reply {
     pub status: StatusCode,
     pub body: Bytes,
+    /// Where the next page of a list is.
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +60,35 @@ impl Client {
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let reply = self.send(Method::GET, path, Bytes::new(), SOON)?;
         if reply.status.is_success() { self.read(&reply) } else { Err(self.refused(&reply)) }
+    }
+
+    /// Asks for the first `limit` items of a list, which come in pages.
+    pub fn list<T: DeserializeOwned>(&self, path: &str, limit: usize) -> Result<Vec<T>, Failure> {
+        let mut all: Vec<T> = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next.filter(|_| all.len() < limit) {
+            let reply = self.send(Method::GET, &path, Bytes::new(), SOON)?;
+            if !reply.status.is_success() {
+                return Err(self.refused(&reply));
+            }
+            all.extend(self.read::<Vec<T>>(&reply)?);
+            next = reply.next;
+        }
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    /// What came of something that was asked for.
+    pub fn outcome(&self, reply: &Reply) -> Result<String, Failure> {
+        let words = |words: &str| plain_lines(words.trim_end()).into_owned();
+        match reply.status {
+            StatusCode::OK | StatusCode::ACCEPTED => {
+                self.read::<Answer>(reply).map(|answer| words(&answer.words) + "\n")
+            }
+            // It was understood, and was not done.
+            StatusCode::CONFLICT => Err(Failure::new(code::WRONG, words(&self.read::<Problem>(reply)?.detail))),
+            _ => Err(self.refused(reply)),
+        }
     }
 
     /// The moment so long ago by the daemon's clock, which is what history is written by, in milliseconds.
@@ -90,6 +121,7 @@ impl Client {
         let exchange = async {
             let stream = UnixStream::connect(&self.path).await.map_err(|e| self.not_there(&e))?;
             let request = Request::builder().method(method).uri(path).header("host", "minder");
+            let request = request.header("content-type", "application/json");
             let request = request.body(Full::new(body)).map_err(|e| Failure::new(code::USAGE, e.to_string()))?;
             exchange(stream, request).await.map_err(|e| {
                 Failure::new(
@@ -139,9 +171,11 @@ where
     tokio::spawn(connection);
     let answer = sender.send_request(request).await?;
     let status = answer.status();
+    let next = answer.headers().get("link").and_then(|link| link.to_str().ok()?.strip_prefix('<')?.split_once('>'));
+    let next = next.map(|(address, _)| address.to_owned());
     let body =
         Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|e| e as Box<dyn std::error::Error>)?;
-    Ok(Reply { status, body: body.to_bytes() })
+    Ok(Reply { status, body: body.to_bytes(), next })
 }
 
 /// A text as a part of a path or a query.

@@ -95,7 +95,8 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
 }
 
 fn events(args: &Args, client: &Client) -> Result<String, Failure> {
-    let mut path = format!("/api/v1/events?limit={}", args.limit.unwrap_or(50));
+    let limit = args.limit.unwrap_or(50);
+    let mut path = format!("/api/v1/events?limit={}", limit.max(1));
     if let Some(service) = &args.service {
         let _ = write!(path, "&service={}", encode(service));
     }
@@ -105,7 +106,7 @@ fn events(args: &Args, client: &Client) -> Result<String, Failure> {
     if let Some(since) = args.since {
         let _ = write!(path, "&from={}", client.ago(since)?);
     }
-    let mut events: Vec<Event> = client.get(&path)?;
+    let mut events: Vec<Event> = client.list(&path, limit)?;
     // As in a log, the newest stands last, beside the prompt.
     events.reverse();
     if args.json {
@@ -149,7 +150,7 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
     let (service, check) = (encode(service), encode(check));
     let mut all = Samples::default();
     loop {
-        let part = PART.min(limit - all.rows.len());
+        let part = PART.min(limit - all.rows.len()).max(1);
         let path = format!("/api/v1/services/{service}/checks/{check}/samples?from={from}&limit={part}");
         let samples: Samples = client.get(&path)?;
         let more = samples.more;
@@ -163,6 +164,7 @@ fn samples(args: &Args, client: &Client, service: &str, check: &str) -> Result<S
     if all.more && args.limit.is_none() {
         let _ = writeln!(std::io::stderr(), "note: these are the first {MOST} samples; there are more");
     }
+    all.rows.truncate(limit);
     if args.json {
         return json(&all);
     }

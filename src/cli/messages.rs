@@ -39,7 +39,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
-    let mut path = format!("/api/v1/messages?limit={}", args.last);
+    let mut path = format!("/api/v1/messages?limit={}", args.last.max(1));
     let texts = [("notifier", &args.notifier), ("service", &args.service), ("state", &args.state)];
     for (key, value) in texts {
         if let Some(value) = value {
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, client: &Client) -> Result<Outcome, Failure> {
     if let Some(since) = args.since {
         let _ = write!(path, "&from={}", client.ago(since)?);
     }
-    let mut messages: Vec<MessageView> = client.get(&path)?;
+    let mut messages: Vec<MessageView> = client.list(&path, args.last)?;
     // As in a log, the newest stands last, beside the prompt.
     messages.reverse();
     if args.json {

@@ -7,11 +7,10 @@ use super::client::{Client, SOON};
 use super::wrapper::{Wrapper, ending};
 use super::{Failure, Outcome, code};
 use crate::model::{
-    Answer, Command, Identity, MaintenanceView, Scope, Silence, Snapshot, Wall, parse_duration, plain, plain_lines,
-    show_age,
+    Command, Identity, MaintenanceView, Scope, Silence, Snapshot, Wall, parse_duration, plain, plain_lines, show_age,
 };
 use crate::sys::proc;
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use jiff::tz::TimeZone;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -164,15 +163,5 @@ fn show(snapshot: &Snapshot) -> String {
 fn ask(client: &Client, command: &Command, within: Duration) -> Result<String, Failure> {
     let body = serde_json::to_vec(command).map_err(|e| Failure::new(code::WRONG, e.to_string()))?;
     let reply = client.send(Method::POST, "/api/v1/commands", body.into(), within)?;
-    match reply.status {
-        StatusCode::OK => {
-            let answer: Answer = client.read(&reply)?;
-            Ok(format!("{}\n", plain_lines(answer.words.trim_end())))
-        }
-        StatusCode::CONFLICT => {
-            let answer: Answer = client.read(&reply)?;
-            Err(Failure::new(code::WRONG, plain_lines(answer.words.trim_end())))
-        }
-        _ => Err(client.refused(&reply)),
-    }
+    client.outcome(&reply)
 }

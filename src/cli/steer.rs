@@ -2,9 +2,9 @@
 
 use super::client::{Client, OUTCOME, SOON};
 use super::{Failure, Outcome, code};
-use crate::model::{Answer, Command, Name, Verb, plain_lines};
+use crate::model::{Command, Name, Verb};
 use bytes::Bytes;
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use std::sync::Arc;
 
 macro_rules! steer {
@@ -115,15 +115,5 @@ pub(super) fn reload(client: &Client) -> Result<Outcome, Failure> {
 
 pub(super) fn send(client: &Client, path: &str, body: Bytes, within: std::time::Duration) -> Result<Outcome, Failure> {
     let reply = client.send(Method::POST, path, body, within)?;
-    match reply.status {
-        StatusCode::OK | StatusCode::ACCEPTED => {
-            let answer: Answer = client.read(&reply)?;
-            Ok(Outcome { text: format!("{}\n", plain_lines(answer.words.trim_end())), code: code::WELL })
-        }
-        StatusCode::CONFLICT => {
-            let answer: Answer = client.read(&reply)?;
-            Err(Failure::new(code::WRONG, plain_lines(answer.words.trim_end())))
-        }
-        _ => Err(client.refused(&reply)),
-    }
+    Ok(Outcome { text: client.outcome(&reply)?, code: code::WELL })
 }

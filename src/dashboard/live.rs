@@ -196,7 +196,7 @@ impl Follower {
 }
 
 /// A stream for one page. It says hello, then what has changed, and now and then that it is still there.
-pub(super) async fn follow(State(front): State<Arc<Front>>, caller: Caller, Asked(left): Asked<Left>) -> Response {
+pub(super) async fn follow(State(front): State<Arc<Front>>, caller: Caller, Asked(left, _): Asked<Left>) -> Response {
     let Some(stream) = front.streams.enter(&caller.from) else {
         let detail = "Too many pages follow along. Close some, or reload by hand.";
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many streams", detail).into_response();

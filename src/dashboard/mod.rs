@@ -30,7 +30,7 @@ mod who;
 
 pub use crate::store::{
     AuditFilter, Bar, Curve, DaySums, EventFilter, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Often,
-    Samples, Sum, Wholes,
+    Rollup, Samples, Step, Sum, Wholes,
 };
 pub use api::{Whose, reports};
 pub use door::{
@@ -52,7 +52,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use door::guard::{self, Gate};
 use door::streams::Streams;
-use routes::Routes;
+use routes::{Described, Routes};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +129,7 @@ pub enum Ask {
 
 /// What the dashboard asks of the store, or, in a test, of an invented past. All of it may block; errors are words for people.
 pub trait History: Send + Sync {
-    /// Events, the newest first.
+    /// Events, the newest first, or the oldest of those after one.
     fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, String>;
     /// Incidents, the newest first.
     fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, String>;
@@ -157,6 +157,8 @@ pub trait History: Send + Sync {
     ) -> Result<Vec<Curve>, String>;
     /// What the metrics of a check were parts of, and from when on.
     fn wholes(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Wholes, String>;
+    /// The metrics by the minute, hour or day that begins from `from` until before `to`, the oldest first.
+    fn rollups(&self, service: &str, check: &str, step: Step, from: Wall, to: Wall) -> Result<Vec<Rollup>, String>;
     /// Messages, the newest first.
     fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String>;
     /// The message of this number.
@@ -206,7 +208,7 @@ impl Front {
             people: who::People::new(sessions),
             readers: Arc::new(Semaphore::new(READERS)),
             streams: Arc::default(),
-            guesses: Semaphore::new(api::beat::GUESSES),
+            guesses: Semaphore::new(api::GUESSES),
             strips: Mutex::default(),
             outcomes,
             public: Mutex::default(),
@@ -266,14 +268,21 @@ pub fn all_routes() -> Vec<Route> {
     routes().and(slow()).list
 }
 
+/// What is said of the routes of [`page`] and of [`socket`], for `/api/v1/openapi.json`.
+fn described() -> Vec<Described> {
+    routes().and(slow()).and(of_machine()).described
+}
+
 fn finish(routes: Routes, front: Arc<Front>) -> Router {
     let quick = routes
         .router
         .fallback(problem::nothing_here)
-        .layer(CompressionLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE));
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+        .layer(from_fn(problem::explain))
+        .layer(CompressionLayer::new());
     slow()
         .router
+        .layer(from_fn(problem::explain))
         .layer(from_fn(guard::whole_body))
         .merge(quick)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -283,20 +292,12 @@ fn finish(routes: Routes, front: Arc<Front>) -> Router {
 
 /// What may take longer than [`DEADLINE`]: streams, and commands whose outcome is waited for.
 fn slow() -> Routes {
-    Routes::default()
-        .get(Role::Viewer, "/live", live::follow)
-        .post(Role::Operator, "/api/v1/commands", api::command)
-        .post(Role::Admin, "/api/v1/reload", api::reload)
-        .post(Role::Operator, "/api/v1/resend", api::messages::resend)
+    Routes::default().get(Role::Viewer, "/live", live::follow).and(api::slow())
 }
 
 /// What only this machine itself may ask, by the socket.
 fn of_machine() -> Routes {
-    Routes::default().post(Role::Operator, "/api/v1/services/{name}/heartbeat", api::beat::named).post(
-        Role::Operator,
-        "/api/v1/nudges",
-        api::nudge,
-    )
+    api::of_machine()
 }
 
 fn routes() -> Routes {

@@ -1,8 +1,8 @@
 //! The history as the store has it.
 
 use super::{
-    AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Samples,
-    Wholes,
+    AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Rollup,
+    Samples, Step, Wholes,
 };
 use crate::model::{Audit, Event, Incident, Message, MessageId, MessageView, Wall};
 use crate::store::{ReadError, Reader};
@@ -58,6 +58,10 @@ impl History for Reader {
 
     fn wholes(&self, service: &str, check: &str, from: Wall, to: Wall) -> Result<Wholes, String> {
         Reader::wholes(self, service, check, from, to).map_err(words)
+    }
+
+    fn rollups(&self, service: &str, check: &str, step: Step, from: Wall, to: Wall) -> Result<Vec<Rollup>, String> {
+        Reader::rollups(self, service, check, step, from, to).map_err(words)
     }
 
     fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageView>, String> {

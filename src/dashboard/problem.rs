@@ -1,14 +1,19 @@
 //! What went wrong with a request: as JSON for programs, as a page for people.
 
 use super::page::{Here, Page, filters};
+use crate::model::plain;
 use askama::Template;
-use axum::http::header::CONTENT_TYPE;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What went wrong: the body of every error under `/api`, after RFC 9457.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// In a few words.
     pub title: &'static str,
@@ -28,6 +33,10 @@ impl Problem {
     pub(super) fn history(why: String) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The history cannot be read", why)
     }
+    pub(super) fn too_many_streams() -> Problem {
+        let detail = "Too many pages follow along. Close some, or reload by hand.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many streams", detail)
+    }
     pub(super) fn no_service(name: &str) -> Problem {
         let name: String = name.chars().take(100).collect();
         Problem::new(StatusCode::NOT_FOUND, "No such service", format!("minder watches no service named “{name}”"))
@@ -41,10 +50,72 @@ impl Problem {
     }
 }
 
+/// A problem as programs read it, after RFC 9457.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct ProblemBody<'a> {
+    /// What kind it is, for programs: `urn:minder:problem:no-such-service`.
+    r#type: String,
+    /// The same for people.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What it is in this case, and what to do.
+    detail: &'a str,
+}
+
+/// What the media type of a problem is.
+pub(super) const PROBLEM: &str = "application/problem+json";
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.code(), [(CONTENT_TYPE, "application/problem+json")], axum::Json(self)).into_response()
+        let kind = self.title.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let body = ProblemBody {
+            r#type: format!("urn:minder:problem:{kind}"),
+            title: self.title,
+            status: self.status,
+            detail: &self.detail,
+        };
+        (self.code(), [(CONTENT_TYPE, PROBLEM)], axum::Json(body)).into_response()
     }
+}
+
+/// The longest text of an error that is handed on.
+const LONGEST: usize = 4 << 10;
+
+/// Makes a problem of every other error under `/api`: of those that the router and its layers make themselves, of which some
+/// have a text and some have nothing.
+pub(super) async fn explain(request: Request, next: Next) -> Response {
+    let is_api = is_api(request.uri());
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM);
+    if !is_api || is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let text = to_bytes(body, LONGEST).await.unwrap_or_default();
+    let text = plain(String::from_utf8_lossy(&text).trim()).into_owned();
+    let (title, words) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => ("Not with this method", "`Allow` names the methods that there are here"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too large", "The body is longer than 64 KiB"),
+        StatusCode::SERVICE_UNAVAILABLE => ("No answer in time", "It took too long; try again, or ask for less"),
+        StatusCode::BAD_REQUEST => ("Not understood", "The request is not understood"),
+        _ => ("Not done", "The request could not be answered"),
+    };
+    let problem = Problem::new(status, title, if text.is_empty() { words.to_owned() } else { text });
+    let mut answer = problem.into_response();
+    // `Allow` above all.
+    for (name, value) in &head.headers {
+        if ![CONTENT_TYPE, CONTENT_LENGTH].contains(name) {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    answer
+}
+
+fn is_api(uri: &Uri) -> bool {
+    uri.path().starts_with("/api/")
 }
 
 /// A problem, told as a page.
@@ -84,5 +155,5 @@ pub(super) fn render(template: &impl Template) -> Response {
 /// Whatever no route is for.
 pub(super) async fn nothing_here(uri: Uri) -> Response {
     let problem = Problem::new(StatusCode::NOT_FOUND, "Nothing here", "There is no such page.");
-    if uri.path().starts_with("/api/") { problem.into_response() } else { ProblemPage(problem).into_response() }
+    if is_api(&uri) { problem.into_response() } else { ProblemPage(problem).into_response() }
 }

@@ -1,5 +1,6 @@
 //! Routes, each with whom it needs: there is no other way to add one, so none is open by oversight.
 
+use super::api::Operation;
 use super::{Front, who};
 use crate::model::Role;
 use axum::Router;
@@ -25,7 +26,12 @@ pub struct Route {
 pub(super) struct Routes {
     pub router: Router<Arc<Front>>,
     pub list: Vec<Route>,
+    /// Those of the API, with what [`super::api::openapi`] says of them.
+    pub described: Vec<Described>,
 }
+
+/// A route of the API, for programs and those who write them.
+pub(super) type Described = (Route, Operation);
 
 impl Routes {
     /// Asks without changing anything.
@@ -59,10 +65,17 @@ impl Routes {
         self
     }
 
+    /// What the route that was added last is for. Each of the API has this: a test sees to it.
+    pub fn about(mut self, operation: Operation) -> Routes {
+        self.described.extend(self.list.last().cloned().map(|route| (route, operation)));
+        self
+    }
+
     /// These, and those.
     pub fn and(mut self, other: Routes) -> Routes {
         self.router = self.router.merge(other.router);
         self.list.extend(other.list);
+        self.described.extend(other.described);
         self
     }
 }

@@ -1,13 +1,14 @@
 //! Events and incidents: what is remembered.
 
 use super::{Ack, Exit, Identity, Name, Scope, Severity, Wall, services_words, show_duration};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 /// An immutable fact, recorded on a transition only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Grows by one; never used again.
     pub id: u64,
@@ -23,7 +24,7 @@ pub struct Event {
 }
 
 /// One of many processes, as people are told of it: `stress (pid 1234, user nobody)`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
     /// Which.
     pub identity: Identity,
@@ -40,7 +41,7 @@ impl fmt::Display for Subject {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum EventKind {
     /// minder has started.
@@ -421,7 +422,7 @@ impl EventKind {
 }
 
 /// From a service's first firing to its all-clear.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Incident {
     /// Its number.
     pub id: u64,

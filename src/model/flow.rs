@@ -6,7 +6,8 @@ use super::{
     Audit, Event, ExecSpec, Exit, Identity, Incident, Kind, Log, Message, Metric, MetricSet, Name, Parcel, ParcelId,
     Plan, Sample, SavedBrake, SavedNotifier, SavedService, SavedSilences, Scope, Session, Signal,
 };
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,8 +115,8 @@ pub enum Input {
 }
 
 /// What a person can ask of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "command")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "command", deny_unknown_fields)]
 pub enum Command {
     /// Start it.
     Start {
@@ -157,6 +158,7 @@ pub enum Command {
         all: bool,
     },
     /// Let go ahead what the brake holds.
+    #[serde(deserialize_with = "nothing_else")]
     Release,
     /// Send a message through this notifier.
     NotifyTest {
@@ -219,8 +221,16 @@ pub enum Command {
     },
 }
 
+/// serde refuses unknown keys of a variant that has some of its own, and forgets to where there is none.
+fn nothing_else<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
+}
+
 /// What can be asked of several services at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// See [`Command::Start`].
@@ -248,7 +258,7 @@ impl fmt::Display for Verb {
 }
 
 /// The answer to a person's request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// Whether what was asked for is now so.
     pub ok: bool,

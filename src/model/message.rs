@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A message's number: grows by one; never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct MessageId(pub u64);
 
 /// A message to one notifier.
@@ -76,7 +76,7 @@ impl Message {
 }
 
 /// What has become of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageState {
     /// It waits: to be let go, to be sent, to be tried again.
@@ -112,7 +112,7 @@ impl MessageState {
 }
 
 /// A step on the way of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// When.
     pub at: Wall,
@@ -124,7 +124,7 @@ pub struct Step {
 }
 
 /// A stage of a message's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// What there is to tell.
@@ -164,7 +164,7 @@ impl fmt::Display for Stage {
 }
 
 /// Why a message goes on, waits, or ends at a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "why")]
 pub enum Why {
     /// There is something to tell this notifier.

@@ -1,10 +1,11 @@
 //! Messages as people see them: on the command line, and as JSON.
 
 use super::{MessageState, Step, Wall, Why};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A message, and what has become of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageView {
     /// Its number.
     pub id: u64,

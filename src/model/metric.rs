@@ -1,6 +1,7 @@
 //! Metrics, and the samples that carry them.
 
 use super::{Dimension, Exit, Identity, Now, Wall};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,7 +206,7 @@ pub struct ControlState {
 }
 
 /// What a supervisor says that goes on with its service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// It does not run.

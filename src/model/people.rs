@@ -105,7 +105,7 @@ pub struct Session {
 }
 
 /// What somebody did, or tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// Its number; 0 before it is recorded.
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use super::{Cron, Identity, Name, Wall, Zone};
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 const JOINED_AT_MOST: usize = 100;
 
 /// What a silence is about. All that is given must match; what is empty matches everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// Services by name.
@@ -67,7 +68,7 @@ impl fmt::Display for Scope {
 }
 
 /// Nobody is told of some things for a while. Everything is recorded and shown all the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silence {
     /// Its number; never used again.
     pub id: u64,
@@ -106,7 +107,7 @@ pub struct Maintenance {
 }
 
 /// A time during which maintenance goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// From then on.
     pub begins: Wall,
@@ -133,7 +134,7 @@ impl Maintenance {
 }
 
 /// Somebody looks after an incident: no reminders and no escalation meanwhile. Its recovery clears it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ack {
     /// Who.
     pub by: String,

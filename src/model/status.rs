@@ -1,11 +1,12 @@
 //! How things stand: the snapshot that the page and the command line show.
 
 use super::{Dimension, Event, Incident, Name, Phase, Scope, Severity, Silence, Wall, Window};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A service's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// All is well.
@@ -58,7 +59,7 @@ impl fmt::Display for Status {
 }
 
 /// How everything stands at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// When.
     pub at: Wall,
@@ -95,7 +96,7 @@ pub struct Snapshot {
 }
 
 /// The brake, while it holds automatic restarts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BrakeView {
     /// Since when.
     pub since: Wall,
@@ -108,7 +109,7 @@ pub struct BrakeView {
 }
 
 /// Something that is wrong with minder itself: a notifier takes nothing, the brake is on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnView {
     /// Its incident.
     pub incident: Incident,
@@ -117,7 +118,7 @@ pub struct OwnView {
 }
 
 /// Maintenance, and when it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MaintenanceView {
     /// Its name.
     pub name: Name,
@@ -130,7 +131,7 @@ pub struct MaintenanceView {
 }
 
 /// How it stands with the messages to a notifier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotifierView {
     /// Its name.
     pub name: Name,
@@ -149,7 +150,7 @@ pub struct NotifierView {
 }
 
 /// How a service stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceView {
     /// Its name.
     pub name: Name,
@@ -199,7 +200,7 @@ pub struct ServiceView {
 }
 
 /// What a supervisor says of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SupervisorView {
     /// It is there.
     pub alive: bool,
@@ -218,7 +219,7 @@ pub struct SupervisorView {
 }
 
 /// How a check stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckView {
     /// Its name.
     pub name: Name,
@@ -241,7 +242,7 @@ pub struct CheckView {
 }
 
 /// A metric's latest value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricView {
     /// Its name.
     pub name: String,
@@ -275,7 +276,7 @@ pub fn unit_word(dimension: Dimension) -> &'static str {
 }
 
 /// How a rule stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleView {
     /// Its name.
     pub name: Name,
@@ -300,7 +301,7 @@ pub struct RuleView {
 }
 
 /// A value beside its limit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueView {
     /// The metric, or the function over it: `process.memory`.
     pub metric: String,
@@ -322,7 +323,7 @@ pub struct ValueView {
 }
 
 /// The state of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleState {
     /// Its condition is not true.

@@ -1,5 +1,6 @@
 //! Time is passed in. Decisions use [`Mono`], people are shown [`Wall`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -26,7 +27,7 @@ impl Sub<Mono> for Mono {
 }
 
 /// Milliseconds since 1970-01-01 UTC, for people, records and messages; never for holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Wall(pub i64);
 

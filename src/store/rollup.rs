@@ -1,9 +1,12 @@
 //! Samples summed up by minute, hour and day.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How long the time is that a roll-up sums up. Days are days of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Step {
     /// Kept for 30 days, or `history.keep` if that is shorter.
     Minute,

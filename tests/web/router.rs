@@ -357,7 +357,10 @@ async fn without_a_history_the_page_still_says_what_is_wrong() {
         assert!(got.body.contains("restart in 8 s"));
     }
     let got = get(&world, "/api/v1/events").await;
-    assert_eq!(got.json(), json!({"title": "The history cannot be read", "detail": "the disk is gone", "status": 503}));
+    let kind = "urn:minder:problem:the-history-cannot-be-read";
+    let problem =
+        json!({"type": kind, "title": "The history cannot be read", "detail": "the disk is gone", "status": 503});
+    assert_eq!(got.json(), problem);
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ async fn exchange(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, request
 }
 
 fn post(path: &str, body: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nhost: minder\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    let head = "host: minder\r\nconnection: close\r\ncontent-type: application/json";
+    format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 async fn on_socket(requests: &[&str]) -> (World, Vec<String>) {
@@ -50,7 +51,7 @@ async fn commands_are_taken_on_the_socket_and_put_down_to_their_asker() {
     .await;
     for (answer, status, words) in [
         (&answers[0], "200 ", r#"{"ok":true,"words":"web is up as pid 4711"}"#),
-        (&answers[1], "409 ", r#""ok":false"#),
+        (&answers[1], "409 ", r#""title":"Not done""#),
         (&answers[2], "400 ", "unknown variant `explode`"),
         (&answers[3], "202 ", "under way"),
         (&answers[4], "409 ", "chekcs"),

@@ -4,7 +4,7 @@
 use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, machine, past_incidents, snapshot};
 use minder::dashboard::{
     Ask, AuditFilter, Bar, Changes, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan,
-    IncidentSums, MessageFilter, Often, Samples, Sum, Wholes,
+    IncidentSums, MessageFilter, Often, Rollup, Samples, Step as Stretch, Sum, Wholes,
 };
 use minder::model::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +49,10 @@ impl History for Past {
         all.retain(|e| filter.kind.as_deref().is_none_or(|k| k == e.kind.word()));
         all.retain(|e| filter.incident.is_none() || filter.incident == e.incident);
         all.retain(|e| filter.from.is_none_or(|from| e.at >= from) && filter.before.is_none_or(|before| e.id < before));
+        if let Some(after) = filter.after {
+            all.retain(|e| e.id > after);
+            all.reverse();
+        }
         all.truncate(filter.limit);
         Ok(all)
     }
@@ -156,6 +160,19 @@ impl History for Past {
     fn samples(&self, service: &str, check: &str, from: Wall, to: Wall, limit: usize) -> Result<Samples, String> {
         self.whole()?;
         Ok(samples(service, check, from, to, 10 * SECOND, limit))
+    }
+    fn rollups(&self, service: &str, check: &str, step: Stretch, from: Wall, to: Wall) -> Result<Vec<Rollup>, String> {
+        self.whole()?;
+        let mut rollups = Vec::new();
+        let samples = samples(service, check, from, to, step.millis(), usize::MAX);
+        for (start, values) in samples.rows {
+            for (metric, value) in samples.metrics.iter().zip(values) {
+                let (count, value) = (u32::from(value.is_some()), value.unwrap_or(0.0));
+                let sum = Sum { samples: 6, count, min: value, max: value, sum: value };
+                rollups.push(Rollup { metric: metric.clone(), start, sum });
+            }
+        }
+        Ok(rollups)
     }
     fn kept(&self, service: &str, check: &str) -> Result<Vec<String>, String> {
         self.whole()?;

@@ -10,18 +10,45 @@
 //!
 //! POST and GET say the same: many a job can only fetch an address. What is posted is kept as the words of the service.
 
-use crate::dashboard::{Ask, Front, Problem};
+use super::asked::Sent;
+use super::bad;
+use super::openapi::Operation;
+use crate::dashboard::{Ask, Front, Problem, Routes};
+use crate::model::Role::Operator;
 use crate::model::kinds::Beat;
 use crate::model::{Name, clip, plain};
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) fn routes() -> Routes {
+    let (bare, said) = ("/api/v1/heartbeat/{secret}", "/api/v1/heartbeat/{secret}/{what}");
+    let about = |operation: Operation| operation.more("By the secret alone. GET and POST say the same.").answers_text();
+    let well = || about(Operation::new("A job is well").asks::<Took>());
+    let told = || about(Operation::new("A job begins, or has ended").asks::<Took>());
+    Routes::default()
+        .get(None, bare, self::well)
+        .about(well())
+        .post(None, bare, self::well)
+        .about(well().takes_text())
+        .get(None, said, self::told)
+        .about(told())
+        .post(None, said, self::told)
+        .about(told().takes_text())
+}
+
+pub(super) fn of_machine() -> Routes {
+    Routes::default()
+        .post(Operator, "/api/v1/services/{name}/heartbeat", named)
+        .about(Operation::new("A job begins, or has ended").of_socket().takes::<Told>().answers_text())
+}
 
 /// Wrong secrets are answered so late, so many at a time. The right one is not delayed by these; a secret has sixteen characters
 /// or more, of which nobody tries a noticeable part in this way.
@@ -57,7 +84,7 @@ impl fmt::Display for Whose {
 }
 
 /// What a job says at the socket.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Told {
     /// Which heartbeat of the service.
@@ -71,8 +98,9 @@ struct Told {
 }
 
 /// What may stand behind the `?` of an address; anything else means nothing here, and is no reason to lose a beat.
-#[derive(Debug, Default, Deserialize)]
-pub(in crate::dashboard) struct Took {
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Took {
+    /// How long the run took, in milliseconds.
     took: Option<u64>,
 }
 
@@ -102,7 +130,7 @@ fn last_words(body: &[u8]) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| plain(&text).into())
 }
 
-pub(in crate::dashboard) async fn well(
+async fn well(
     state: State<Arc<Front>>,
     Path(secret): Path<String>,
     took: Result<Query<Took>, QueryRejection>,
@@ -111,7 +139,7 @@ pub(in crate::dashboard) async fn well(
     told(state, Path((secret, String::new())), took, body).await
 }
 
-pub(in crate::dashboard) async fn told(
+async fn told(
     State(front): State<Arc<Front>>,
     Path((secret, what)): Path<(String, String)>,
     took: Result<Query<Took>, QueryRejection>,
@@ -134,16 +162,14 @@ pub(in crate::dashboard) async fn told(
     Err(Problem::new(StatusCode::NOT_FOUND, "Nothing here", detail))
 }
 
-pub(in crate::dashboard) async fn named(
+async fn named(
     State(front): State<Arc<Front>>,
     Path(service): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    Sent(told): Sent<Told>,
 ) -> Result<&'static str, Problem> {
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "Not understood", detail);
-    let body = body.map_err(|e| bad(e.body_text()))?;
-    let told: Told = serde_json::from_slice(&body).map_err(|e| bad(format!("not a heartbeat: {e}")))?;
     let words = told.words.and_then(|words| last_words(words.as_bytes()));
-    let beats = beats(&told.what, told.took, words).ok_or_else(|| bad("no such word".to_owned()))?;
+    let beats =
+        beats(&told.what, told.took, words).ok_or_else(|| bad("what: `start`, `success`, `fail` or an exit code"))?;
     let whose = Whose::Named { service: service.into(), check: told.check };
     let answer = front.ask(|reply| Ask::Beat { whose, beats, reply }).await?;
     answer.map(|()| "OK\n").map_err(|why| Problem::new(StatusCode::NOT_FOUND, "No such heartbeat", why))

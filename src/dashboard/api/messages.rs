@@ -1,51 +1,72 @@
 //! Messages as JSON under `/api/v1/messages`; and sending again what could not be delivered.
 
-use super::{Asked, bad, told};
+use super::asked::{Asked, Page, Sent, length};
+use super::bad;
+use super::commands::told;
+use super::openapi::Operation;
 use crate::dashboard::who::Caller;
-use crate::dashboard::{Ask, Front, MessageFilter, Problem};
-use crate::model::{Answer, MessageId, MessageState, MessageView, Wall};
+use crate::dashboard::{Ask, Front, MessageFilter, Problem, Routes};
+use crate::model::Role::{Operator, Viewer};
+use crate::model::{Answer, MessageId, MessageState, MessageView, Name, Wall};
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get(Viewer, "/api/v1/messages", list)
+        .about(Operation::new("Messages, the newest first").asks::<Which>().pages::<MessageView>())
+        .get(Viewer, "/api/v1/messages/{id}", one)
+        .about(Operation::new("A message, and how it came to be told or not").answers::<MessageView>())
+}
+
+pub(super) fn slow() -> Routes {
+    let about = "409 if one of those that are named is not dead; then none is sent again.";
+    Routes::default().post(Operator, "/api/v1/resend", resend).about(
+        Operation::new("Sends again what could not be delivered").more(about).takes::<Resend>().answers::<Answer>(),
+    )
+}
 
 /// So many messages are sent again at one time: as many as may wait for a notifier.
 pub(in crate::dashboard) const AGAIN: usize = 1000;
 
-#[derive(Deserialize)]
+/// Which messages to show: those that match all of what is given.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+struct Which {
+    /// That have come so far.
     state: Option<MessageState>,
-    notifier: Option<String>,
-    service: Option<String>,
+    /// To this notifier.
+    notifier: Option<Name>,
+    /// About this service.
+    service: Option<Name>,
+    /// About this incident.
     incident: Option<u64>,
-    from: Option<i64>,
+    /// Written from then on.
+    from: Option<Wall>,
+    /// With a smaller number than this: the next page.
     before: Option<u64>,
-    limit: Option<usize>,
+    /// At most so many: 100 where this is missing, and never more than 1000.
+    limit: Option<NonZeroUsize>,
 }
 
-pub(super) async fn list(
+async fn list(
     State(front): State<Arc<Front>>,
-    Asked(which): Asked<Which>,
-) -> Result<Json<Vec<MessageView>>, Problem> {
-    let filter = MessageFilter {
-        state: which.state,
-        notifier: which.notifier.map(Into::into),
-        service: which.service.map(Into::into),
-        incident: which.incident,
-        from: which.from.map(Wall),
-        before: which.before,
-        limit: which.limit.unwrap_or(100),
-    };
-    front.look(move |history| history.messages(&filter)).await.map(Json)
+    Asked(which, address): Asked<Which>,
+) -> Result<Page<MessageView>, Problem> {
+    let length = length(which.limit);
+    let Which { state, notifier, service, incident, from, before, limit: _ } = which;
+    let filter = MessageFilter { state, notifier, service, incident, from, before, limit: length + 1 };
+    let found = front.look(move |history| history.messages(&filter)).await?;
+    Ok(Page::new(found, length, &address, "before", |message: &MessageView| message.id.to_string()))
 }
 
-pub(super) async fn one(State(front): State<Arc<Front>>, Path(id): Path<String>) -> Result<Json<MessageView>, Problem> {
-    let id = id.parse().map_err(|_| bad("the number of a message is needed"))?;
+async fn one(State(front): State<Arc<Front>>, Path(id): Path<u64>) -> Result<Json<MessageView>, Problem> {
     let found = front.look(move |history| history.message(MessageId(id))).await?;
     found.map(Json).ok_or_else(|| no_message(id))
 }
@@ -55,23 +76,23 @@ pub(in crate::dashboard) fn no_message(id: u64) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "No such message", detail)
 }
 
-#[derive(Deserialize)]
+/// Which messages are sent again.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Resend {
     /// These; or, if it is missing, all that are dead.
+    #[schemars(length(max = AGAIN))]
     messages: Option<Vec<MessageId>>,
-    /// All to this notifier.
+    /// All that are dead to this notifier.
     notifier: Option<String>,
 }
 
 /// 200 when the messages wait again, 409 when they do not: all of those that are named, or none.
-pub(in crate::dashboard) async fn resend(
+async fn resend(
     State(front): State<Arc<Front>>,
     caller: Caller,
-    body: Result<Bytes, BytesRejection>,
+    Sent(asked): Sent<Resend>,
 ) -> Result<Response, Problem> {
-    let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
-    let asked: Resend = serde_json::from_slice(&body).map_err(|e| bad(format!("not a request to send again: {e}")))?;
     let messages = match (asked.messages, asked.notifier) {
         (Some(_), Some(_)) => return Err(bad("give `messages` or `notifier`, not both")),
         (Some(ids), None) if ids.len() > AGAIN => return Err(bad(format!("at most {AGAIN} messages at a time"))),
@@ -86,7 +107,7 @@ pub(in crate::dashboard) async fn resend(
                     known.state.word(),
                     id.0
                 );
-                return Ok(told(Answer { ok: false, words }));
+                return told(Answer { ok: false, words });
             }
             found
         }
@@ -94,10 +115,10 @@ pub(in crate::dashboard) async fn resend(
     };
     // All that there is was done.
     if messages.is_empty() {
-        return Ok(told(Answer { ok: true, words: "there is nothing to send again".to_owned() }));
+        return told(Answer { ok: true, words: "there is nothing to send again".to_owned() });
     }
     let numbers: Vec<String> = messages.iter().map(|message| message.id.0.to_string()).collect();
     let what = format!("send again message {}", numbers.join(", "));
     let who = Arc::clone(&caller.name);
-    front.act(&caller, what, |reply| Ask::Resend { who, messages, reply }).await.map(told)
+    told(front.act(&caller, what, |reply| Ask::Resend { who, messages, reply }).await?)
 }

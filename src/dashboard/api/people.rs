@@ -1,49 +1,67 @@
 //! Who is signed in, and who did what, as JSON.
 
-use super::{Asked, bad};
+use super::asked::{Asked, Page, Sent, length};
+use super::openapi::Operation;
 use crate::dashboard::who::Caller;
-use crate::dashboard::{AuditFilter, Front, Problem};
+use crate::dashboard::{AuditFilter, Front, Problem, Routes};
+use crate::model::Role::{Admin, Viewer};
 use crate::model::{Answer, Audit, Wall};
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Which {
-    who: Option<String>,
-    from: Option<i64>,
-    before: Option<u64>,
-    limit: Option<usize>,
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .get(Admin, "/api/v1/audit", audit)
+        .about(Operation::new("Who did what, the newest first").asks::<Which>().pages::<Audit>())
+        .get(Viewer, "/api/v1/sessions", sessions)
+        .about(Operation::new("One's own sessions; all of them for an admin").answers::<Vec<Shown>>())
+        .post(Viewer, "/api/v1/sessions/end", end_session)
+        .about(Operation::new("Ends a session").takes::<End>().answers::<Answer>())
 }
 
-/// Who did what, the newest first.
-pub(super) async fn audit(
-    State(front): State<Arc<Front>>,
-    Asked(which): Asked<Which>,
-) -> Result<Json<Vec<Audit>>, Problem> {
-    let limit = which.limit.unwrap_or(100).min(10_000);
-    let filter = AuditFilter { who: which.who, from: which.from.map(Wall), before: which.before, limit };
-    front.look(move |history| history.audits(&filter)).await.map(Json)
+/// Which deeds to show: those that match all of what is given.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// Of this one.
+    who: Option<String>,
+    /// From then on.
+    from: Option<Wall>,
+    /// With a smaller number than this: the next page.
+    before: Option<u64>,
+    /// At most so many: 100 where this is missing, and never more than 1000.
+    limit: Option<NonZeroUsize>,
+}
+
+async fn audit(State(front): State<Arc<Front>>, Asked(which, address): Asked<Which>) -> Result<Page<Audit>, Problem> {
+    let length = length(which.limit);
+    let filter = AuditFilter { who: which.who, from: which.from, before: which.before, limit: length + 1 };
+    let found = front.look(move |history| history.audits(&filter)).await?;
+    Ok(Page::new(found, length, &address, "before", |audit: &Audit| audit.id.to_string()))
 }
 
 /// A session as it is shown: nothing of it lets anybody in.
-#[derive(Serialize)]
-pub(super) struct Shown {
+#[derive(Serialize, JsonSchema)]
+struct Shown {
     /// What it is ended by.
     key: String,
+    /// Who.
     user: String,
+    /// When it began.
     began: Wall,
+    /// When it was last used, to some minutes.
     used: Wall,
+    /// The address that it was signed in from.
     from: String,
+    /// What the browser calls itself, shortened.
     agent: String,
 }
 
-/// One's own sessions; all of them for an admin.
-pub(super) async fn sessions(State(front): State<Arc<Front>>, caller: Caller) -> Json<Vec<Shown>> {
+async fn sessions(State(front): State<Arc<Front>>, caller: Caller) -> Json<Vec<Shown>> {
     let sessions = front.sessions().into_iter().filter(|session| caller.may_see(session));
     let shown = sessions.map(|s| Shown {
         key: s.key,
@@ -56,19 +74,19 @@ pub(super) async fn sessions(State(front): State<Arc<Front>>, caller: Caller) ->
     Json(shown.collect())
 }
 
-#[derive(Deserialize)]
+/// Which session to end.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct End {
+    /// Its key.
     key: String,
 }
 
-pub(super) async fn end_session(
+async fn end_session(
     State(front): State<Arc<Front>>,
     caller: Caller,
-    body: Result<Bytes, BytesRejection>,
+    Sent(end): Sent<End>,
 ) -> Result<Json<Answer>, Problem> {
-    let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
-    let end: End = serde_json::from_slice(&body).map_err(|e| bad(format!("not a session to end: {e}")))?;
     let user = front.end_session_of(&caller, &end.key).await?;
     Ok(Json(Answer { ok: true, words: format!("the session of {user} is over") }))
 }

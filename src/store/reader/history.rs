@@ -7,6 +7,7 @@ use crate::store::codec::unpack;
 use crate::store::history::unrolled;
 use crate::store::rollup::{Step, Sum, Sums};
 use rusqlite::Connection;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const MOST_SUMS: usize = 200_000;
 pub type Wholes = BTreeMap<String, Vec<(Wall, Option<f64>)>>;
 
 /// Samples of a check.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Samples {
     /// The names of the metrics.
     pub metrics: Vec<String>,
@@ -47,7 +48,7 @@ pub struct Rollup {
 }
 
 /// How often a check was bad in a part of the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bar {
     /// When the part begins.
     pub start: Wall,

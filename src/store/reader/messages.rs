@@ -1,6 +1,6 @@
 //! Messages: what was told, to whom, and what was not and why.
 
-use super::state::{MOST, Where, select};
+use super::state::{MOST, Where, number, select};
 use super::{ReadError, Reader};
 use crate::model::{Message, MessageId, MessageState, MessageView, Name, Step, Wall};
 use rusqlite::types::Value;
@@ -69,11 +69,6 @@ impl Reader {
         found.reverse();
         Ok(found)
     }
-}
-
-/// No number of ours is larger than a signed one of SQLite may be; one that somebody asks for may be.
-fn number(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
 }
 
 /// Messages with all that they tell. One that cannot be read, of a later version, is left out.

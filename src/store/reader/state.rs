@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 /// No query gives more rows than this.
 pub(super) const MOST: usize = 10_000;
 
-/// Which events to show. Those that match all of what is given, the newest first.
+/// Which events to show. Those that match all of what is given, the newest first if it is not said after which.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
     /// Of this service.
@@ -21,6 +21,8 @@ pub struct EventFilter {
     pub from: Option<Wall>,
     /// With a smaller number than this: the next page.
     pub before: Option<u64>,
+    /// With a greater number than this; then the oldest come first.
+    pub after: Option<u64>,
     /// At most so many, and never more than 10,000.
     pub limit: usize,
 }
@@ -77,17 +79,19 @@ impl Where {
 }
 
 impl Reader {
-    /// Events, the newest first.
+    /// Events, the newest first, or the oldest of those after one.
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, ReadError> {
         let mut which = Where::default();
         which.and("service = ?", filter.service.as_deref().map(str::to_owned));
         which.and("kind = ?", filter.kind.clone());
-        which.and("incident = ?", filter.incident.map(|id| id as i64));
+        which.and("incident = ?", filter.incident.map(number));
         which.and("at >= ?", filter.from.map(|at| at.0));
-        which.and("id < ?", filter.before.map(|id| id as i64));
+        which.and("id < ?", filter.before.map(number));
+        which.and("id > ?", filter.after.map(number));
+        let order = if filter.after.is_some() { "ASC" } else { "DESC" };
         let limit = filter.limit.min(MOST);
         let sql = format!(
-            "SELECT id, at, service, incident, data, words FROM event{} ORDER BY id DESC LIMIT {limit}",
+            "SELECT id, at, service, incident, data, words FROM event{} ORDER BY id {order} LIMIT {limit}",
             which.sql
         );
         self.state.read(|connection| select(connection, &sql, which.values, event))
@@ -97,12 +101,12 @@ impl Reader {
     pub fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, ReadError> {
         let mut which = Where::default();
         which.and("service = ?", filter.service.as_deref().map(str::to_owned));
-        which.and("id = ?", filter.id.map(|id| id as i64));
+        which.and("id = ?", filter.id.map(number));
         which.and("(closed IS NULL) = ?", filter.open);
         which.and("severity = ?", filter.severity.map(|severity| severity.to_string()));
         which.and("coalesce(closed, 9223372036854775807) >= ?", filter.from.map(|at| at.0));
         which.and("opened < ?", filter.to.map(|at| at.0));
-        which.and("id < ?", filter.before.map(|id| id as i64));
+        which.and("id < ?", filter.before.map(number));
         let limit = filter.limit.min(MOST);
         let sql = format!("SELECT data FROM incident{} ORDER BY id DESC LIMIT {limit}", which.sql);
         let rows = self.state.read(|connection| select(connection, &sql, which.values, incident))?;
@@ -114,7 +118,7 @@ impl Reader {
         let mut which = Where::default();
         which.and("who = ?", filter.who.clone());
         which.and("at >= ?", filter.from.map(|at| at.0));
-        which.and("id < ?", filter.before.map(|id| id as i64));
+        which.and("id < ?", filter.before.map(number));
         let limit = filter.limit.min(MOST);
         let sql = format!(
             "SELECT id, at, who, source, what, ok, words FROM audit{} ORDER BY id DESC LIMIT {limit}",
@@ -122,6 +126,11 @@ impl Reader {
         );
         self.state.read(|connection| select(connection, &sql, which.values, audit))
     }
+}
+
+/// No number of ours is larger than a signed one of SQLite may be; one that somebody asks for may be.
+pub(super) fn number(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
 }
 
 pub(super) fn select<T>(

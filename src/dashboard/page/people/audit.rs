@@ -35,7 +35,7 @@ pub(super) struct Which {
 pub(super) async fn show(
     State(front): State<Arc<Front>>,
     caller: Caller,
-    Asked(which): Asked<Which>,
+    Asked(which, _): Asked<Which>,
 ) -> Result<Response, ProblemPage> {
     let who = which.who.filter(|who| !who.is_empty());
     let filter = AuditFilter { who: who.clone(), before: which.before, limit: SHOWN + 1, ..AuditFilter::default() };

@@ -72,7 +72,7 @@ pub(super) async fn show(
     State(front): State<Arc<Front>>,
     caller: Caller,
     reached: Reached,
-    Asked(place): Asked<Place>,
+    Asked(place, _): Asked<Place>,
     headers: HeaderMap,
 ) -> Result<Response, ProblemPage> {
     form(&front, caller, (&headers, &reached), ("", place.to()), None)
