@@ -2,6 +2,8 @@
 // Tests start programs, and a failure of what they stand on is a failed test.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "web/api.rs"]
+mod api;
 #[path = "web/auth.rs"]
 mod auth;
 #[path = "web/browser.rs"]
@@ -10,6 +12,8 @@ mod browser;
 mod door;
 #[path = "web/fixture.rs"]
 mod fixture;
+#[path = "web/fuzz.rs"]
+mod fuzz;
 #[path = "web/metrics.rs"]
 mod metrics;
 #[path = "web/pages.rs"]
@@ -24,5 +28,7 @@ mod service;
 mod status;
 #[path = "web/steer.rs"]
 mod steer;
+#[path = "web/stream.rs"]
+mod stream;
 #[path = "web/world.rs"]
 mod world;

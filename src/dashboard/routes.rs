@@ -59,7 +59,8 @@ impl Routes {
         path: &'static str,
         handler: MethodRouter<Arc<Front>>,
     ) -> Routes {
-        let guarded = handler.layer(from_fn_with_state(needs, who::let_through));
+        // Where there is no such method, nobody needs a role to be told so.
+        let guarded = handler.route_layer(from_fn_with_state(needs, who::let_through));
         self.router = self.router.route(path, guarded);
         self.list.push(Route { method, path, needs });
         self

@@ -44,7 +44,7 @@ pub async fn get(world: &World, path: &str) -> Got {
     send(page(world.front.clone(), listen()), request("GET", path, "localhost:8900")).await
 }
 
-fn world() -> World {
+pub fn world() -> World {
     World::new(fixture::snapshot())
 }
 
