@@ -2,6 +2,7 @@
 //! it is described.
 
 use super::fixture;
+use super::router::get;
 use super::world::World;
 use minder::dashboard::{bind_unix, serve_unix, socket};
 use std::path::Path;
@@ -16,7 +17,7 @@ fn the_api_holds_what_its_description_says() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("minder.sock");
     let runtime = Runtime::new().unwrap();
-    let _world = {
+    let world = {
         let _inside = runtime.enter();
         let world = World::new(fixture::snapshot());
         runtime.spawn(serve_unix(bind_unix(&place).unwrap(), socket(Arc::clone(&world.front))));
@@ -33,12 +34,20 @@ fn the_api_holds_what_its_description_says() {
             });
         }
     });
+    // By the socket nothing is needed to be let in.
+    let mut description = runtime.block_on(get(&world, "/api/v1/openapi.json")).json();
+    let operations = description["paths"].as_object_mut().unwrap().values_mut();
+    for operation in operations.flat_map(|item| item.as_object_mut().unwrap().values_mut()) {
+        operation.as_object_mut().unwrap().remove("security");
+    }
+    let file = dir.path().join("openapi.json");
+    std::fs::write(&file, description.to_string()).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(root.join("tests/.tools/venv/bin/schemathesis"))
         .arg("--config-file")
         .arg(root.join("tests/web/schemathesis.toml"))
         .args(["run", "--url", &format!("http://{address}"), "--no-color"])
-        .arg(format!("http://{address}/api/v1/openapi.json"))
+        .arg(&file)
         .current_dir(dir.path())
         .output()
         .expect("schemathesis is not installed: run tests/setup first");

@@ -54,6 +54,8 @@ pub(super) fn of_machine() -> Routes {
 /// or more, of which nobody tries a noticeable part in this way.
 pub(in crate::dashboard) const GUESSES: usize = 4;
 const WRONG: Duration = Duration::from_millis(250);
+/// What [`beats`] knows, as a regular expression.
+pub(super) const WORDS_OF_BEATS: &str = "^(start|success|fail|[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])$";
 /// So much of the end of what is posted is kept, in characters.
 const WORDS: usize = 400;
 
@@ -90,6 +92,7 @@ struct Told {
     /// Which heartbeat of the service.
     check: Option<Name>,
     /// `start`, `success`, `fail` or an exit code.
+    #[schemars(regex(pattern = WORDS_OF_BEATS))]
     what: String,
     /// How long the run took, in milliseconds.
     took: Option<u64>,

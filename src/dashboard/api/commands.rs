@@ -93,6 +93,7 @@ const NAME: usize = 512;
 #[serde(deny_unknown_fields)]
 struct Nudge {
     /// The supervisor, by the word of its control.
+    #[schemars(extend("enum" = ControlSpec::NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>()))]
     control: String,
     /// The service, by its supervisor's name.
     #[schemars(length(max = NAME))]

@@ -1,5 +1,6 @@
 //! `/api/v1/openapi.json`: the API described as OpenAPI 3.1, from what stands beside each route and from the types themselves.
 
+use super::beat::WORDS_OF_BEATS;
 use crate::dashboard::problem::{PROBLEM, ProblemBody};
 use crate::dashboard::routes::Described;
 use crate::dashboard::{Routes, described};
@@ -219,7 +220,7 @@ fn path_parameters(path: &str) -> Vec<Value> {
             "name" => (json!({ "type": "string", "minLength": 1 }), "A service, by its name"),
             "check" => (json!({ "type": "string", "minLength": 1 }), "A check of the service, by its name"),
             "secret" => (json!({ "type": "string", "minLength": 1 }), "The secret of a heartbeat"),
-            _ => (json!({ "type": "string", "minLength": 1 }), "`start`, `success`, `fail` or an exit code"),
+            _ => (json!({ "type": "string", "pattern": WORDS_OF_BEATS }), "`start`, `success`, `fail` or an exit code"),
         };
         json!({ "name": name, "in": "path", "required": true, "description": about, "schema": schema })
     };
