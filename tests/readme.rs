@@ -92,6 +92,8 @@ fn every_command_in_it_succeeds() {
         ("/etc/minder", minder.rules().display().to_string()),
         ("/run/nginx.pid", pidfile),
         ("/var/lib/minder", minder.state().display().to_string()),
+        ("/run/minder/minder.sock", minder.socket.display().to_string()),
+        ("127.0.0.1:8900", format!("127.0.0.1:{}", minder.port)),
     ]);
 
     let mut ran = BTreeSet::new();
@@ -112,7 +114,7 @@ fn every_command_in_it_succeeds() {
                     // What it says is asked for next.
                     minder.wait_status("nginx", "ok", SOON);
                 }
-                "minder" | "sqlite3" => {
+                "minder" | "sqlite3" | "curl" => {
                     assert!(minder.ok_in_shell(&line), "{}", place());
                     ran.insert(line.split(' ').nth(1).unwrap().to_owned());
                 }

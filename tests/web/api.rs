@@ -216,7 +216,7 @@ async fn an_incident_has_its_story() {
     let events = got["events"].as_array().unwrap();
     assert!(events.len() > 3 && events.iter().all(|event| event["incident"] == 41));
     assert!(events[0]["id"].as_u64() < events[1]["id"].as_u64(), "the oldest comes first");
-    assert_eq!(events.last().unwrap()["words"], "pid 812 killed by SIGSEGV, core dumped");
+    assert_eq!(events.last().unwrap()["summary"], "pid 812 killed by SIGSEGV, core dumped");
     assert!(got["messages"].as_array().unwrap().len() > 3);
 }
 

@@ -62,8 +62,7 @@ fn event(id: u64, service: &str) -> Event {
 }
 
 fn announce(world: &World, event: &Event) {
-    let change = Change { number: event.id, words: event.kind.to_string(), event: event.clone() };
-    let _ = world.changes.send(Arc::new(change));
+    world.changes.push(Change { number: event.id, words: event.kind.to_string(), event: event.clone() });
 }
 
 fn store(world: &World, event: Event) {
@@ -155,7 +154,7 @@ async fn a_stream_begins_now_and_says_where() {
         (&data["id"], &data["service"], &data["kind"]),
         (&(newest() + 2).into(), &"web".into(), &"paused".into())
     );
-    assert_eq!(data["words"], format!("paused by {}", newest() + 2));
+    assert_eq!(data["summary"], format!("paused by {}", newest() + 2));
     // The time stands still but for waiting: nothing happens for a while.
     assert_eq!(stream.block().await, ":", "a comment, by which both know of the other");
 }
@@ -188,11 +187,6 @@ async fn what_cannot_be_told_is_said_to_be_missing() {
     announce(&world, &event(newest() + 5, "web"));
     assert_eq!(stream.event().await, (newest() + 4, true));
     assert_eq!(stream.event().await, (newest() + 5, false));
-    // What the disk had taken when it was announced, and nobody heard, comes as well.
-    let mut stream = Reader::new(&world, "", None).await;
-    stream.block().await;
-    store(&world, event(newest() + 1, "web"));
-    assert_eq!(stream.event().await, (newest() + 1, false));
 }
 
 /// Without a history, what happens is told all the same.
@@ -229,7 +223,7 @@ async fn streams_are_bounded_and_what_they_cannot_do_is_refused() {
         assert!(got.json()["detail"].as_str().unwrap().contains(words), "{}", got.body);
     }
     let mut streams = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..256 {
         streams.push(Reader::new(&world, "", None).await);
     }
     assert_eq!(refused("", "").await.json()["title"], "Too many streams");

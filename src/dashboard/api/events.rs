@@ -65,13 +65,13 @@ impl Which {
 pub(super) struct EventView {
     #[serde(flatten)]
     event: Event,
-    /// What happened, in a line for people.
-    words: String,
+    /// What happened, in a line for people. Several kinds have `words` of their own.
+    summary: String,
 }
 
 impl From<Event> for EventView {
     fn from(event: Event) -> EventView {
-        EventView { words: event.kind.to_string(), event }
+        EventView { summary: event.kind.to_string(), event }
     }
 }
 
