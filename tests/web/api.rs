@@ -254,6 +254,7 @@ async fn every_error_is_a_problem() {
         ("POST", command, json, "\u{0}\u{1}", 400, ""),
         ("POST", "/api/v1/commands?wit=false", json, restart, 400, "wit"),
         ("POST", "/api/v1/resend", json, r#"{"message":[1]}"#, 400, "message"),
+        ("POST", "/api/v1/resend", json, "[null, null]", 400, "object"),
         ("POST", "/api/v1/nudges", json, r#"{"control":"runit","name":"x","y":1}"#, 400, "y"),
         ("POST", "/api/v1/services/web/heartbeat", json, r#"{"what":"begin"}"#, 400, "what"),
         ("GET", "/api/v1/heartbeat/0123456789abcdef", "", "", 404, "heartbeat"),

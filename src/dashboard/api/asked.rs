@@ -46,6 +46,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
         }
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
+        // serde takes a list for what is a map as well: its values by their order.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(bad("the body must be a JSON object, and is a list"));
+        }
         serde_json::from_slice(&body).map(Sent).map_err(|e| bad(e.to_string()))
     }
 }

@@ -188,7 +188,7 @@ pub(super) fn describe(routes: &[Described]) -> Value {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[method.as_str()] = entry;
     }
-    json!({
+    let mut description = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "minder",
@@ -203,7 +203,32 @@ pub(super) fn describe(routes: &[Described]) -> Value {
             "responses": { "Problem": problem },
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
-    })
+    });
+    bound(&mut description);
+    description
+}
+
+/// Says of every number how large it can be: its `format` does so for those who know it.
+fn bound(part: &mut Value) {
+    let (least, most) = match part.get("format").and_then(Value::as_str) {
+        Some("uint64" | "uint") => (json!(0), json!(u64::MAX)),
+        Some("int64") => (json!(i64::MIN), json!(i64::MAX)),
+        Some("uint32") => (json!(0), json!(u32::MAX)),
+        Some("int32") => (json!(i32::MIN), json!(i32::MAX)),
+        _ => (Value::Null, Value::Null),
+    };
+    match part {
+        Value::Object(map) => {
+            for (key, limit) in [("minimum", least), ("maximum", most)] {
+                if !limit.is_null() {
+                    map.entry(key).or_insert(limit);
+                }
+            }
+            map.values_mut().for_each(bound);
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(bound),
+        _ => {}
+    }
 }
 
 /// `get_services_name`
