@@ -7,7 +7,6 @@ use super::who::Caller;
 use super::{Front, Problem};
 use crate::model::{Change, EventKind, Name};
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -198,8 +197,7 @@ impl Follower {
 /// A stream for one page. It says hello, then what has changed, and now and then that it is still there.
 pub(super) async fn follow(State(front): State<Arc<Front>>, caller: Caller, Asked(left, _): Asked<Left>) -> Response {
     let Some(stream) = front.streams.enter(&caller.from) else {
-        let detail = "Too many pages follow along. Close some, or reload by hand.";
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many streams", detail).into_response();
+        return Problem::too_many_streams().into_response();
     };
     let bell = front.changes.bell();
     let known = left.after.unwrap_or(*bell.borrow());

@@ -3,6 +3,7 @@
 use super::asked::{Asked, Page, length};
 use super::openapi::Operation;
 use super::{bad, stream};
+use crate::dashboard::who::Caller;
 use crate::dashboard::{EventFilter, Front, Problem, Routes};
 use crate::model::Role::Viewer;
 use crate::model::{Event, EventKind, Name, Wall};
@@ -77,6 +78,7 @@ impl From<Event> for EventView {
 
 async fn events(
     State(front): State<Arc<Front>>,
+    caller: Caller,
     headers: HeaderMap,
     Asked(which, address): Asked<Which>,
 ) -> Result<Response, Problem> {
@@ -86,7 +88,7 @@ async fn events(
     // The same address has two answers: whoever keeps one must not take it for the other.
     let vary = [(VARY, "Accept")];
     if wants_stream(&headers) {
-        return stream::follow(front, &headers, which).await.map(|stream| (vary, stream).into_response());
+        return stream::follow(front, &caller, &headers, which).await.map(|stream| (vary, stream).into_response());
     }
     let length = length(which.limit);
     let filter = EventFilter {

@@ -7,16 +7,18 @@
 
 use super::bad;
 use super::events::{EventView, Which};
+use crate::dashboard::door::streams::Stream;
+use crate::dashboard::who::Caller;
 use crate::dashboard::{EventFilter, Front, Problem};
 use crate::model::Event;
 use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 /// So many events are read from the store at a time.
 const PAGE: usize = 200;
@@ -27,7 +29,12 @@ const TIMES: u32 = 40;
 const BEAT: Duration = Duration::from_secs(15);
 
 /// The stream for one that wants these events.
-pub(super) async fn follow(front: Arc<Front>, headers: &HeaderMap, which: Which) -> Result<Response, Problem> {
+pub(super) async fn follow(
+    front: Arc<Front>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    which: Which,
+) -> Result<Response, Problem> {
     for (key, is_there) in
         [("from", which.from.is_some()), ("before", which.before.is_some()), ("limit", which.limit.is_some())]
     {
@@ -43,12 +50,13 @@ pub(super) async fn follow(front: Arc<Front>, headers: &HeaderMap, which: Which)
             Some(id.ok_or_else(|| bad("Last-Event-ID: it is the number of an event"))?)
         }
     };
-    let permit = front.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
+    let stream = front.streams.enter(&caller.from).ok_or_else(Problem::too_many_streams)?;
     let bell = front.changes.bell();
-    let follower = Follower { front, bell, which, last: resumed, is_greeted: false, tries: 0, _permit: permit };
-    let told =
-        stream::unfold(follower, |mut follower| async move { follower.more().await.map(|told| (told, follower)) });
-    let told = told.flat_map(|told| stream::iter(told.into_iter().map(Ok::<_, Infallible>)));
+    let follower = Follower { front, bell, which, last: resumed, is_greeted: false, tries: 0, _stream: stream };
+    let told = futures_util::stream::unfold(follower, |mut follower| async move {
+        follower.more().await.map(|told| (told, follower))
+    });
+    let told = told.flat_map(|told| futures_util::stream::iter(told.into_iter().map(Ok::<_, Infallible>)));
     Ok(Sse::new(told).keep_alive(KeepAlive::new().interval(BEAT)).into_response())
 }
 
@@ -63,7 +71,7 @@ struct Follower {
     is_greeted: bool,
     /// How often the store was asked in vain for what is next.
     tries: u32,
-    _permit: OwnedSemaphorePermit,
+    _stream: Stream,
 }
 
 impl Follower {

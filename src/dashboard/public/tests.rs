@@ -4,8 +4,8 @@ use super::board::{Board, State};
 use super::past::{DAY, Facts};
 use super::uptime::Share;
 use crate::dashboard::{
-    AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Samples,
-    Wholes,
+    AuditFilter, Bar, Curve, EventFilter, History, IncidentFilter, IncidentSpan, IncidentSums, MessageFilter, Rollup,
+    Samples, Step, Wholes,
 };
 use crate::model::*;
 use jiff::tz::TimeZone;
@@ -67,6 +67,9 @@ impl History for Told {
     }
     fn wholes(&self, _: &str, _: &str, _: Wall, _: Wall) -> Result<Wholes, String> {
         Ok(Wholes::default())
+    }
+    fn rollups(&self, _: &str, _: &str, _: Step, _: Wall, _: Wall) -> Result<Vec<Rollup>, String> {
+        Ok(Vec::new())
     }
     fn incident_sums(&self, _: &IncidentSpan) -> Result<IncidentSums, String> {
         Err("nobody asks for this".to_owned())
