@@ -185,6 +185,8 @@ fn what_is_silenced_is_asked_for_and_shown() {
         vec![maintenance("nightly", Some(60)), maintenance("now", Some(0)), maintenance("once", None)];
     snapshot.services[1].silenced = Some("for another 10 min, by root: moving".to_owned());
     let stage = Stage::new(snapshot);
+    let json: serde_json::Value = serde_json::from_slice(&stage.run(&["silences", "--json"]).stdout).unwrap();
+    assert_eq!((&json["silences"][0]["id"], &json["maintenance"][1]["name"]), (&1.into(), &"now".into()));
     let transcripts = [
         &["silences"][..],
         &["silence", "web", "db", "--tag", "shop", "--rule", "slow", "--for", "10m", "--reason", "moving"],
@@ -200,8 +202,6 @@ fn what_is_silenced_is_asked_for_and_shown() {
     .map(|args| stage.transcript(args));
     assert!(!transcripts[0].contains(['\x1b', '\u{202e}']), "{:?}", transcripts[0]);
     insta::assert_snapshot!("silences", transcripts.join("\n"));
-    let json: serde_json::Value = serde_json::from_slice(&stage.run(&["silences", "--json"]).stdout).unwrap();
-    assert_eq!((&json["silences"][0]["id"], &json["maintenance"][1]["name"]), (&1.into(), &"now".into()));
     assert!(stage.transcript(&["status", "web"]).contains("for another 10 min, by root: moving"));
 }
 

@@ -1,5 +1,6 @@
 //! Who may: each role against each route, signing in, sessions, forms that are meant, tokens, the record of who did what.
 
+use super::door::Served;
 use super::fixture;
 use super::world::{World, plan};
 use argon2::password_hash::PasswordHasher;
@@ -236,7 +237,7 @@ async fn a_stranger_signs_in_and_is_brought_where_he_wanted() {
     assert!(page.body.contains("vera") && page.body.contains("Sign out"));
     assert!(!page.body.contains("/audit"), "that is for admins");
     // A script, or a stream, is not shown a form.
-    let stream = Request::get("/events").header("sec-fetch-mode", "cors");
+    let stream = Request::get("/live").header("sec-fetch-mode", "cors");
     assert_eq!(Browser::default().ask(&world, stream, "").await.status, 401);
 }
 
@@ -294,19 +295,33 @@ async fn a_session_is_new_out_of_reach_and_kept_as_a_hash() {
 
 #[tokio::test]
 async fn over_tls_a_cookie_is_for_this_host_and_tls_alone() {
-    let world = World::by(fixture::snapshot(), &rules(""));
-    let mut plan = (**world.plans.borrow()).clone();
-    let path = |path: &str| serde_json::from_str(&format!("{path:?}")).unwrap();
-    plan.dashboard.tls = Some(ServedTls { certificate: path("/c.pem"), key: path("/k.pem") });
-    world.plans.send(Arc::new(plan)).unwrap();
-    let mut browser = Browser::default();
-    let got = browser.try_as(&world, "alice", "alice!", "/").await;
-    let session = got.cookies().into_iter().find(|cookie| cookie.starts_with("__Host-minder=")).unwrap().to_owned();
+    let served = Served::by(true, World::by(fixture::snapshot(), &rules(""))).await;
+    let ask = async |what: &str, cookie: &str, body: &str| {
+        let (kind, length) = ("application/x-www-form-urlencoded", body.len());
+        served
+            .ask(&format!(
+                "{what} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncookie: {cookie}\r\ncontent-type: {kind}\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            ))
+            .await
+    };
+    let cookies = |answer: &str| -> Vec<String> {
+        let lines = answer.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
+        lines.map(str::to_owned).collect()
+    };
+    let page = ask("GET /sign-in", "", "").await;
+    let form = cookies(&page).remove(0);
+    assert!(form.starts_with("__Host-") && form.ends_with("; Secure"), "{form}");
+    let pair = form.split(';').next().unwrap();
+    let body = format!("user=alice&password=alice%21&to=%2F&form={}", hidden("form", &page));
+    let got = ask("POST /sign-in", pair, &body).await;
+    let session = cookies(&got).into_iter().find(|cookie| cookie.starts_with("__Host-minder=")).unwrap();
     assert!(session.ends_with("; Secure"), "{session}");
-    assert_eq!(browser.get(&world, "/").await.status, 200);
-    let mut without = Browser::default();
-    without.cookies.insert("minder".into(), browser.cookies["__Host-minder"].clone());
-    assert_eq!(without.get(&world, "/").await.status, 303);
+    let value = session.split(['=', ';']).nth(1).unwrap().to_owned();
+    for (name, status) in [("__Host-minder", "200"), ("minder", "303")] {
+        let got = ask("GET /", &format!("{name}={value}"), "").await;
+        assert!(got.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {got}");
+    }
 }
 
 #[tokio::test]
@@ -411,7 +426,7 @@ async fn a_form_is_meant_or_nothing_is_done() {
     assert_eq!((got.status.as_u16(), got.header(header::LOCATION)), (303, "/sessions"));
     assert_eq!(vera.get(&world, "/").await.status, 303, "an admin has ended it");
     // A script sends it in a header, a program has a token and needs none.
-    let command = || Request::post("/api/v1/commands");
+    let command = || Request::post("/api/v1/commands").header(header::CONTENT_TYPE, "application/json");
     let restart = r#"{"command":"restart","service":"web"}"#;
     assert_eq!(alice.ask(&world, command(), restart).await.status, 403);
     assert_eq!(alice.ask(&world, command().header("x-csrf-token", &token), restart).await.status, 200);
@@ -597,7 +612,7 @@ async fn what_is_done_at_the_socket_is_put_down_too() {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         let length = body.len();
         let request = format!(
-            "POST /api/v1/{path_of} HTTP/1.1\r\nhost: minder\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST /api/v1/{path_of} HTTP/1.1\r\nhost: minder\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -624,7 +639,7 @@ async fn what_is_done_at_the_socket_is_put_down_too() {
 async fn an_outcome_is_put_down_though_nobody_waits_for_it() {
     let world = world();
     let token = Request::post("/api/v1/commands").header(header::AUTHORIZATION, format!("Bearer {ROBOT}"));
-    let token = token.header(header::HOST, "localhost:8900");
+    let token = token.header(header::HOST, "localhost:8900").header(header::CONTENT_TYPE, "application/json");
     let body = r#"{"command":"restart","service":"web"}"#;
     let mut asking = Box::pin(router(&world).oneshot(token.body(Body::from(body)).unwrap()));
     // Until the command is under way, and no longer.
@@ -672,7 +687,7 @@ async fn a_stream_ends_with_the_session_that_follows_it() {
     let mut vera = signed_in(&world, "vera").await;
     let follow = || {
         let cookie = format!("minder={}", vera.session().unwrap());
-        let request = Request::get("/events").header(header::HOST, "localhost:8900").header(header::COOKIE, cookie);
+        let request = Request::get("/live").header(header::HOST, "localhost:8900").header(header::COOKIE, cookie);
         router(&world).oneshot(request.body(Body::empty()).unwrap())
     };
     let (left, ended) = (follow().await.unwrap(), follow().await.unwrap());

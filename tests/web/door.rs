@@ -38,12 +38,16 @@ impl Drop for Served {
 
 impl Served {
     pub async fn start(tls: bool) -> Served {
+        Served::by(tls, World::new(fixture::snapshot())).await
+    }
+
+    /// The page of this world.
+    pub async fn by(tls: bool, world: World) -> Served {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.pem"), authority.pem()).unwrap();
-        let world = World::new(fixture::snapshot());
         let listener = bind_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let router = page(world.front.clone(), address);
@@ -96,6 +100,11 @@ impl Served {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let connected = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), stream).await;
         Some(Box::new(connected.ok()?))
+    }
+
+    /// What is answered to this, encrypted.
+    pub async fn ask(&self, request: &str) -> String {
+        answer(self.encrypted("first.test").await.unwrap(), request).await
     }
 
     async fn curl(&self, scheme: &str, path: &str, more: &[&str]) -> (bool, String) {

@@ -282,7 +282,7 @@ async fn a_service_has_its_page() {
     ] {
         assert!(got.body.contains(text), "{text} is not on the page");
     }
-    assert!(get(&world, "/services/web?span=24h").await.body.contains("last 24 hours: bad in"));
+    assert!(get(&world, "/services/web?span=24h").await.body.contains("last 24 hours"));
     assert_eq!(get(&world, "/services/web?span=nonsense").await.status, 200);
     assert_eq!(get(&world, "/services/none").await.status, 404);
 }

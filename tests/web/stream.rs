@@ -223,7 +223,7 @@ async fn streams_are_bounded_and_what_they_cannot_do_is_refused() {
         assert!(got.json()["detail"].as_str().unwrap().contains(words), "{}", got.body);
     }
     let mut streams = Vec::new();
-    for _ in 0..256 {
+    for _ in 0..200 {
         streams.push(Reader::new(&world, "", None).await);
     }
     assert_eq!(refused("", "").await.json()["title"], "Too many streams");

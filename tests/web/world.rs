@@ -196,7 +196,7 @@ impl History for Past {
                 for (at, values) in &samples.rows {
                     let Some(value) = values[column] else { continue };
                     let one = Sum { samples: 1, count: 1, min: value, max: value, sum: value };
-                    let part = &mut sums[((at.0 - from.0) / width) as usize];
+                    let part = &mut sums[(((at.0 - from.0) / width) as usize).min(parts - 1)];
                     *part = part.and(&one);
                 }
             }
