@@ -254,15 +254,15 @@ mod tests {
                 prop_assert!(within <= 5 + 9 + 12, "{within} in an hour");
             }
         }
+    }
 
-        #[test]
-        fn it_knows_a_bounded_number(addresses in prop::collection::vec(any::<u32>(), 1..100)) {
-            let mut throttle = Throttle::default();
-            for (i, address) in addresses.iter().flat_map(|a| (0..60).map(move |i| (i, a.wrapping_add(i)))) {
-                let address = IpAddr::from(address.to_be_bytes());
-                let _ = throttle.attempt(&Whence::address(address), &format!("user{address}"), at(u64::from(i)));
-                prop_assert!(throttle.whence.len() <= KNOWN && throttle.users.len() <= KNOWN);
-            }
+    #[test]
+    fn it_knows_a_bounded_number() {
+        let mut throttle = Throttle::default();
+        for i in 0..KNOWN as u32 + 500 {
+            let address = IpAddr::from(i.wrapping_mul(2_654_435_761).to_be_bytes());
+            let _ = throttle.attempt(&Whence::address(address), &format!("user{i}"), at(u64::from(i / 1000)));
         }
+        assert!(throttle.whence.len() <= KNOWN && throttle.users.len() <= KNOWN);
     }
 }
