@@ -252,8 +252,9 @@ fn a_supervisord_that_is_gone_is_no_error() {
     let process = server.until("web", "RUNNING").process.unwrap();
     kill(server.own_pid(), Signal::KILL);
     // One that dies while it is asked breaks off.
-    until("it is gone", || server.unix("web").state().is_ok_and(|state| !state.alive));
-    for web in [server.unix("web"), server.tcp("web", None, None)] {
+    let both = [server.unix("web"), server.tcp("web", None, None)];
+    until("it is gone", || both.iter().all(|web| web.state().is_ok_and(|state| !state.alive)));
+    for web in both {
         let state = web.state().unwrap();
         assert_eq!((state.alive, state.process), (false, None));
         assert!(state.word.starts_with("supervisord is not running: nothing listens at "), "{}", state.word);
