@@ -5,6 +5,7 @@ use super::steer::{self, Order};
 use super::{Failure, Outcome, code};
 use crate::cli::client::encode;
 use crate::model::{Command, Incident, plain};
+use serde::Deserialize;
 
 /// Write about an incident, for those who look at it, or for the public
 #[derive(Debug, clap::Args)]
@@ -22,15 +23,23 @@ pub(super) struct Write {
     public: bool,
 }
 
+/// Of the story of an incident, what is needed here.
+#[derive(Deserialize)]
+struct Story {
+    incident: Incident,
+}
+
 pub(super) fn run(args: Write, client: &Client) -> Result<Outcome, Failure> {
-    let which = match args.incident.parse::<u64>() {
-        Ok(id) => format!("id={id}"),
-        Err(_) => format!("service={}", encode(&args.incident)),
-    };
-    let found: Vec<Incident> = client.get(&format!("/api/v1/incidents?limit=1&{which}"))?;
-    let Some(incident) = found.into_iter().next() else {
-        let words = format!("there is no incident of {}; `minder history` shows all", plain(&args.incident));
-        return Err(Failure::new(code::USAGE, words));
+    let incident = match args.incident.parse::<u64>() {
+        Ok(id) => client.get::<Story>(&format!("/api/v1/incidents/{id}"))?.incident,
+        Err(_) => {
+            let service = encode(&args.incident);
+            let latest: Vec<Incident> = client.get(&format!("/api/v1/incidents?limit=1&service={service}"))?;
+            latest.into_iter().next().ok_or_else(|| {
+                let words = format!("there is no incident of {}; `minder history` shows all", plain(&args.incident));
+                Failure::new(code::USAGE, words)
+            })?
+        }
     };
     let Write { words, public, .. } = args;
     steer::run(Order::new(Command::Write { incident: incident.id, service: incident.service, words, public }), client)

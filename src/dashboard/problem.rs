@@ -41,6 +41,9 @@ impl Problem {
         let name: String = name.chars().take(100).collect();
         Problem::new(StatusCode::NOT_FOUND, "No such service", format!("minder watches no service named “{name}”"))
     }
+    pub(super) fn no_incident(id: u64) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "No such incident", format!("minder has no incident {id}, or no longer."))
+    }
     pub(super) fn no_session() -> Problem {
         let detail = "There is no such session, or no longer, or it is somebody else's.";
         Problem::new(StatusCode::NOT_FOUND, "No such session", detail)

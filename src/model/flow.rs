@@ -7,8 +7,11 @@ use super::{
     Plan, Sample, SavedBrake, SavedNotifier, SavedService, SavedSilences, Scope, Session, Signal,
 };
 use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,13 +171,14 @@ pub enum Command {
     /// Tell nobody of this for a while.
     Silence {
         /// Of what.
+        #[serde(deserialize_with = "object")]
         scope: Scope,
         /// Why.
         reason: String,
         /// For so long at most, in milliseconds.
         lasts: u64,
         /// It ends with this process.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "object_or_nothing")]
         holder: Option<Identity>,
     },
     /// End silences before their time.
@@ -183,7 +187,7 @@ pub enum Command {
         #[serde(default)]
         silences: Vec<u64>,
         /// Those that end with this process.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "object_or_nothing")]
         holder: Option<Identity>,
         /// All there are.
         #[serde(default)]
@@ -227,6 +231,37 @@ fn nothing_else<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Err
     #[serde(deny_unknown_fields)]
     struct Nothing {}
     Nothing::deserialize(deserializer).map(|Nothing {}| ())
+}
+
+/// serde takes a list for an object as well, its values by their order: an empty one would be a scope of everything.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        struct Keys<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Keys<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Keys(PhantomData)).map(Object)
+    }
+}
+
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(object)| object)
+}
+
+fn object_or_nothing<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(|given| given.map(|Object(object)| object))
 }
 
 /// What can be asked of several services at once.

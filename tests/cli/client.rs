@@ -324,3 +324,18 @@ fn usage_is_exit_status_2() {
     }
     assert_eq!(minder(&["--help"]).output().unwrap().status.code(), Some(0));
 }
+
+#[test]
+fn what_is_written_is_of_an_incident_that_there_is() {
+    let stage = Stage::new(fixture::snapshot());
+    let asked = || stage.world.asked.lock().unwrap().pop();
+    for which in ["41", "web"] {
+        stage.run(&["write", which, "the disk is replaced"]);
+        let Some((_, Asked::Write { incident, service, words, public })) = asked() else {
+            panic!("{which}: {}", stage.transcript(&["write", which, "x"]));
+        };
+        assert_eq!((incident, &*service, &*words, public), (41, "web", "the disk is replaced", false));
+    }
+    let none = stage.transcript(&["write", "77", "x"]);
+    assert!(none.contains("77") && !none.contains("unknown field") && asked().is_none(), "{none}");
+}

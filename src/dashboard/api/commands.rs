@@ -7,7 +7,7 @@ use crate::dashboard::who::{Caller, OUTCOME};
 use crate::dashboard::{Ask, Front, Problem, Routes};
 use crate::model::Role::{Admin, Operator};
 use crate::model::controls::ControlSpec;
-use crate::model::{Answer, Command};
+use crate::model::{Answer, Command, Name, ServiceView};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -61,6 +61,9 @@ async fn command(
     Asked(patience, _): Asked<Patience>,
     Sent(command): Sent<Command>,
 ) -> Result<Response, Problem> {
+    if let Command::Write { incident, service, .. } = &command {
+        of_incident(&front, *incident, service).await?;
+    }
     let answer = front.command(&caller, command);
     let wait = patience.wait.unwrap_or(true);
     match tokio::time::timeout(if wait { OUTCOME } else { REFUSAL }, answer).await {
@@ -70,6 +73,22 @@ async fn command(
             Ok((StatusCode::ACCEPTED, Json(Answer { ok: true, words: words.to_owned() })).into_response())
         }
     }
+}
+
+/// Refuses what would be written of another service than the incident's. The daemon itself knows only those that are open.
+async fn of_incident(front: &Front, id: u64, service: &Name) -> Result<(), Problem> {
+    let snapshot = front.snapshot().await?;
+    // One that has just begun is on its way into the store.
+    let its = |view: &ServiceView| view.incident.as_ref().is_some_and(|incident| incident.id == id);
+    let whose = match snapshot.services.iter().find(|view| its(view)) {
+        Some(view) => Arc::clone(&view.name),
+        None => front.incident(id).await?.service,
+    };
+    if whose == *service {
+        return Ok(());
+    }
+    let words = if whose.is_empty() { "of no service".to_owned() } else { format!("of {whose}") };
+    Err(Problem::new(StatusCode::CONFLICT, "Not done", format!("incident {id} is {words}; nothing was written")))
 }
 
 async fn reload(State(front): State<Arc<Front>>, caller: Caller) -> Result<Response, Problem> {

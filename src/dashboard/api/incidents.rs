@@ -8,7 +8,6 @@ use crate::model::Role::Viewer;
 use crate::model::{Incident, MessageView, Name, Severity, Wall};
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
@@ -72,6 +71,5 @@ async fn one(State(front): State<Arc<Front>>, Path(id): Path<u64>) -> Result<Jso
         let messages = MessageFilter { incident: Some(id), limit: LONGEST_PAGE, ..MessageFilter::default() };
         Ok(Some(StoryView { incident, events, messages: history.messages(&messages)? }))
     });
-    let none = || Problem::new(StatusCode::NOT_FOUND, "No such incident", format!("minder knows no incident {id}"));
-    found.await?.map(Json).ok_or_else(none)
+    found.await?.map(Json).ok_or_else(|| Problem::no_incident(id))
 }

@@ -5,7 +5,7 @@ use super::confirm::{Confirm, Now, to_service};
 use super::deed::Deed;
 use super::field::{Field, Sent};
 use crate::dashboard::api::messages::{AGAIN, no_message};
-use crate::dashboard::{Front, IncidentFilter, Problem};
+use crate::dashboard::{Front, Problem};
 use crate::model::{Command, Message, MessageId, MessageState, Name, Notifier, NotifierPlace};
 use axum::http::StatusCode;
 
@@ -144,12 +144,7 @@ pub(super) fn test(now: &Now, sent: &mut Sent) -> Result<Confirm, Problem> {
 /// Something about an incident, for those who look at it.
 pub(super) async fn write(front: &Front, now: &Now, sent: &mut Sent) -> Result<Confirm, Problem> {
     let id = sent.number("incident")?;
-    let filter = IncidentFilter { id: Some(id), limit: 1, ..IncidentFilter::default() };
-    let incident =
-        front.look(move |history| history.incidents(&filter)).await?.into_iter().next().ok_or_else(|| {
-            let detail = format!("minder has no incident {id}, or no longer.");
-            Problem::new(StatusCode::NOT_FOUND, "No such incident", detail)
-        })?;
+    let incident = front.incident(id).await?;
     let back = match incident.service.is_empty() {
         true => ("/incidents".to_owned(), "Incidents".to_owned()),
         false => to_service(&incident.service),
