@@ -48,13 +48,15 @@ use crate::model::{
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use door::guard::{self, Gate};
 use door::streams::Streams;
 use routes::{Described, Routes};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tower_http::compression::CompressionLayer;
@@ -64,6 +66,8 @@ use tower_http::timeout::TimeoutLayer;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The longest body of a request.
 const MAX_BODY: usize = 64 << 10;
+/// How long a look at the history may take. Where its disk hangs, a page says so and shows the rest, within [`DEADLINE`].
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Readers of history at work at the same time. Each holds a thread of the blocking pool, which other layers need too.
 const READERS: usize = 4;
 
@@ -179,12 +183,14 @@ pub struct Front {
     clock: Arc<dyn Clock>,
     people: who::People,
     readers: Arc<Semaphore>,
+    /// The latest look at the history was not waited for to its end: who finds no reader free does not wait either.
+    hangs: Arc<AtomicBool>,
     streams: Arc<Streams>,
     /// Those who have named a secret that is none.
     guesses: Semaphore,
     strips: Mutex<page::strip::Cache>,
     outcomes: page::steer::Outcomes,
-    public: Mutex<public::Cache>,
+    public: Arc<Mutex<public::Cache>>,
     boards: Mutex<page::overview::Boards>,
 }
 
@@ -207,11 +213,12 @@ impl Front {
             clock,
             people: who::People::new(sessions),
             readers: Arc::new(Semaphore::new(READERS)),
+            hangs: Arc::default(),
             streams: Arc::default(),
             guesses: Semaphore::new(api::GUESSES),
             strips: Mutex::default(),
             outcomes,
-            public: Mutex::default(),
+            public: Arc::default(),
             boards: Mutex::default(),
         })
     }
@@ -235,21 +242,58 @@ impl Front {
         self.ask(Ask::Machine).await
     }
 
-    /// Looks something up in the history, on a thread that may block.
+    /// Looks something up in the history, on a thread that may block; not for longer than [`PATIENCE`].
     async fn look<T, F>(&self, look: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce(&dyn History) -> Result<T, String> + Send + 'static,
     {
+        let late = || Problem::history(format!("it did not answer within {} s", PATIENCE.as_secs()));
+        if self.hangs.load(Ordering::Relaxed) && self.readers.available_permits() == 0 {
+            return Err(late());
+        }
+        let looked = tokio::time::timeout(PATIENCE, self.look_at_length(look)).await;
+        looked.unwrap_or_else(|_| {
+            self.hangs.store(true, Ordering::Relaxed);
+            Err(late())
+        })
+    }
+
+    /// The same, however long it takes.
+    async fn look_at_length<T, F>(&self, look: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn History) -> Result<T, String> + Send + 'static,
+    {
         let permit = self.readers.clone().acquire_owned().await.map_err(|_| Problem::ending())?;
-        let history = self.history.clone();
+        let (history, hangs) = (self.history.clone(), self.hangs.clone());
         let looked = tokio::task::spawn_blocking(move || {
             // Kept until the look is over, also if whoever asked has long gone: the cap is on threads, not on requests.
             let _permit = permit;
-            look(&*history)
+            let found = look(&*history);
+            hangs.store(false, Ordering::Relaxed);
+            found
         });
         looked.await.map_err(|_| Problem::ending())?.map_err(Problem::history)
     }
+
+    /// The incident of this number, be it over or not.
+    async fn incident(&self, id: u64) -> Result<Incident, Problem> {
+        let filter = IncidentFilter { id: Some(id), limit: 1, ..IncidentFilter::default() };
+        let found = self.look(move |history| history.incidents(&filter)).await?;
+        found.into_iter().next().ok_or_else(|| Problem::no_incident(id))
+    }
+}
+
+/// Does this to its end, also if whoever asks goes away meanwhile, and his request is dropped.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
+    tokio::spawn(work).await.map_err(|_| Problem::ending())
+}
+
+/// Whether a body is said to be of this kind.
+fn is_sent_as(headers: &HeaderMap, kind: &str) -> bool {
+    let said = headers.get(CONTENT_TYPE).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|said| said.trim().eq_ignore_ascii_case(kind))
 }
 
 /// The router for TCP, where it is reached at `listen`. It answers only to its addresses, and to the names that the plan has.

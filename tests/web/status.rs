@@ -9,6 +9,7 @@ use minder::model::*;
 use std::io::Write;
 use std::process::{Command as Program, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A token that is found wherever it stands.
 const SECRET: &str = "zzsecretzz";
@@ -305,6 +306,19 @@ async fn a_thousand_who_look_at_once_cost_one_look() {
     world.plans.send(Arc::new(plan(&less))).unwrap();
     assert_eq!(send(router.clone(), request("GET", "/badges/mail/status.svg", "any")).await.status, 404);
     assert_eq!(world.front.made_for_the_public().await, 2);
+}
+
+#[tokio::test]
+async fn who_asks_and_goes_away_does_not_have_it_made_again() {
+    let world = public_world();
+    world.past.hangs.store(true, Ordering::SeqCst);
+    for _ in 0..20 {
+        let asked = tokio::time::timeout(std::time::Duration::from_millis(20), get(&world, "/status")).await;
+        assert!(asked.is_err(), "it cannot be made yet");
+    }
+    world.past.hangs.store(false, Ordering::SeqCst);
+    assert_eq!(get(&world, "/status").await.status, 200);
+    assert_eq!(world.front.made_for_the_public().await, 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use minder::dashboard::{
     IncidentSums, MessageFilter, Often, Rollup, Samples, Step as Stretch, Sum, Wholes,
 };
 use minder::model::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +17,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct Past {
     /// Fails, with these words, if they are there.
     pub broken: Mutex<Option<String>>,
+    /// All looks wait while this is so: the disk hangs.
+    pub hangs: AtomicBool,
     /// Events that come on top.
     pub events: Mutex<Vec<Event>>,
     /// Incidents that come on top.
@@ -36,6 +38,13 @@ fn noise(seed: i64) -> f64 {
 
 impl Past {
     fn whole(&self) -> Result<(), String> {
+        // A test that fails does not hang for ever.
+        for _ in 0..5000 {
+            if !self.hangs.load(Ordering::SeqCst) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.broken.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 }

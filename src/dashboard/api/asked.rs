@@ -1,11 +1,11 @@
 //! What comes with a request, and lists in pages.
 
 use super::bad;
-use crate::dashboard::Problem;
+use crate::dashboard::{Problem, is_sent_as};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::header::LINK;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -38,9 +38,7 @@ pub(super) struct Sent<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Sent<T>, Problem> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
+        if !is_sent_as(request.headers(), "application/json") {
             let detail = "The body must be JSON, and `Content-Type: application/json` must say so";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not JSON", detail));
         }

@@ -5,7 +5,7 @@ use super::bad;
 use super::commands::told;
 use super::openapi::Operation;
 use crate::dashboard::who::Caller;
-use crate::dashboard::{Ask, Front, MessageFilter, Problem, Routes};
+use crate::dashboard::{Front, MessageFilter, Problem, Routes};
 use crate::model::Role::{Operator, Viewer};
 use crate::model::{Answer, MessageId, MessageState, MessageView, Name, Wall};
 use axum::Json;
@@ -117,8 +117,5 @@ async fn resend(
     if messages.is_empty() {
         return told(Answer { ok: true, words: "there is nothing to send again".to_owned() });
     }
-    let numbers: Vec<String> = messages.iter().map(|message| message.id.0.to_string()).collect();
-    let what = format!("send again message {}", numbers.join(", "));
-    let who = Arc::clone(&caller.name);
-    told(front.act(&caller, what, |reply| Ask::Resend { who, messages, reply }).await?)
+    told(front.resend(&caller, messages).await?)
 }

@@ -133,7 +133,7 @@ async fn pause() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
-/// Whose a connection is, for counting: an address, of IPv6 the network that one machine or house has to itself; or a user.
+/// Whose a connection is, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Whose {
     Address(IpAddr),
@@ -143,10 +143,15 @@ enum Whose {
 impl Whose {
     fn of(via: &Via) -> Whose {
         let Via::Tcp { address, .. } = via else { return Whose::Socket };
-        Whose::Address(match address.ip().to_canonical() {
-            IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
-            four => four,
-        })
+        Whose::Address(network(address.ip()))
+    }
+}
+
+/// An address; of IPv6 its first half, which is the network that one machine or house has to itself: the rest its owner chooses.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
+        four => four,
     }
 }
 

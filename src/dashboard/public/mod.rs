@@ -13,7 +13,7 @@ mod program;
 mod tests;
 mod uptime;
 
-use super::{Front, Problem, Routes};
+use super::{Front, Problem, Routes, to_the_end};
 use crate::dashboard::door::guard;
 use crate::dashboard::page::assets;
 use crate::model::{Mono, Plan, Wall};
@@ -128,9 +128,9 @@ impl Packed {
 
 impl Front {
     /// What the public sees; nothing where there is no page for them.
-    async fn shown(&self) -> Result<Option<Arc<Shown>>, Problem> {
+    async fn shown(self: &Arc<Front>) -> Result<Option<Arc<Shown>>, Problem> {
         // Held while it is made, so that of many who look at the same time one asks.
-        let mut cache = self.public.lock().await;
+        let mut cache = Arc::clone(&self.public).lock_owned().await;
         let (plan, now) = (self.plan(), self.clock.now());
         if plan.dashboard.status.is_none() {
             cache.shown = None;
@@ -142,21 +142,26 @@ impl Front {
         {
             return Ok(Some(shown.clone()));
         }
-        let snapshot = self.snapshot().await?;
-        let mut facts = std::mem::take(&mut cache.facts);
-        let its_plan = plan.clone();
-        let look = self.look(move |history| {
-            let board = Board::new(&its_plan, &snapshot, TimeZone::system(), history, &mut facts);
-            Ok((board, facts))
-        });
-        let (board, facts) = look.await?;
-        cache.facts = facts;
-        cache.made += 1;
-        cache.shown = board.map(|board| {
-            let (pages, program, feed) = Default::default();
-            Arc::new(Shown { made: now.mono, plan, board, pages, program, feed })
-        });
-        Ok(cache.shown.clone())
+        let front = Arc::clone(self);
+        // Otherwise those who ask and do not wait would have it made anew, one after the other.
+        to_the_end(async move {
+            let snapshot = front.snapshot().await?;
+            let mut facts = std::mem::take(&mut cache.facts);
+            let its_plan = plan.clone();
+            let look = front.look_at_length(move |history| {
+                let board = Board::new(&its_plan, &snapshot, TimeZone::system(), history, &mut facts);
+                Ok((board, facts))
+            });
+            let (board, facts) = look.await?;
+            cache.facts = facts;
+            cache.made += 1;
+            cache.shown = board.map(|board| {
+                let (pages, program, feed) = Default::default();
+                Arc::new(Shown { made: now.mono, plan, board, pages, program, feed })
+            });
+            Ok(cache.shown.clone())
+        })
+        .await?
     }
 
     /// How often what the public sees was made.
@@ -178,7 +183,7 @@ fn not_understood(words: &'static str) -> Response {
 }
 
 /// Hands on what is shown, or says that there is nothing. What is wrong inside is not the public's.
-async fn with(front: &Front, show: impl FnOnce(&Shown) -> Response) -> Response {
+async fn with(front: &Arc<Front>, show: impl FnOnce(&Shown) -> Response) -> Response {
     match front.shown().await {
         Ok(Some(shown)) => show(&shown),
         Ok(None) => nothing_here(),
@@ -219,7 +224,7 @@ impl Place {
     }
 }
 
-async fn show(front: &Front, place: Place, which: Asked<Which>, headers: &HeaderMap) -> Response {
+async fn show(front: &Arc<Front>, place: Place, which: Asked<Which>, headers: &HeaderMap) -> Response {
     let Ok(Query(Which { page })) = which else {
         return not_understood("`page` is the number of a page.\n");
     };

@@ -1,8 +1,8 @@
 //! Who did what, from where, and what came of it.
 
 use super::Caller;
-use crate::dashboard::{Ask, Front, Problem};
-use crate::model::{Answer, Audit, Command, Record, clip, plain, show_age};
+use crate::dashboard::{Ask, Front, Problem, to_the_end};
+use crate::model::{Answer, Audit, Command, Message, Record, clip, plain, show_age};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -47,7 +47,7 @@ impl Front {
         question: impl FnOnce(oneshot::Sender<Answer>) -> Ask + Send + 'static,
     ) -> Result<Answer, Problem> {
         let (front, caller, what) = (Arc::clone(self), caller.clone(), what.into());
-        let acting = tokio::spawn(async move {
+        to_the_end(async move {
             let outcome = tokio::time::timeout(OUTCOME, front.ask(question)).await;
             let (ok, words) = match &outcome {
                 Ok(Ok(answer)) => (answer.ok, answer.words.as_str()),
@@ -56,8 +56,20 @@ impl Front {
             };
             front.audit(&caller, &what, ok, words).await;
             outcome.unwrap_or_else(|_| Err(Problem::ending()))
-        });
-        acting.await.map_err(|_| Problem::ending())?
+        })
+        .await?
+    }
+
+    /// The same for messages that are to be sent again.
+    pub(in crate::dashboard) async fn resend(
+        self: &Arc<Front>,
+        caller: &Caller,
+        messages: Vec<Message>,
+    ) -> Result<Answer, Problem> {
+        let numbers: Vec<String> = messages.iter().map(|message| message.id.0.to_string()).collect();
+        let what = format!("send again message {}", numbers.join(", "));
+        let who = Arc::clone(&caller.name);
+        self.act(caller, what, |reply| Ask::Resend { who, messages, reply }).await
     }
 
     /// The same for a command.

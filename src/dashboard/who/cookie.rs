@@ -29,10 +29,7 @@ impl Cookie {
 
     /// Its value, if there is one and only one: which of two was set by us cannot be told.
     pub fn read(self, headers: &HeaderMap, secure: bool) -> Option<&str> {
-        let name = self.name(secure);
-        let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+        let mut values = cookies(headers, self.name(secure));
         values.next().filter(|_| values.next().is_none())
     }
 
@@ -50,6 +47,13 @@ impl Cookie {
     pub fn clear(self, secure: bool) -> Option<HeaderValue> {
         self.set("", Duration::ZERO, secure)
     }
+}
+
+/// The values of the cookies of this name.
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Whether a request that changes something is meant by the one whose browser sends it, or made by a page of somebody else's.
 
 use super::{Caller, Proof, secret};
-use crate::dashboard::{Front, MAX_BODY, Problem};
+use crate::dashboard::{Front, MAX_BODY, Problem, is_sent_as};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use url::form_urlencoded;
 
@@ -45,9 +45,7 @@ pub(super) async fn check(front: &Front, caller: &Caller, request: Request) -> R
     if header.is_some_and(is_good) {
         return Ok(request);
     }
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-    {
+    if is_sent_as(request.headers(), "application/x-www-form-urlencoded") {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too long", "What was sent is longer than minder reads.")

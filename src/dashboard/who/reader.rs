@@ -1,8 +1,8 @@
 //! How somebody wants to read: in which zone, light or dark. The page's script asks the browser, and the browser says it in cookies,
 //! so that a page comes as it should be and does not change before one's eyes.
 
+use super::cookie::cookies;
 use axum::http::HeaderMap;
-use axum::http::header::COOKIE;
 use jiff::tz::TimeZone;
 
 /// The longest name of a zone that is looked up.
@@ -25,9 +25,9 @@ impl Default for Reader {
 
 impl Reader {
     pub fn of(headers: &HeaderMap) -> Reader {
-        let zone = cookie(headers, "zone").filter(|name| name.len() <= ZONE && name.is_ascii());
+        let zone = cookies(headers, "zone").next().filter(|name| name.len() <= ZONE && name.is_ascii());
         let zone = zone.and_then(|name| TimeZone::get(&name.replace("%2F", "/")).ok()).unwrap_or_else(TimeZone::system);
-        let theme = match cookie(headers, "theme") {
+        let theme = match cookies(headers, "theme").next() {
             Some("light") => Some("light"),
             Some("dark") => Some("dark"),
             _ => None,
@@ -38,13 +38,6 @@ impl Reader {
     pub fn zone_name(&self) -> &str {
         self.zone.iana_name().unwrap_or_default()
     }
-}
-
-/// The value of the first cookie of this name.
-pub(in crate::dashboard) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::secret::{derived, digest, is_word, same, word};
 use super::session::OLDEST;
 use super::throttle::Whence;
 use super::{Caller, Proof, Reached};
-use crate::dashboard::{Front, Problem};
+use crate::dashboard::{Front, Problem, to_the_end};
 use crate::model::{Dashboard, PasswordHash};
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderValue, SET_COOKIE, USER_AGENT};
@@ -103,16 +103,21 @@ impl Front {
             return Err(Refused::Wrong);
         }
         self.people.throttle().succeeded(&whence, &user);
-        // What the browser had before is over: nobody else can have put it there and share in what it becomes.
-        if let Some(session) = self.session_of(headers, reached).await {
-            self.end_session(&session.key).await;
-        }
-        let agent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let agent = agent.as_deref().unwrap_or_default();
-        let begun = self.begin_session(&user, &hash, &caller.from, agent).await;
-        let (Some(cookie), Some(name)) = (begun, word()) else { return Err(Refused::Wait(TURN)) };
-        self.audit(&caller, "sign in", true, "signed in").await;
+        let before = self.session_of(headers, reached).await;
+        let agent = headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let Some(name) = word() else { return Err(Refused::Wait(TURN)) };
         let known = format!("{name}.{}", known_proof(&user, &name, &hash));
+        let front = Arc::clone(self);
+        let begun = to_the_end(async move {
+            // What the browser had before is over: nobody else can have put it there and share in what it becomes.
+            if let Some(session) = before {
+                front.end_session(&session.key).await;
+            }
+            let cookie = front.begin_session(&user, &hash, &caller.from, &agent.unwrap_or_default()).await?;
+            front.audit(&caller, "sign in", true, "signed in").await;
+            Some(cookie)
+        });
+        let Ok(Some(cookie)) = begun.await else { return Err(Refused::Wait(TURN)) };
         let set = [
             Cookie::Session.set(&cookie, OLDEST, reached.secure),
             Cookie::Known.set(&known, KNOWN, reached.secure),
@@ -122,23 +127,46 @@ impl Front {
     }
 
     /// Ends the session that asks; the cookie that takes it away.
-    pub(in crate::dashboard) async fn sign_out(&self, caller: &Caller, reached: &Reached) -> Option<HeaderValue> {
+    pub(in crate::dashboard) async fn sign_out(
+        self: &Arc<Front>,
+        caller: &Caller,
+        reached: &Reached,
+    ) -> Option<HeaderValue> {
         if let Proof::Session(key) = &caller.proof {
-            self.end_session(key).await;
-            self.audit(caller, "sign out", true, "signed out").await;
+            // It fails when minder ends.
+            let _ = self.end_for(caller, key.clone(), "sign out".to_owned(), "signed out".to_owned()).await;
         }
         Cookie::Session.clear(reached.secure)
     }
 
+    /// Ends a session and puts that down, also if the browser is closed at once.
+    async fn end_for(
+        self: &Arc<Front>,
+        caller: &Caller,
+        key: String,
+        what: String,
+        words: String,
+    ) -> Result<(), Problem> {
+        let (front, caller) = (Arc::clone(self), caller.clone());
+        to_the_end(async move {
+            front.end_session(&key).await;
+            front.audit(&caller, &what, true, &words).await;
+        })
+        .await
+    }
+
     /// Ends a session, which must be one's own unless one is an admin.
-    pub(in crate::dashboard) async fn end_session_of(&self, caller: &Caller, key: &str) -> Result<String, Problem> {
+    pub(in crate::dashboard) async fn end_session_of(
+        self: &Arc<Front>,
+        caller: &Caller,
+        key: &str,
+    ) -> Result<String, Problem> {
         let all = self.sessions();
         let Some(session) = all.iter().find(|session| session.key == key && caller.may_see(session)) else {
             return Err(Problem::no_session());
         };
         let what = format!("end a session of {}", session.user);
-        self.end_session(key).await;
-        self.audit(caller, &what, true, &format!("signed in from {}", session.from)).await;
+        self.end_for(caller, key.to_owned(), what, format!("signed in from {}", session.from)).await?;
         Ok(session.user.clone())
     }
 }

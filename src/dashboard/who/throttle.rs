@@ -5,10 +5,11 @@
 //! addresses at once is protected by fewer free attempts from each; but the first from a new address is always heard, so that
 //! nobody can keep somebody else out.
 
+use crate::dashboard::door::network;
 use crate::model::Mono;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// So many attempts need not wait.
@@ -39,13 +40,7 @@ pub(super) enum Whence {
 
 impl Whence {
     pub fn address(address: IpAddr) -> Whence {
-        match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let half = v6.to_bits() >> 64 << 64;
-                Whence::Address(Ipv6Addr::from_bits(half).into())
-            }
-            v4 => Whence::Address(v4),
-        }
+        Whence::Address(network(address))
     }
 }
 

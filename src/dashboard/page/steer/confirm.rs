@@ -7,13 +7,12 @@ use super::outcome::{Begin, Outcome, go_on};
 use super::{quiet, service, tell, whole};
 use crate::dashboard::problem::{ProblemPage, render};
 use crate::dashboard::who::Caller;
-use crate::dashboard::{Front, Problem};
+use crate::dashboard::{Front, Problem, is_sent_as};
 use crate::model::{Plan, ServiceView, Snapshot};
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -161,9 +160,7 @@ pub(super) async fn act(
 ) -> Result<Response, ProblemPage> {
     let verb = verb_of(&uri)?;
     let body = body.map_err(|e| Problem::new(e.status(), "Not understood", e.body_text()))?;
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
-    {
+    if !is_sent_as(&headers, "application/x-www-form-urlencoded") {
         let detail = "A form is needed here; programs find the same under /api/v1.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not understood", detail).into());
     }

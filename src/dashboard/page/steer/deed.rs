@@ -79,12 +79,7 @@ pub(super) enum Deed {
 pub(super) async fn perform(front: &Arc<Front>, caller: &Caller, deed: Deed) -> Result<Answer, Problem> {
     match deed {
         Deed::Command(command) => front.command(caller, command).await,
-        Deed::Resend(messages) => {
-            let numbers: Vec<String> = messages.iter().map(|message| message.id.0.to_string()).collect();
-            let what = format!("send again message {}", numbers.join(", "));
-            let who = Arc::clone(&caller.name);
-            front.act(caller, what, |reply| Ask::Resend { who, messages, reply }).await
-        }
+        Deed::Resend(messages) => front.resend(caller, messages).await,
         Deed::Reload => front.act(caller, "reload the rules", Ask::Reload).await,
     }
 }
