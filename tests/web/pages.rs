@@ -5,8 +5,6 @@ use super::router::{Got, get};
 use super::world::{World, load};
 use minder::model::*;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 fn world() -> World {
     World::new(fixture::snapshot())
@@ -170,34 +168,6 @@ async fn without_a_history_they_say_so() {
         assert!(body.contains("The history cannot be read: the disk is gone") && body.contains(still), "{path}");
     }
     assert_eq!(get(&world, "/incidents/41").await.status, 503);
-}
-
-/// Waits for this, while time flies.
-async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::pause();
-    let flies = async {
-        loop {
-            tokio::time::advance(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::select! {
-        done = work => done,
-        () = flies => unreachable!(),
-    }
-}
-
-#[tokio::test]
-async fn where_the_disk_hangs_they_say_so_within_bounds() {
-    let world = world();
-    world.past.hangs.store(true, Ordering::SeqCst);
-    for path in ["/", "/machine", "/"] {
-        let got = soon(get(&world, path)).await;
-        assert!(got.status == 200 && got.body.contains("did not answer within 4 s"), "{path}: {}", got.status);
-    }
-    world.past.hangs.store(false, Ordering::SeqCst);
-    while get(&world, "/incidents/41").await.status != 200 {
-        tokio::task::yield_now().await;
-    }
 }
 
 /// A plan with every kind of secret, each of which has `hush` in it.
