@@ -149,7 +149,7 @@ async fn events_are_read_page_by_page_and_by_kind() {
     assert!(first.contains("?span=24h&#38;before=1070#events"), "to the older ones");
     let second = body(&world, "/services/web?span=24h&before=1070").await;
     assert!(second.contains("number 1069<") && !second.contains("number 1070<"));
-    assert!(second.contains("href=\"?span=24h#events\">The newest</a>"));
+    assert!(second.contains("href=\"?span=24h#events\">Newest</a>"));
     let died = body(&world, "/services/web?kind=died").await;
     assert!(died.contains("<option value=\"died\" selected>") && !died.contains("number 1119"));
     assert_eq!(died.matches("id=\"event-").count(), 1);

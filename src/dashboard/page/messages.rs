@@ -145,11 +145,9 @@ fn all(history: &dyn History) -> Result<(Vec<Part>, Vec<Part>), String> {
         let filter = MessageFilter { state: Some(state), limit: EACH + 1, ..MessageFilter::default() };
         history.messages(&filter)
     };
-    let urgent = vec![
-        part("dead", "Not delivered", "Nothing is lost.", of(MessageState::Dead)?, EACH),
-        part("waiting", "Waiting", "Nothing waits.", of(MessageState::Waiting)?, EACH),
-    ];
+    let urgent = vec![part("dead", "Not delivered", "Nothing is lost.", of(MessageState::Dead)?, EACH)];
     let mut rest = vec![
+        part("waiting", "Waiting", "Nothing waits.", of(MessageState::Waiting)?, EACH),
         part("delivered", "Delivered lately", "Nobody was told of anything yet.", of(MessageState::Delivered)?, EACH),
         part("dropped", "Not to be told", "", of(MessageState::Dropped)?, EACH),
     ];

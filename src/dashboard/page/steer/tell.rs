@@ -15,7 +15,7 @@ const WRITTEN: usize = 2000;
 const LISTED: usize = 20;
 
 fn to_messages() -> (String, String) {
-    ("/messages".to_owned(), "Messages".to_owned())
+    ("/messages".to_owned(), "All messages".to_owned())
 }
 
 /// Where a notifier sends, in words without secrets.
