@@ -76,6 +76,8 @@ export async function looks(places, { missing = [], options = {} } = {}) {
         await fits(page, `${name} on a ${size} screen`);
         await accessible(page, `${name}, ${size}, ${colorScheme}`);
         await page.screenshot({ path: path.join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
+        // What a screen shows of it, for the README.
+        if (size === "wide" && colorScheme === "light") await page.screenshot({ path: path.join(pictures, `${name}.png`) });
         await close(page);
       }),
     );
