@@ -81,7 +81,7 @@ async fn past_incidents_are_paged() {
     for _ in 0..10 {
         let body = page(&world, &path).await;
         seen.extend(body.split("id=\"incident-").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
-        let Some((_, rest)) = body.split_once("<p class=\"paging\">") else { break };
+        let Some((_, rest)) = body.split_once("<p class=\"pages\">") else { break };
         let Some(at) = rest.find("\" rel=\"next\"") else { break };
         let start = rest[..at].rfind("href=\"").unwrap() + 6;
         path = rest[start..at].replace("&#38;", "&");
