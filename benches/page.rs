@@ -6,6 +6,8 @@
 
 #[path = "page/overview.rs"]
 mod overview;
+#[path = "page/past.rs"]
+mod past;
 #[path = "page/world.rs"]
 mod world;
 
@@ -27,16 +29,26 @@ fn main() {
     let begin = Instant::now();
     let world = World::new();
     println!("made in {:.0} s: {} services, 5 checks each", begin.elapsed().as_secs_f64(), world::SERVICES);
-    println!("{:60} {:>12} {:>12} {:>12}", "figure", "minder", "floor", "to reach");
-    let all: &[(&str, fn(&tokio::runtime::Runtime, &World))] =
-        &[("overview", overview::page), ("live", overview::live), ("open-pages", overview::open_pages)];
+    println!("{:60} {:>12} {:>12} {:>7} {:>12}", "figure", "minder", "floor", "ratio", "to reach");
+    let all: &[(&str, fn(&tokio::runtime::Runtime, &World))] = &[
+        ("overview", overview::page),
+        ("live", overview::live),
+        ("service", past::service),
+        ("chart", past::chart),
+        ("incidents", past::incidents),
+        ("status", past::status),
+        ("metrics", past::metrics),
+        ("writer", past::writer),
+        ("open-pages", overview::open_pages),
+    ];
     all.iter().filter(|(name, _)| name.contains(&wanted)).for_each(|(_, run)| run(&runtime, &world));
 }
 
 /// A figure beside the least that it could be, and the most that it may be.
 pub fn row(figure: &str, ours: f64, floor: Option<f64>, most: Option<f64>, unit: &str) {
     let words = |value: Option<f64>| value.map(|value| format!("{value:.2} {unit}")).unwrap_or_default();
-    println!("{figure:60} {:>12} {:>12} {:>12}", words(Some(ours)), words(floor), words(most));
+    let ratio = floor.map(|floor| format!("{:.1}", ours / floor)).unwrap_or_default();
+    println!("{figure:60} {:>12} {:>12} {ratio:>7} {:>12}", words(Some(ours)), words(floor), words(most));
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

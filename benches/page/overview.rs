@@ -2,7 +2,6 @@
 
 use super::{World, ask, median, row};
 use minder::dashboard::{bind_tcp, page as router, serve_tcp};
-use minder::model::{Event, EventKind, Record, Wall};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +12,8 @@ use tokio::runtime::Runtime;
 /// The pages that are left open.
 const PAGES: usize = 200;
 
-/// To compress and write as many bytes to a socket, and to read them.
-fn floor(bytes: usize) -> f64 {
+/// To write as many bytes to a socket, and to read them.
+pub fn floor(bytes: usize) -> f64 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let body = vec![b'x'; bytes];
@@ -122,8 +121,6 @@ pub fn open_pages(runtime: &Runtime, world: &World) {
     stop.store(true, Ordering::Relaxed);
     let percent = |used: Duration| used.as_secs_f64() / time.as_secs_f64() * 100.0;
     row("200 open pages, processor, one core", percent(open.saturating_sub(idle)), None, Some(5.0), "%");
-    let (alone, beside) = (commits(world), commits_beside(runtime, world));
-    row("commit to the store while pages are read, 99 %", beside, Some(alone), None, "ms");
     serving.abort();
 }
 
@@ -145,37 +142,4 @@ async fn fetch(address: SocketAddr, path: &str) {
         format!("GET {path} HTTP/1.1\r\nhost: {address}\r\naccept-encoding: gzip\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.read_to_end(&mut Vec::new()).await.unwrap();
-}
-
-/// How long it takes until an event is on disk, of a hundred the longest but one, in milliseconds.
-fn commits(world: &World) -> f64 {
-    let mut took: Vec<f64> = (0..100u64)
-        .map(|id| {
-            let kind = EventKind::Noted { words: "measured".into() };
-            let event = Event { id: u64::MAX / 8 + id, at: Wall(0), service: None, incident: None, kind };
-            let begin = Instant::now();
-            let committed = world.store.lock().unwrap().commit(vec![Record::Event(event)], Vec::new());
-            assert!(committed.wait(Duration::from_secs(5)));
-            begin.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    took.sort_by(f64::total_cmp);
-    took[98]
-}
-
-/// The same while the overview is read again and again.
-fn commits_beside(runtime: &Runtime, world: &World) -> f64 {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                runtime.block_on(ask(world, "/"));
-            }
-        });
-        std::thread::sleep(Duration::from_millis(200));
-        let longest = commits(world);
-        stop.store(true, Ordering::Relaxed);
-        reading.join().unwrap();
-        longest
-    })
 }

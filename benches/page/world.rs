@@ -3,7 +3,7 @@
 //!
 //! To generate all 90 days as a year of writing would leave them takes ten minutes and some gigabytes. What a query looks at is
 //! there: the last quarter of an hour sample by sample, and two hours by the minute, of every check; 90 days by the day of every
-//! check; 30 days by the minute and 90 by the hour of the checks of the first [`DEEP`] services.
+//! check; 30 days by the minute and 90 by the hour of the checks of the first [`DEEP`] services; and 90 days of incidents.
 
 use minder::dashboard::{Ask, Changes, Front};
 use minder::engine::Engine;
@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 pub const SERVICES: usize = 1000;
+/// Services that the public sees.
+pub const PUBLIC: usize = 100;
+/// Incidents a day, each with four events.
+const TROUBLE: i64 = 200;
 /// Services of which every roll-up is there.
 pub const DEEP: usize = 4;
 /// 2026-11-20 12:03:10 UTC.
@@ -46,7 +50,7 @@ impl Clock for Bench {
 fn rules() -> String {
     let service = |i: usize| {
         format!(
-            "  service-{i:04}:\n    group: group {}\n    tags: [team-{}]\n    description: Does work number {i} for the shop\n    checks:\n      \
+            "  service-{i:04}:\n    group: group {}\n    tags: [team-{}]\n    public: {}\n    description: Does work number {i} for the shop\n    checks:\n      \
              - {{ process: /run/service-{i}.pid }}\n      - {{ name: front, http: 'http://127.0.0.1:{}/' }}\n      \
              - {{ name: health, http: 'http://127.0.0.1:{}/health' }}\n      - {{ name: port, tcp: '127.0.0.1:{}' }}\n      \
              - {{ name: admin, tcp: '127.0.0.1:{}' }}\n    rules:\n      - process.down -> notify\n      \
@@ -55,6 +59,7 @@ fn rules() -> String {
              - admin.failed for 1m -> notify\n",
             i % 20,
             i % 7,
+            i < PUBLIC,
             2000 + i,
             2000 + i,
             4000 + i,
@@ -62,7 +67,8 @@ fn rules() -> String {
         )
     };
     let services: String = (0..SERVICES).map(service).collect();
-    format!("version: 1\ndefaults: {{ every: 10s, timeout: 5s }}\nservices:\n{services}")
+    let page = "dashboard: { status: { title: Bench } }";
+    format!("version: 1\n{page}\ndefaults: {{ every: 10s, timeout: 5s }}\nservices:\n{services}")
 }
 
 /// The plan of these rules.
@@ -117,14 +123,20 @@ struct Core {
 
 impl Core {
     /// With every second of the last quarter of an hour, for checks are spread over their interval.
-    fn of_recent_times(plan: Arc<Plan>, clock: &Bench, store: Arc<Mutex<Store>>, changes: Changes) -> Core {
+    fn of_recent_times(
+        plan: Arc<Plan>,
+        clock: &Bench,
+        store: Arc<Mutex<Store>>,
+        changes: Changes,
+        restored: Restored,
+    ) -> Core {
         let setting = Setting {
             host: "bench".to_owned(),
             instance: "i".to_owned(),
             booted: Duration::from_secs(9000),
             no_act: true,
         };
-        let (engine, effects) = Engine::new(plan, setting, Restored::default(), clock.now());
+        let (engine, effects) = Engine::new(plan, setting, restored, clock.now());
         let mut core = Core { engine, store, changes, questions: Vec::new(), round: 0, snapshot: None };
         core.perform(effects);
         for second in 0..RECENT / 1000 {
@@ -150,6 +162,7 @@ impl Core {
             match ask {
                 None => self.turn(clock.now()),
                 Some(Ask::Snapshot(reply)) => drop(reply.send(self.snapshot(clock.now()))),
+                Some(Ask::Vitals(reply)) => drop(reply.send(Box::default())),
                 Some(_) => {}
             }
             *busy.lock().unwrap() += from.elapsed();
@@ -225,6 +238,7 @@ impl World {
         let state = dir.path().join("state");
         std::fs::create_dir(&state).unwrap();
         let (store, _) = Store::open(&state, "bench", clock.clone()).unwrap();
+        let restored = trouble(&store);
         let (store, changes, busy) =
             (Arc::new(Mutex::new(store)), Changes::default(), Arc::new(Mutex::new(Duration::ZERO)));
         let (asks, inbox) = mpsc::channel(64);
@@ -234,7 +248,7 @@ impl World {
             let (changes, busy) = (changes.clone(), Arc::clone(&busy));
             // An engine stays on the thread that it was made on.
             std::thread::spawn(move || {
-                let core = Core::of_recent_times(plan, &clock, store, changes);
+                let core = Core::of_recent_times(plan, &clock, store, changes, restored);
                 clock.offset.store(-(clock.started.elapsed().as_millis() as i64), Ordering::Relaxed);
                 ready.send(()).unwrap();
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -268,6 +282,71 @@ impl World {
         };
         self.changes.push(Change { number, words: event.kind.to_string(), event });
     }
+}
+
+/// Incidents of 90 days: of all services in turn, and of the second one every tenth. What was used of numbers.
+fn trouble(store: &Store) -> Restored {
+    let (mut event, mut incident) = (0, 0);
+    let mut records = Vec::new();
+    let mut tell = |at: i64, service: Option<&Name>, of: Option<u64>, kind: EventKind| {
+        event += 1;
+        Record::Event(Event { id: event, at: Wall(at), service: service.cloned(), incident: of, kind })
+    };
+    let started = EventKind::Started { version: "bench".into() };
+    records.push(tell(NOW - 90 * DAY, None, None, started));
+    for i in 0..90 * TROUBLE {
+        incident += 1;
+        let at = NOW - 90 * DAY + i * (DAY / TROUBLE);
+        let number = if i % 10 == 0 { 1 } else { (i * 37) as usize % SERVICES };
+        let service: Name = format!("service-{number:04}").as_str().into();
+        let rule = "process.down".to_owned();
+        let process = Identity { pid: 1000 + i as u32 % 30_000, start: 7 };
+        for (after, kind) in [
+            (0, EventKind::Died { process, how: Some(Exit::Code(1)) }),
+            (
+                1,
+                EventKind::Fired {
+                    rule: rule.clone(),
+                    severity: Severity::Critical,
+                    condition: "process.down".into(),
+                    value: "process.down".into(),
+                    note: None,
+                    of: None,
+                },
+            ),
+            (
+                900,
+                EventKind::Acted {
+                    action: "restart".into(),
+                    ok: true,
+                    words: "it runs".into(),
+                    took: 800,
+                    output: None,
+                },
+            ),
+            (30_000, EventKind::Resolved { rule: rule.clone(), after: 30_000, why: None, of: None }),
+        ] {
+            records.push(tell(at + after, Some(&service), Some(incident), kind));
+        }
+        records.push(Record::Incident(Incident {
+            id: incident,
+            service,
+            opened: Wall(at),
+            closed: Some(Wall(at + 30_000)),
+            severity: Severity::Critical,
+            title: "died (exit code 1)".into(),
+            rules: [rule].into(),
+            told: Default::default(),
+            ack: None,
+            escalated: 0,
+        }));
+        if records.len() > 2000 {
+            let batch = std::mem::take(&mut records);
+            assert!(store.commit(batch, Vec::new()).wait(Duration::from_secs(60)));
+        }
+    }
+    assert!(store.commit(records, Vec::new()).wait(Duration::from_secs(60)));
+    Restored { last_event: event, last_incident: incident, ..Restored::default() }
 }
 
 /// The roll-ups of what was before, written beside the store.
