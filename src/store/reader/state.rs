@@ -81,20 +81,8 @@ impl Where {
 impl Reader {
     /// Events, the newest first, or the oldest of those after one.
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, ReadError> {
-        let mut which = Where::default();
-        which.and("service = ?", filter.service.as_deref().map(str::to_owned));
-        which.and("kind = ?", filter.kind.clone());
-        which.and("incident = ?", filter.incident.map(number));
-        which.and("at >= ?", filter.from.map(|at| at.0));
-        which.and("id < ?", filter.before.map(number));
-        which.and("id > ?", filter.after.map(number));
-        let order = if filter.after.is_some() { "ASC" } else { "DESC" };
-        let limit = filter.limit.min(MOST);
-        let sql = format!(
-            "SELECT id, at, service, incident, data, words FROM event{} ORDER BY id {order} LIMIT {limit}",
-            which.sql
-        );
-        self.state.read(|connection| select(connection, &sql, which.values, event))
+        let (sql, values) = of_events(filter);
+        self.state.read(|connection| select(connection, &sql, values, event))
     }
 
     /// Incidents, the newest first.
@@ -142,6 +130,23 @@ pub(super) fn select<T>(
     connection.prepare_cached(sql)?.query_map(params_from_iter(values), row)?.collect()
 }
 
+fn of_events(filter: &EventFilter) -> (String, Vec<Value>) {
+    let mut which = Where::default();
+    which.and("service = ?", filter.service.as_deref().map(str::to_owned));
+    which.and("kind = ?", filter.kind.clone());
+    which.and("incident = ?", filter.incident.map(number));
+    which.and("at >= ?", filter.from.map(|at| at.0));
+    which.and("id < ?", filter.before.map(number));
+    which.and("id > ?", filter.after.map(number));
+    let order = if filter.after.is_some() { "ASC" } else { "DESC" };
+    let limit = filter.limit.min(MOST);
+    let sql = format!(
+        "SELECT id, at, service, incident, data, words FROM event{} ORDER BY id {order} LIMIT {limit}",
+        which.sql
+    );
+    (sql, which.values)
+}
+
 fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let data: String = row.get(4)?;
     // An event of a kind that this version does not know is still told in words.
@@ -173,4 +178,32 @@ fn audit(row: &Row<'_>) -> rusqlite::Result<Audit> {
         ok: row.get(5)?,
         words: row.get(6)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else the deaths of a quiet service are looked for among those of all others.
+    #[test]
+    fn an_index_has_all_that_a_page_asks_of_events() {
+        let connection = Connection::open_in_memory().unwrap();
+        crate::store::database::STATE.steps.iter().for_each(|step| connection.execute_batch(step).unwrap());
+        let (service, kind) = (Some(Name::from("web")), Some("died".to_owned()));
+        for (filter, index) in [
+            (EventFilter { service: service.clone(), ..EventFilter::default() }, "(service=?)"),
+            (EventFilter { kind: kind.clone(), ..EventFilter::default() }, "(kind=?)"),
+            (
+                EventFilter { service, kind, before: Some(9), ..EventFilter::default() },
+                "(service=? AND kind=? AND id<?)",
+            ),
+            (EventFilter { incident: Some(3), ..EventFilter::default() }, "(incident=?)"),
+        ] {
+            let (sql, values) = of_events(&filter);
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = statement.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            assert!(steps.len() == 1 && steps[0].ends_with(index), "{steps:?}");
+        }
+    }
 }

@@ -20,3 +20,5 @@ CREATE INDEX incident_by_end ON incident (closed);
 
 -- The starts, pauses and notes of a long time are few among many events.
 CREATE INDEX event_of_kind ON event (kind, id);
+-- So are the deaths of a service among all that happened to it, and to others.
+CREATE INDEX event_of_service_and_kind ON event (service, kind, id);
