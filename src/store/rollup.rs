@@ -27,6 +27,16 @@ impl Step {
             Step::Day => 86_400_000,
         }
     }
+    /// The longest one of which parts of this length, the first of which begins then, are made up; or nearly: parts that are
+    /// no whole hours are made of the hours that begin in them.
+    pub(super) fn within(from: i64, width: i64) -> Step {
+        let day = Step::Day.millis();
+        match width {
+            _ if width >= day && width % day == 0 && from % day == 0 => Step::Day,
+            _ if width >= Step::Hour.millis() => Step::Hour,
+            _ => Step::Minute,
+        }
+    }
     pub(super) fn table(self) -> &'static str {
         match self {
             Step::Minute => "rollup_minute",
@@ -104,5 +114,25 @@ impl Sums {
             into.iter_mut().zip(sums).for_each(|(a, b)| a.merge(b));
         }
         coarse
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+
+    #[test]
+    fn a_part_of_days_is_made_of_days_only_if_it_begins_with_one() {
+        const HOUR: i64 = 3_600_000;
+        for (from, width, step) in [
+            (0, 24 * HOUR, Step::Day),
+            (-48 * HOUR, 48 * HOUR, Step::Day),
+            (-HOUR, 24 * HOUR, Step::Hour),
+            (0, 36 * HOUR, Step::Hour),
+            (0, HOUR, Step::Hour),
+            (0, HOUR - 1, Step::Minute),
+        ] {
+            assert_eq!(Step::within(from, width), step, "{from}, {width}");
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Reader {
     }
 
     /// These metrics of a check, each in so many equal parts (at most 1,000) of the time, in the order in which they are asked
-    /// for. Parts shorter than a minute are summed up from samples, longer ones from the roll-ups of minutes or hours that
+    /// for. Parts shorter than a minute are summed up from samples, longer ones from the roll-ups of minutes, hours or days that
     /// begin in them.
     pub fn curves(
         &self,
@@ -67,7 +67,7 @@ impl Reader {
                 }
             }
         } else {
-            let step = if width < Step::Hour.millis() { Step::Minute } else { Step::Hour };
+            let step = Step::within(from.0, width);
             let wanted = |series: &Stored, i: usize| series.metrics.get(i).is_some_and(|name| metrics.contains(name));
             self.sums(service, check, step, (from, to), wanted, |names, _, start, found| {
                 let Some(part) = place(start) else { return };

@@ -212,7 +212,7 @@ impl Reader {
     }
 
     /// How often a check was bad in each of so many equal parts (at most 500) of the time. Parts shorter than a minute are
-    /// counted from samples, longer ones from the roll-ups of minutes or hours that begin in them.
+    /// counted from samples, longer ones from the roll-ups of minutes, hours or days that begin in them.
     pub fn bars(&self, service: &str, check: &str, from: Wall, to: Wall, parts: usize) -> Result<Vec<Bar>, ReadError> {
         let parts = parts.clamp(1, 500) as i64;
         let width = ((to.0.saturating_sub(from.0)) / parts).max(1);
@@ -238,7 +238,7 @@ impl Reader {
                 add(at.0, 1, u32::from(value.is_some_and(|v| v != 0.0)), u32::from(value.is_some()));
             }
         } else {
-            let step = if width < Step::Hour.millis() { Step::Minute } else { Step::Hour };
+            let step = Step::within(from.0, width);
             // Where one metric judges, the others need not be read.
             let wanted = |series: &Stored, metric| series.judged.is_none_or(|judged| metric == judged);
             self.sums(service, check, step, (from, to), wanted, |_, judged, start, sums| {

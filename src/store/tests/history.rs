@@ -225,6 +225,11 @@ fn bars_say_how_often_it_was_bad() {
         assert_eq!(bars.len(), parts);
         assert_eq!(totals(bars), (7200, 1200, 600), "{parts}");
     }
+    // By the days of UTC, and by those of a zone.
+    for (from, both) in [(0, [(7200, 1200, 600), (0, 0, 0)]), (-23 * HOUR, [(3600, 600, 300); 2])] {
+        let bars = reader.bars("web", "process", Wall(from), Wall(from + 2 * DAY), 2).unwrap();
+        assert_eq!(bars.into_iter().map(|bar| totals(vec![bar])).collect::<Vec<_>>(), both, "{from}");
+    }
     let minute = reader.bars("web", "process", Wall(0), Wall(2 * HOUR), 120).unwrap()[77];
     assert_eq!(minute, Bar { start: Wall(77 * MINUTE), samples: 60, bad: 10, unknown: 5 });
     // People see the same.
@@ -328,7 +333,7 @@ proptest! {
         let samples = reader.samples("web", "process", Wall(0), Wall(i64::MAX), 1000).unwrap();
         prop_assert_eq!(samples.rows.len(), kept.len());
         // Curves are the sums of the same samples, however long their parts are.
-        for width in [10_000, 3 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR] {
+        for width in [10_000, 3 * MINUTE, 30 * MINUTE, HOUR, 4 * HOUR, DAY] {
             let (from, parts) = (20 * DAY - 20 * width, 60);
             let mut expected: BTreeMap<i64, Sum> = BTreeMap::new();
             for (at, (_, memory)) in kept.range(from..from + parts * width) {
