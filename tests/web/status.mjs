@@ -20,7 +20,7 @@ async function works_without_a_script() {
 async function bars_say_what_they_are() {
   const page = await open({ viewport: wide }, "/status");
   const strip = page.locator("#web-shop .strip");
-  assert.equal(await strip.locator("g").count(), 90);
+  assert.equal(await strip.locator(".hits path").count(), 90);
   const titles = await strip.locator("title").allTextContents();
   assert.equal(titles.at(-1), "20 Nov 2026: down for 5 min, uptime 99.30 %, 1 incident");
   // By keyboard: the strip of each service is one stop, and says in words what its bars show.

@@ -30,6 +30,8 @@ struct Page<'a> {
     newer: Option<usize>,
     older: Option<usize>,
     zone: String,
+    /// The days of the bars, in words: they are the same for all services.
+    dates: Vec<String>,
 }
 
 pub(super) fn render(board: &Board, place: Place, page: usize) -> String {
@@ -56,6 +58,7 @@ pub(super) fn render(board: &Board, place: Place, page: usize) -> String {
         newer: page.checked_sub(1),
         older: Some(page + 1).filter(|next| *next < PAGES && !is_rest_empty(board, *next)),
         zone: format!("{name}, UTC{}", zone.strftime("%:z")),
+        dates: board.services.first().map_or_else(Vec::new, |one| one.days.iter().map(|day| date(day.date)).collect()),
     };
     // Of a template that writes to memory only its own words can fail, and they are tested.
     page.render().unwrap_or_default()
@@ -75,6 +78,29 @@ impl Page<'_> {
     }
     fn figures(&self, service: &Service) -> Vec<(&'static str, Share)> {
         SPANS.map(|(days, words)| (words, self.board.uptime(service, days))).into()
+    }
+    /// The bars of all days, in a box 4 wide for each and 24 high. What was well is a low bar, downtime stands on it, as tall as
+    /// its share of the day; what is not known is a line. All pieces of a kind are one path: there are thousands of them.
+    fn bars(&self, service: &Service) -> Bars {
+        let (mut hits, mut ok, mut bad, mut none) = (String::new(), String::new(), String::new(), String::new());
+        for (i, (day, date)) in service.days.iter().zip(&self.dates).enumerate() {
+            let x = i * 4;
+            let _ = write!(hits, "<path d=\"M{x} 0h4v24h-4z\"><title>{date}: {}</title></path>", about(day));
+            let _ = match day.share.known {
+                0 => write!(none, "M{x} 22h3v2h-3z"),
+                _ => write!(ok, "M{x} 10h3v14h-3z"),
+            };
+            if day.share.down > 0 {
+                // A minute of a day is less than could be seen.
+                let height = 12.0 + 12.0 * (day.share.down as f64 / day.share.known.max(1) as f64).min(1.0);
+                let _ = write!(bad, "M{x} 0h3v{height:.1}h-3z");
+            }
+        }
+        let mut out = format!("<g class=\"hits\">{hits}</g>");
+        for (class, path) in [("none", none), ("ok", ok), ("bad", bad)].iter().filter(|(_, path)| !path.is_empty()) {
+            let _ = write!(out, "<path class=\"{class}\" d=\"{path}\"/>");
+        }
+        Bars(out)
     }
     fn is_now(&self, planned: &Planned) -> bool {
         planned.begins <= self.board.at
@@ -105,7 +131,7 @@ fn lasted(told: &Told) -> String {
     told.closed.map_or(String::new(), |closed| span(closed.0.saturating_sub(told.opened.0)))
 }
 
-/// What a bar says when it is pointed at.
+/// What a bar says of its day when it is pointed at.
 fn about(day: &Day) -> String {
     let incidents = match day.incidents {
         0 => String::new(),
@@ -117,7 +143,7 @@ fn about(day: &Day) -> String {
         Share { down: 0, .. } => "no downtime".to_owned(),
         share => format!("down for {}, uptime {}", span(share.down), share.words()),
     };
-    format!("{}: {words}{incidents}", date(day.date))
+    format!("{words}{incidents}")
 }
 
 /// What all bars say together.
@@ -137,29 +163,6 @@ fn label(service: &Service) -> String {
         }
     }
     words
-}
-
-/// The bars of all days, in a box 4 wide for each and 24 high. What was well is a low bar, downtime stands on it, as tall as its
-/// share of the day; what is not known is a line. Made here, as there are thousands of them.
-fn bars(service: &Service) -> Bars {
-    let mut out = String::with_capacity(service.days.len() * 128);
-    for (i, day) in service.days.iter().enumerate() {
-        let x = i * 4;
-        let _ = write!(out, "<g><title>{}</title>", about(day));
-        if day.share.known == 0 {
-            let _ = write!(out, "<path class=\"none\" d=\"M{x} 22h3v2h-3z\"/>");
-        } else {
-            let _ = write!(out, "<path class=\"ok\" d=\"M{x} 10h3v14h-3z\"/>");
-        }
-        if day.share.down > 0 {
-            // A minute of a day is less than could be seen.
-            let height = 12.0 + 12.0 * (day.share.down as f64 / day.share.known.max(1) as f64).min(1.0);
-            let _ = write!(out, "<path class=\"bad\" d=\"M{x} 0h3v{height:.1}h-3z\"/>");
-        }
-        out.push_str("<path class=\"hit\" d=\"M");
-        let _ = write!(out, "{x} 0h4v24h-4z\"/></g>");
-    }
-    Bars(out)
 }
 
 /// Made of digits and our own words.
