@@ -96,7 +96,9 @@ impl Families {
         let out = &mut family.samples;
         out.push_str(&name);
         for (i, (label, value)) in labels.iter().enumerate() {
-            let _ = write!(out, "{}{label}=\"", if i == 0 { '{' } else { ',' });
+            out.push(if i == 0 { '{' } else { ',' });
+            out.push_str(label);
+            out.push_str("=\"");
             escape(out, value, true);
             out.push('"');
         }
@@ -138,6 +140,10 @@ impl Families {
 }
 
 fn escape(out: &mut String, text: &str, quotes: bool) {
+    // Nearly every text is as it should be, and there are a hundred thousand.
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'\\' | b'"')) {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
