@@ -2,6 +2,8 @@
 // Tests start programs, and a failure of what they stand on is a failed test.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/client.rs"]
 mod client;
 #[path = "cli/env.rs"]

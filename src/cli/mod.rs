@@ -1,6 +1,7 @@
 //! The command line: a file per command. Most are clients of the daemon's own socket.
 
 mod ack;
+mod audit;
 mod backtest;
 mod client;
 mod env;
@@ -77,6 +78,7 @@ enum Command {
     Top(top::Args),
     History(history::Args),
     Messages(messages::Args),
+    Audit(audit::Args),
     Resend(resend::Args),
     Start(steer::Start),
     Stop(steer::Stop),
@@ -161,6 +163,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Top(args) => top::run(&args, &client()?),
         Command::History(args) => history::run(&args, &client()?),
         Command::Messages(args) => messages::run(&args, &client()?),
+        Command::Audit(args) => audit::run(&args, &client()?),
         Command::Resend(args) => resend::run(args, &client()?),
         Command::Start(args) => steer::run(args, &client()?),
         Command::Stop(args) => steer::run(args, &client()?),

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 pub(super) struct Stage {
     runtime: Runtime,
     dir: TempDir,
-    world: World,
+    pub world: World,
 }
 
 impl Stage {
