@@ -1,24 +1,32 @@
 //! `/healthz` and `/readyz`: whether minder itself is there and at work, for whoever supervises it. Everybody may ask, and is told
 //! nothing else.
 
+use super::api::Operation;
 use super::{Ask, Front, Problem, Routes};
 use crate::model::{CheckView, ServiceView, Snapshot, Status, Vitals, Wall};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().get(None, "/healthz", healthz).get(None, "/readyz", readyz)
+    Routes::default()
+        .get(None, "/healthz", healthz)
+        .about(Operation::new("Whether minder answers").answers::<Health>())
+        .get(None, "/readyz", readyz)
+        .about(Operation::new("Whether minder does all of its work; 503 with the reason if not").answers::<Health>())
 }
 
 /// So long after the start the first answer of a check is waited for. What has not come by then is the affair of its rules.
 const FIRST_ROUND: Duration = Duration::from_secs(120);
 
-#[derive(Serialize)]
+/// That it is so.
+#[derive(Serialize, JsonSchema)]
 struct Health {
+    /// Always: otherwise it is a problem.
     ok: bool,
     /// By minder's clock.
     at: Wall,

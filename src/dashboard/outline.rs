@@ -4,12 +4,13 @@ use crate::model::{
     Action, Budget, Check, Flapping, Given, Hold, Kind, Mail, Maintenance, Name, Notifier, NotifierPlace, Plan, Rule,
     Service, Severity, plain, write_duration,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use url::Url;
 
 /// All of the plan but its services, which may be thousands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PlanOutline {
     /// The files, in the order in which they were read.
     pub files: Vec<FileOutline>,
@@ -30,14 +31,14 @@ pub(super) struct PlanOutline {
 }
 
 /// A rule file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FileOutline {
     pub path: String,
     /// So many services are written in it.
     pub services: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TemplateOutline {
     pub name: String,
     /// So many services use it.
@@ -45,7 +46,7 @@ pub(super) struct TemplateOutline {
 }
 
 /// A notifier, without what would let anybody send as it does.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct NotifierOutline {
     pub name: String,
     /// `email`, `webhook`, `exec`
@@ -57,13 +58,13 @@ pub(super) struct NotifierOutline {
 }
 
 /// A key, and its value in words.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Setting {
     pub key: &'static str,
     pub value: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct MaintenanceOutline {
     pub name: String,
     pub scope: String,
@@ -73,7 +74,7 @@ pub(super) struct MaintenanceOutline {
 }
 
 /// A service, with every default that applies.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ServiceOutline {
     pub name: Name,
     /// Where it is written.
@@ -88,7 +89,7 @@ pub(super) struct ServiceOutline {
     pub settings: Vec<Setting>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CheckOutline {
     pub name: Name,
     pub kind: &'static str,
@@ -99,7 +100,7 @@ pub(super) struct CheckOutline {
     pub timeout: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RuleOutline {
     pub name: Name,
     pub condition: String,

@@ -86,7 +86,7 @@ impl IntoResponse for Problem {
 /// The longest text of an error that is handed on.
 const LONGEST: usize = 4 << 10;
 
-/// Makes a problem of every other error under `/api`: of those that the router and its layers make themselves, of which some
+/// Makes a problem of every other error that programs meet: of those that the router and its layers make themselves, of which some
 /// have a text and some have nothing.
 pub(super) async fn explain(request: Request, next: Next) -> Response {
     let is_api = is_api(request.uri());
@@ -117,8 +117,9 @@ pub(super) async fn explain(request: Request, next: Next) -> Response {
     answer
 }
 
+/// What programs ask, and is described to them.
 fn is_api(uri: &Uri) -> bool {
-    uri.path().starts_with("/api/")
+    uri.path().starts_with("/api/") || matches!(uri.path(), "/metrics" | "/healthz" | "/readyz" | "/status.json")
 }
 
 /// A problem, told as a page.

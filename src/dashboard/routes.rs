@@ -26,11 +26,11 @@ pub struct Route {
 pub(super) struct Routes {
     pub router: Router<Arc<Front>>,
     pub list: Vec<Route>,
-    /// Those of the API, with what [`super::api::openapi`] says of them.
+    /// Those for programs, with what [`super::api::openapi`] says of them.
     pub described: Vec<Described>,
 }
 
-/// A route of the API, for programs and those who write them.
+/// A route for programs and those who write them.
 pub(super) type Described = (Route, Operation);
 
 impl Routes {

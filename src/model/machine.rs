@@ -1,10 +1,11 @@
 //! What the machine itself does, for people. Rates and shares are of the time since the look before.
 
 use super::Wall;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The machine at one moment. What its kernel does not tell is missing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineView {
     /// When.
     pub at: Wall,
@@ -47,7 +48,7 @@ pub struct MachineView {
 }
 
 /// A number, and the whole that it is a part of.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartView {
     /// The number.
     pub value: f64,
@@ -63,7 +64,7 @@ impl PartView {
 }
 
 /// Shares of all processor time, in percent.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuView {
     /// At work.
     pub busy: f64,
@@ -74,7 +75,7 @@ pub struct CpuView {
 }
 
 /// What was waited for, in percent of the time (PSI).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PressureView {
     /// A processor.
     pub cpu: Option<f64>,
@@ -85,7 +86,7 @@ pub struct PressureView {
 }
 
 /// What a control group may use.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitsView {
     /// In bytes.
     pub memory: Option<PartView>,
@@ -96,7 +97,7 @@ pub struct LimitsView {
 }
 
 /// A filesystem.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FilesystemView {
     /// Where it is mounted.
     pub mount: String,
@@ -115,7 +116,7 @@ pub struct FilesystemView {
 }
 
 /// A network interface.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceView {
     /// Its name.
     pub name: String,
@@ -134,7 +135,7 @@ pub struct InterfaceView {
 }
 
 /// A process. Its command line may hold secrets, and is not looked at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessView {
     /// Its pid.
     pub pid: u32,

@@ -54,7 +54,9 @@ async fn every_route_is_described_with_whom_it_needs() {
             }
         }
     }
-    let routes = all_routes().into_iter().filter(|route| route.path.starts_with("/api/"));
+    let is_for_programs =
+        |path: &str| path.starts_with("/api/") || ["/metrics", "/healthz", "/readyz", "/status.json"].contains(&path);
+    let routes = all_routes().into_iter().filter(|route| is_for_programs(route.path));
     let routes = routes.map(|r| (r.method.to_string(), r.path.to_owned(), r.needs.map(|role| role.word().to_owned())));
     assert_eq!(described, routes.collect());
     // By its names a program is made of it.
@@ -88,7 +90,10 @@ async fn answers_are_as_they_are_described() {
             continue;
         }
         let id = if path.contains("incidents") { "41" } else { "7" };
-        let place = path.replace("{name}", "web").replace("{check}", "process").replace("{id}", id);
+        let place = path
+            .replace("{name}", if path.contains("/plan/") { "machine" } else { "web" })
+            .replace("{check}", "process")
+            .replace("{id}", id);
         let got = ask(&world, "GET", &place, "", "").await;
         if path.contains("/{") || path.contains("services") || path.contains("events") {
             assert!(!["[]", "{}"].contains(&got.body.as_str()), "{path} shows nothing");
@@ -127,7 +132,8 @@ notifiers:
   chat: { webhook: { url: 'http://127.0.0.1:1/' } }
 maintenance:
   nightly: { services: [machine], schedule: '0 3 * * *', for: 1h, reason: backup }
-services: { machine: { checks: [{ system: {} }] } }
+dashboard: { status: {} }
+services: { machine: { public: true, checks: [{ system: {} }] } }
 ";
 
 /// What `Link` says is next.

@@ -7,9 +7,11 @@ mod beat;
 mod commands;
 mod events;
 mod incidents;
+mod machine;
 pub(super) mod messages;
 mod openapi;
 mod people;
+mod plan;
 mod report;
 mod series;
 mod services;
@@ -32,6 +34,8 @@ pub(super) fn routes() -> Routes {
         .and(series::routes())
         .and(events::routes())
         .and(incidents::routes())
+        .and(machine::routes())
+        .and(plan::routes())
         .and(messages::routes())
         .and(beat::routes())
         .and(people::routes())

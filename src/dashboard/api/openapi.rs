@@ -78,11 +78,15 @@ impl Operation {
     }
     /// The answer is a text.
     pub fn answers_text(self) -> Operation {
-        self.answers_in("text/plain; charset=utf-8", |generator| generator.subschema_for::<String>())
+        self.answers_text_in("text/plain; charset=utf-8")
+    }
+    /// The answer is a text of this media type.
+    pub fn answers_text_in(self, media: &'static str) -> Operation {
+        self.answers_in(media, |generator| generator.subschema_for::<String>())
     }
     /// It is a stream as well.
     pub fn streams(self) -> Operation {
-        self.answers_in("text/event-stream", |generator| generator.subschema_for::<String>())
+        self.answers_text_in("text/event-stream")
     }
     fn answers_in(mut self, media: &'static str, shape: Shape) -> Operation {
         self.answers.push((media, shape));

@@ -1,4 +1,4 @@
-//! How things stand: services, silences, maintenance, and what of the plan programs may want to know.
+//! How things stand: services, silences, maintenance, notifiers.
 
 use super::asked::{Asked, Page, length};
 use super::openapi::Operation;
@@ -33,11 +33,6 @@ pub(super) fn routes() -> Routes {
         )
         .get(Viewer, "/api/v1/notifiers", notifiers)
         .about(Operation::new("Where messages go; `notify-test` is a command").answers::<Vec<NotifierView>>())
-        .get(Viewer, "/api/v1/plan", plan)
-        .about(
-            Operation::new("The plan in effect, without its secrets; rules are with their services")
-                .answers::<PlanView>(),
-        )
 }
 
 /// Which services to show: those that match all of what is given.
@@ -144,40 +139,4 @@ impl NotifierView {
 
 async fn notifiers(State(front): State<Arc<Front>>) -> Json<Vec<NotifierView>> {
     Json(front.plan().notifiers.values().map(|notifier| NotifierView::of(notifier)).collect())
-}
-
-/// The plan in effect.
-#[derive(Serialize, JsonSchema)]
-struct PlanView {
-    /// The files that it was read from, in order.
-    files: Vec<String>,
-    /// Why the latest one was refused, if it was; then this one stays in effect.
-    refused: Option<String>,
-    /// What people should know of it: what was left out, or has a trap.
-    notes: Vec<String>,
-    /// More automatic restarts than this, over all services, are held: `10 in 1m`.
-    brake: String,
-    /// Who hears of what concerns no single service.
-    notify: Vec<Name>,
-    /// Its services, in the order of the files.
-    services: Vec<Name>,
-    /// Its notifiers.
-    notifiers: Vec<Name>,
-    /// Its maintenance.
-    maintenance: Vec<Name>,
-}
-
-async fn plan(State(front): State<Arc<Front>>) -> Result<Json<PlanView>, Problem> {
-    let refused = front.snapshot().await?.refused.clone();
-    let plan = front.plan();
-    Ok(Json(PlanView {
-        files: plan.files.iter().map(|file| file.display().to_string()).collect(),
-        refused,
-        notes: plan.notes.clone(),
-        brake: plan.brake.to_string(),
-        notify: plan.notify.clone(),
-        services: plan.services.iter().map(|service| Arc::clone(&service.name)).collect(),
-        notifiers: plan.notifiers.keys().cloned().collect(),
-        maintenance: plan.maintenance.iter().map(|one| Arc::clone(&one.name)).collect(),
-    }))
 }

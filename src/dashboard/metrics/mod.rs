@@ -6,6 +6,7 @@ mod minder;
 mod process;
 mod text;
 
+use super::api::Operation;
 use super::{Ask, Front, Problem};
 use crate::model::{
     CheckView, Kind, Name, OfService, Role, RuleState, ServiceView, Severity, Snapshot, Status, Used, Vitals, Wall,
@@ -20,7 +21,12 @@ use std::time::Duration;
 use text::{Families, Form, Sort};
 
 pub(super) fn routes() -> super::Routes {
-    super::Routes::default().get(Role::Viewer, "/metrics", show)
+    super::Routes::default().get(Role::Viewer, "/metrics", show).about(
+        Operation::new("Everything that can be drawn as a curve, for Prometheus")
+            .more("OpenMetrics for those whose `Accept` names it, and the older text for others.")
+            .answers_text_in(Form::Open.media_type())
+            .answers_text_in(Form::Older.media_type()),
+    )
 }
 
 /// The store is waited for so long; what only it knows is missing if it does not answer, and nothing else.

@@ -4,6 +4,7 @@ use super::state::{Where, incident};
 use super::{ReadError, Reader};
 use crate::model::{Incident, Name, Severity, Wall};
 use rusqlite::params_from_iter;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -29,7 +30,7 @@ pub struct IncidentSpan {
 }
 
 /// Incidents of a span in sums.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct IncidentSums {
     /// From then on,
     pub from: Wall,
@@ -54,7 +55,7 @@ pub struct IncidentSums {
 }
 
 /// What there was often.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Often {
     /// The service; empty if it is minder itself.
     pub service: Name,
@@ -66,7 +67,7 @@ pub struct Often {
 }
 
 /// The incidents of a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DaySums {
     /// When it begins.
     pub start: Wall,
