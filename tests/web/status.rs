@@ -391,3 +391,18 @@ print(json.dumps(ids))
     let again = read(&get(&public_world(), "/status/feed.atom").await.body);
     assert_eq!(ids, again, "they are the same for ever");
 }
+
+#[tokio::test]
+async fn scripts_of_other_sites_may_read_what_is_for_programs_and_nothing_else() {
+    let world = public_world();
+    for (path, everywhere) in [
+        ("/status.json", true),
+        ("/status/badges/status.svg", true),
+        ("/status/badges/web-shop/uptime.svg", true),
+        ("/status", false),
+        ("/status/feed.atom", false),
+    ] {
+        let origin = get(&world, path).await.header(header::ACCESS_CONTROL_ALLOW_ORIGIN).to_owned();
+        assert_eq!(origin, if everywhere { "*" } else { "" }, "{path}");
+    }
+}

@@ -145,7 +145,8 @@ impl Board {
         let names: Vec<(&Name, Status)> = shown().map(|service| (&service.name, status(&service.name))).collect();
         let past = read(history, plan, &names, now.at, facts);
         let has_past = past.is_ok();
-        let nothing = || Past { timeline: Timeline::new(Vec::new(), vec![(0, i64::MAX)]), incidents: Vec::new() };
+        let nothing =
+            || Past { timeline: Timeline::new(Vec::new(), Vec::new(), vec![(0, i64::MAX)]), incidents: Vec::new() };
         let mut past = past.unwrap_or_default().into_iter();
         let spans = days(now.at, &zone);
         let planned = planned(plan, now.at);

@@ -5,6 +5,7 @@
 
 mod badge;
 mod board;
+mod course;
 mod feed;
 mod page;
 mod past;
@@ -13,6 +14,7 @@ mod program;
 mod tests;
 mod uptime;
 
+use super::api::Operation;
 use super::{Front, Problem, Routes, to_the_end};
 use crate::dashboard::door::guard;
 use crate::dashboard::page::assets;
@@ -22,7 +24,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::from_fn;
@@ -43,6 +46,8 @@ use tower_http::timeout::TimeoutLayer;
 const FRESH: Duration = Duration::from_secs(5);
 /// How long others may keep it.
 const KEEP: &str = "public, max-age=30";
+/// Scripts of other sites may read it: it is the same for everybody, and asked without cookies.
+const EVERYWHERE: [(HeaderName, &str); 1] = [(ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
 /// A picture neither loads nor runs anything, also if it is looked at by itself.
 const PICTURE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
 
@@ -51,6 +56,11 @@ pub(super) fn routes() -> Routes {
     Routes::default()
         .get(None, "/status", inside)
         .get(None, "/status.json", program)
+        .about(
+            Operation::new("How the public services stand, as their page shows it")
+                .more("404 where there is no such page. Its own listener has it as well.")
+                .answers::<program::StatusView<'_>>(),
+        )
         .get(None, "/status/feed.atom", feed)
         .get(None, "/status/logo", logo)
         .get(None, "/status/badges/{what}", overall_badge)
@@ -247,7 +257,8 @@ async fn alone(State(front): State<Arc<Front>>, which: Asked<Which>, headers: He
 
 async fn program(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
     with(&front, |shown| {
-        shown.program.get_or_init(|| Packed::new(program::render(&shown.board))).answer("application/json", &headers)
+        let program = shown.program.get_or_init(|| Packed::new(program::render(&shown.board)));
+        (EVERYWHERE, program.answer("application/json", &headers)).into_response()
     })
     .await
 }
@@ -265,7 +276,7 @@ fn picture(kind: &'static str, content: impl IntoResponse, everywhere: bool) -> 
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, KEEP), (CONTENT_SECURITY_POLICY, PICTURE_POLICY)];
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     match everywhere {
-        true => (headers, [(policy, "cross-origin")], content).into_response(),
+        true => (headers, [(policy, "cross-origin")], EVERYWHERE, content).into_response(),
         false => (headers, content).into_response(),
     }
 }

@@ -82,7 +82,8 @@ impl Page<'_> {
     /// The bars of all days, in a box 4 wide for each and 24 high. What was well is a low bar, downtime stands on it, as tall as
     /// its share of the day; what is not known is a line. All pieces of a kind are one path: there are thousands of them.
     fn bars(&self, service: &Service) -> Bars {
-        let (mut hits, mut ok, mut bad, mut none) = (String::new(), String::new(), String::new(), String::new());
+        let (mut hits, mut ok, mut none) = (String::new(), String::new(), String::new());
+        let (mut low, mut bad) = (String::new(), String::new());
         for (i, (day, date)) in service.days.iter().zip(&self.dates).enumerate() {
             let x = i * 4;
             let _ = write!(hits, "<path d=\"M{x} 0h4v24h-4z\"><title>{date}: {}</title></path>", about(day));
@@ -90,6 +91,9 @@ impl Page<'_> {
                 0 => write!(none, "M{x} 22h3v2h-3z"),
                 _ => write!(ok, "M{x} 10h3v14h-3z"),
             };
+            if day.share.degraded > 0 {
+                let _ = write!(low, "M{x} 6h3v8h-3z");
+            }
             if day.share.down > 0 {
                 // A minute of a day is less than could be seen.
                 let height = 12.0 + 12.0 * (day.share.down as f64 / day.share.known.max(1) as f64).min(1.0);
@@ -97,10 +101,16 @@ impl Page<'_> {
             }
         }
         let mut out = format!("<g class=\"hits\">{hits}</g>");
-        for (class, path) in [("none", none), ("ok", ok), ("bad", bad)].iter().filter(|(_, path)| !path.is_empty()) {
+        for (class, path) in [("none", none), ("ok", ok), ("low", low), ("bad", bad)].iter().filter(|(_, path)| !path.is_empty()) {
             let _ = write!(out, "<path class=\"{class}\" d=\"{path}\"/>");
         }
         Bars(out)
+    }
+    /// What the bars say of the days that were not well, the newest first.
+    fn troubled(&self, service: &Service) -> Vec<String> {
+        let bad = |day: &Day| day.share.down > 0 || day.share.degraded > 0 || day.incidents > 0;
+        let days = service.days.iter().zip(&self.dates).rev().filter(|(day, _)| bad(day));
+        days.map(|(day, date)| format!("{date}: {}", about(day))).collect()
     }
     fn is_now(&self, planned: &Planned) -> bool {
         planned.begins <= self.board.at
@@ -140,8 +150,12 @@ fn about(day: &Day) -> String {
     };
     let words = match day.share {
         Share { known: 0, .. } => "no data".to_owned(),
-        Share { down: 0, .. } => "no downtime".to_owned(),
-        share => format!("down for {}, uptime {}", span(share.down), share.words()),
+        Share { down: 0, degraded: 0, .. } => "no downtime".to_owned(),
+        Share { down: 0, degraded, .. } => format!("degraded for {}", span(degraded)),
+        Share { degraded: 0, .. } => format!("down for {}, uptime {}", span(day.share.down), day.share.words()),
+        Share { down, degraded, .. } => {
+            format!("down for {}, degraded for {}, uptime {}", span(down), span(degraded), day.share.words())
+        }
     };
     format!("{words}{incidents}")
 }

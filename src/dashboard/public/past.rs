@@ -1,5 +1,6 @@
 //! What the store knows of the public services: incidents, what was written about them, and when nothing was known.
 
+use super::course;
 use super::uptime::{Span, Timeline, rests};
 use crate::dashboard::{EventFilter, History, IncidentFilter};
 use crate::model::{Event, EventKind, Incident, Name, Plan, Severity, Status, Wall};
@@ -27,6 +28,8 @@ pub(super) struct Facts {
     first: HashMap<Name, i64>,
     /// When minder was last alive before it started anew without having ended, by the number of that start.
     alive: HashMap<u64, i64>,
+    /// When an incident that is over was critical, by its number.
+    critical: HashMap<u64, Vec<Span>>,
 }
 
 /// What is known of a service.
@@ -48,6 +51,8 @@ pub(super) fn read(
     let absent = absences(history, services, span, facts)?;
     let mut turns = Turns::read(history)?;
     let mut written = writings(history)?;
+    // Only of those that are met in this look: the others are over and gone.
+    let known = std::mem::take(&mut facts.critical);
     let mut all = Vec::with_capacity(services.len());
     for (name, status) in services {
         let (incidents, cut) = incidents(history, name, span.0)?;
@@ -55,14 +60,28 @@ pub(super) fn read(
         unknown.extend(cut.map(|until| (span.0, until)));
         unknown.extend(before_first(history, plan, name, span, &incidents, facts)?);
         unknown.extend(turns.of(name, *status, span));
-        let down = incidents.iter().filter(|i| i.severity == Severity::Critical);
-        let down = down.map(|i| (i.opened.0, i.closed.map_or(span.1, |at| at.0))).collect();
+        let (mut down, mut wrong) = (Vec::new(), Vec::new());
+        for incident in incidents.iter().filter(|incident| incident.severity > Severity::Info) {
+            let whole = (incident.opened.0, incident.closed.map_or(span.1, |at| at.0));
+            wrong.push(whole);
+            if incident.severity < Severity::Critical {
+                continue;
+            }
+            let critical = match known.get(&incident.id) {
+                Some(known) => known.clone(),
+                None => critical(history, incident.id, whole)?,
+            };
+            down.extend_from_slice(&critical);
+            if incident.closed.is_some() {
+                facts.critical.insert(incident.id, critical);
+            }
+        }
         let told = incidents.into_iter().filter(|i| i.severity > Severity::Info).map(|incident| {
             let mut words = written.remove(&incident.id).unwrap_or_default();
             words.retain(|(service, ..)| service == *name);
             (incident, words.into_iter().map(|(_, at, words)| (at, words)).collect())
         });
-        all.push(Past { incidents: told.collect(), timeline: Timeline::new(down, unknown) });
+        all.push(Past { incidents: told.collect(), timeline: Timeline::new(down, wrong, unknown) });
     }
     Ok(all)
 }
@@ -88,6 +107,15 @@ fn incidents(history: &dyn History, service: &Name, from: i64) -> Result<(Vec<In
             return Ok((found, cut));
         }
     }
+}
+
+/// When an incident that was critical at its worst was so: all of its time, if too much happened in it or it is not kept.
+fn critical(history: &dyn History, id: u64, whole: Span) -> Result<Vec<Span>, String> {
+    let filter = EventFilter { incident: Some(id), limit: EVENTS, ..EventFilter::default() };
+    let mut events = history.events(&filter)?;
+    events.reverse();
+    let spans = if events.len() < EVENTS { course::critical(&events, whole.1) } else { None };
+    Ok(spans.unwrap_or_else(|| vec![whole]))
 }
 
 fn events(history: &dyn History, kind: &str) -> Result<Vec<Event>, String> {

@@ -32,6 +32,7 @@ impl History for Told {
         self.looks.fetch_add(1, Ordering::Relaxed);
         let mut events = self.events.clone();
         events.retain(|e| filter.kind.as_deref().is_none_or(|kind| kind == e.kind.word()));
+        events.retain(|e| filter.incident.is_none() || filter.incident == e.incident);
         events.retain(|e| filter.before.is_none_or(|before| e.id < before));
         events.reverse();
         events.truncate(filter.limit);
@@ -171,7 +172,7 @@ fn uptime(history: &Told, status: Status, days: i64) -> Share {
 }
 
 fn share(known: i64, down: i64) -> Share {
-    Share { known, down }
+    Share { known, down, degraded: 0 }
 }
 
 #[test]
@@ -185,7 +186,24 @@ fn critical_incidents_are_downtime_and_warnings_are_not() {
         incident(4, Severity::Critical, ago(2 * HOUR), None),
     ];
     assert_eq!(uptime(&past, Status::Critical, 1), share(DAY, 2 * HOUR));
-    assert_eq!(uptime(&past, Status::Critical, 90), share(90 * DAY, 3 * HOUR));
+    let whole = Share { degraded: DAY, ..share(90 * DAY, 3 * HOUR) };
+    assert_eq!(uptime(&past, Status::Critical, 90), whole);
+    // After a quarter of the second, only a warning was left.
+    let within = |id, at, kind| Event { incident: Some(2), ..event(id, at, kind) };
+    let fired = |rule: &str, severity| EventKind::Fired {
+        rule: rule.into(),
+        severity,
+        condition: String::new(),
+        value: String::new(),
+        note: None,
+        of: None,
+    };
+    let resolved = EventKind::Resolved { rule: "down".into(), after: 0, why: None, of: None };
+    past.events.push(within(2, ago(10 * DAY), fired("slow", Severity::Warning)));
+    past.events.push(within(3, ago(10 * DAY), fired("down", Severity::Critical)));
+    past.events.push(within(4, ago(10 * DAY) + HOUR / 4, resolved));
+    let exact = Share { degraded: DAY + HOUR / 4 * 3, ..share(90 * DAY, 2 * HOUR + HOUR / 4) };
+    assert_eq!(uptime(&past, Status::Critical, 90), exact);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Uptime: which part of the known time a service did its work.
 //!
-//! - **Down** is the time of an incident that was critical at some time, from its begin to its end. Trouble that was a warning
-//!   throughout is shown, and counts as up. Planned maintenance counts as what it was.
+//! - **Down** is the time of an incident in which a critical rule fired. The rest of its time, and that of an incident in which
+//!   only warnings did, is **degraded**: it is shown, and counts as up. Planned maintenance counts as what it was.
 //! - **Unknown** is the time in which minder did not run, the service was paused or stopped on purpose, or was not watched yet.
 //!   What went on then, an incident among it, counts as neither up nor down.
 //! - **Uptime** is the known time that was not down, divided by the known time.
@@ -68,6 +68,7 @@ impl Time {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timeline {
     down: Time,
+    degraded: Time,
     unknown: Time,
 }
 
@@ -78,18 +79,25 @@ pub(super) struct Share {
     pub known: i64,
     /// So much of that it was down.
     pub down: i64,
+    /// So much of the rest something was wrong.
+    pub degraded: i64,
 }
 
 impl Timeline {
-    /// Of when it was down, and of when that cannot be said: what is both is unknown.
-    pub fn new(down: Vec<Span>, unknown: Vec<Span>) -> Timeline {
+    /// Of when it was down, of when anything was wrong, and of when that cannot be said: what is so as well is unknown.
+    pub fn new(down: Vec<Span>, wrong: Vec<Span>, unknown: Vec<Span>) -> Timeline {
         let unknown = Time::of(unknown);
-        Timeline { down: Time::of(down).without(&unknown), unknown }
+        let down = Time::of(down).without(&unknown);
+        Timeline { degraded: Time::of(wrong).without(&unknown).without(&down), down, unknown }
     }
 
     pub fn share(&self, span: Span) -> Share {
         let all = (span.1 - span.0).max(0);
-        Share { known: all - self.unknown.within(span), down: self.down.within(span) }
+        Share {
+            known: all - self.unknown.within(span),
+            down: self.down.within(span),
+            degraded: self.degraded.within(span),
+        }
     }
 }
 
@@ -146,7 +154,7 @@ mod tests {
             (86_400_000, 86_400_000, "0.00 %"),
             (1000, 333, "66.70 %"),
         ] {
-            assert_eq!(Share { known, down }.words(), words);
+            assert_eq!(Share { known, down, degraded: 0 }.words(), words);
         }
     }
 
@@ -163,20 +171,23 @@ mod tests {
         #[test]
         fn shares_are_what_counting_gives(
             down in prop::collection::vec((0i64..300, 0i64..60), 0..12),
+            wrong in prop::collection::vec((0i64..300, 0i64..60), 0..12),
             unknown in prop::collection::vec((0i64..300, 0i64..60), 0..12),
             from in 0i64..300, length in 0i64..200,
         ) {
             let ends = |spans: &[(i64, i64)]| -> Vec<Span> { spans.iter().map(|(at, len)| (*at, at + len)).collect() };
-            let (down, unknown) = (ends(&down), ends(&unknown));
+            let (down, wrong, unknown) = (ends(&down), ends(&wrong), ends(&unknown));
             let inside = |spans: &[Span], minute: i64| spans.iter().any(|(a, b)| (*a..*b).contains(&minute));
-            let mut expected = Share { known: 0, down: 0 };
+            let mut expected = Share { known: 0, down: 0, degraded: 0 };
             for minute in from..from + length {
                 if !inside(&unknown, minute) {
                     expected.known += 1;
-                    expected.down += i64::from(inside(&down, minute));
+                    let is_down = inside(&down, minute);
+                    expected.down += i64::from(is_down);
+                    expected.degraded += i64::from(!is_down && inside(&wrong, minute));
                 }
             }
-            prop_assert_eq!(Timeline::new(down, unknown).share((from, from + length)), expected);
+            prop_assert_eq!(Timeline::new(down, wrong, unknown).share((from, from + length)), expected);
         }
     }
 }

@@ -43,6 +43,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header::COOKIE;
 
     fn reader(cookies: &[&'static str]) -> (String, Option<&'static str>) {
         let mut headers = HeaderMap::new();
