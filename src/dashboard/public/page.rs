@@ -101,7 +101,9 @@ impl Page<'_> {
             }
         }
         let mut out = format!("<g class=\"hits\">{hits}</g>");
-        for (class, path) in [("none", none), ("ok", ok), ("low", low), ("bad", bad)].iter().filter(|(_, path)| !path.is_empty()) {
+        for (class, path) in
+            [("none", none), ("ok", ok), ("low", low), ("bad", bad)].iter().filter(|(_, path)| !path.is_empty())
+        {
             let _ = write!(out, "<path class=\"{class}\" d=\"{path}\"/>");
         }
         Bars(out)
