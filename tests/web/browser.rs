@@ -3,11 +3,13 @@
 use super::fixture;
 use super::world::World;
 use minder::dashboard::{bind_tcp, bind_unix, page, serve_tcp, serve_unix, socket};
-use minder::model::{Answer, EventKind, RuleState, Status};
+use minder::model::{Answer, BrakeView, EventKind, Incident, RuleState, Severity, Silence, Snapshot, Status};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -56,14 +58,13 @@ fn get_worse(world: &World) {
 
 /// Runs a script against this address, and answers what it asks.
 fn browse(script: &str, address: &str, mut answer: impl FnMut(&str) -> String) {
-    // Pictures are kept for those who name a place.
-    let pictures = tempfile::tempdir().unwrap();
-    let place = std::env::var_os("MINDER_PICTURES").map_or(pictures.path().to_owned(), PathBuf::from);
+    // Pictures are made for those who name a place.
+    let place = std::env::var("MINDER_PICTURES").unwrap_or_default();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web").join(script);
     let mut node = Leashed(
         Command::new("node")
             .arg(&script)
-            .args([address, &place.display().to_string(), &modules().display().to_string()])
+            .args([address, &place, &modules().display().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -229,6 +230,140 @@ fn steering_in_a_browser() {
     });
     serving.abort();
     forwarding.abort();
+}
+
+/// A user of each role, and something to do for each command.
+fn people() -> World {
+    let user = |name: &str, role: &str| {
+        let password = super::auth::hash(&format!("{name}!"));
+        format!("    {name}: {{ password: \"{password}\", role: {role} }}\n")
+    };
+    let users = [user("alice", "admin"), user("oscar", "operator"), user("vera", "viewer")].concat();
+    let rules = super::steer::RULES.replacen("version: 1\n", &format!("version: 1\ndashboard:\n  users:\n{users}"), 1);
+    let mut now = super::steer::snapshot();
+    now.brake = Some(BrakeView {
+        since: fixture::AT,
+        limit: "10 in 1m".into(),
+        waiting: vec!["web".into(), "worker".into()],
+        words: "automatic restarts are held: 11 were asked for within 1 min".into(),
+    });
+    let world = World::by(now, &rules);
+    world.obeys.store(true, Ordering::Relaxed);
+    world
+}
+
+#[test]
+fn every_action_by_those_who_may() {
+    let runtime = Runtime::new().unwrap();
+    let world = {
+        let _inside = runtime.enter();
+        people()
+    };
+    let (serving, address) = serve(&runtime, &world, SocketAddr::from(([127, 0, 0, 1], 0)));
+    browse("act.mjs", &format!("http://{address}"), |word| match word {
+        // Who, and what.
+        "asked" => {
+            let asked = world.asked.lock().unwrap();
+            asked.last().map_or_else(String::new, |(who, command)| format!("{} {who} {command:?}", asked.len()))
+        }
+        // Every session that there is now has been unused for too long.
+        "expire" => {
+            world.clock.pass(Duration::from_secs(8 * 86_400));
+            String::new()
+        }
+        _ => panic!("{word} is not understood"),
+    });
+    serving.abort();
+}
+
+/// What a change does to every page that is open; and a connection that is lost under all of them.
+#[test]
+fn every_page_is_kept_up_to_date() {
+    let runtime = Runtime::new().unwrap();
+    let world = {
+        let _inside = runtime.enter();
+        people()
+    };
+    let (mut serving, address) = serve(&runtime, &world, SocketAddr::from(([127, 0, 0, 1], 0)));
+    browse("watch.mjs", &format!("http://{address}"), |word| {
+        match word {
+            "trouble" => world.happen_to("redis", EventKind::Opened { severity: Severity::Critical }, |now| {
+                let at = now.at;
+                let incident = Incident { id: 77, service: "redis".into(), opened: at, ..open_one(now) };
+                world.past.incidents.lock().unwrap().push(incident.clone());
+                let redis = now.services.iter_mut().find(|s| *s.name == *"redis").unwrap();
+                (redis.status, redis.since, redis.incident) = (Status::Critical, at, Some(incident));
+                redis.summary = "it forgets everything".into();
+            }),
+            "well" => world.happen_to("redis", EventKind::Closed { after: 2000 }, |now| {
+                let redis = now.services.iter_mut().find(|s| *s.name == *"redis").unwrap();
+                (redis.status, redis.since, redis.incident) = (Status::Ok, now.at, None);
+                redis.summary.clear();
+                world.past.incidents.lock().unwrap()[0].closed = Some(now.at);
+            }),
+            "silence" => world.happen_to("redis", EventKind::Ended, |now| {
+                let at = now.at;
+                let model = now.silences[0].clone();
+                now.silences.push(Silence { id: 8, reason: "a new disk".into(), since: at, ..model });
+            }),
+            "break" => {
+                serving.abort();
+                runtime.block_on(&mut serving).unwrap_err();
+            }
+            "mend" => serving = serve(&runtime, &world, address).0,
+            "followers" => return world.changes.followers().to_string(),
+            _ => panic!("{word} is not understood"),
+        }
+        String::new()
+    });
+    serving.abort();
+}
+
+/// One of the incidents that are open.
+fn open_one(now: &Snapshot) -> Incident {
+    now.services.iter().find_map(|service| service.incident.clone()).unwrap()
+}
+
+/// Names that are as long as they may be, and texts that try everything.
+fn hostile() -> World {
+    let mut now = super::steer::snapshot();
+    let long = format!("{}{}", fixture::HOSTILE, "x".repeat(300));
+    now.host = "h".repeat(64);
+    now.refused = Some(long.clone());
+    now.notes = vec![long.clone()];
+    for service in &mut now.services {
+        for text in [&mut service.description, &mut service.next, &mut service.last_exit, &mut service.control_state] {
+            *text = Some(long.clone());
+        }
+        (service.summary, service.held, service.budget) = (long.clone(), Some(long.clone()), Some(long.clone()));
+        service.tags = vec![fixture::HOSTILE.into(), "t".repeat(100)];
+        if service.group.as_deref() == Some("Machine") {
+            service.group = Some(long.clone());
+        }
+        for check in &mut service.checks {
+            (check.about, check.note) = (long.clone(), Some(long.clone()));
+        }
+        for rule in &mut service.rules {
+            rule.condition = long.clone();
+            rule.actions.push(long.clone());
+        }
+        if let Some(incident) = &mut service.incident {
+            incident.title = long.clone();
+        }
+    }
+    let mut named = now.services[1].clone();
+    named.name = "n".repeat(64).into();
+    now.services.push(named);
+    now.silences[0].reason = long.clone();
+    for notifier in &mut now.notifiers {
+        notifier.why = Some(long.clone());
+    }
+    World::by(now, super::steer::RULES)
+}
+
+#[test]
+fn every_page_with_the_worst_of_names_and_for_every_reader() {
+    browse_world("whole.mjs", hostile);
 }
 
 #[test]

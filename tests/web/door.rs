@@ -4,7 +4,7 @@ use super::fixture;
 use super::world::World;
 use minder::dashboard::{Certificate, bind_tcp, bind_unix, page, serve_tcp, serve_tls, serve_unix, socket};
 use minder::model::ServedTls;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::{Resource, getrlimit};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -45,6 +45,8 @@ impl Served {
     pub async fn by(tls: bool, world: World) -> Served {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A name of its own: what is issued by its namesake is taken for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "an authority");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.pem"), authority.pem()).unwrap();

@@ -1,6 +1,5 @@
 // What is around every page: light and dark by a switch, times in the reader's zone, the icon, reduced motion, print.
-import path from "node:path";
-import { assert, ask, close, open, phone, pictures, run, until, wide } from "./lib.mjs";
+import { assert, ask, close, open, phone, picture, run, until, wide } from "./lib.mjs";
 
 const paper = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 
@@ -57,7 +56,7 @@ async function print() {
   await page.emulateMedia({ media: "print" });
   assert.ok(await page.locator("header.frame").isHidden());
   assert.equal(await paper(page), "rgb(251, 251, 249)");
-  await page.screenshot({ path: path.join(pictures, "service-print.png"), fullPage: true });
+  await picture(page, "service-print", { fullPage: true });
   await page.emulateMedia({ media: "screen", reducedMotion: "reduce" });
   const moves = await page.evaluate(() =>
     [...document.querySelectorAll("*")].filter((e) => !/^0s/.test(getComputedStyle(e).transitionDuration)).map((e) => e.outerHTML.slice(0, 80)),

@@ -1,6 +1,5 @@
 // The overview and the page of a service, as a person sees them.
-import path from "node:path";
-import { ask, assert, close, looks, open, phone, pictures, run, until, wide } from "./lib.mjs";
+import { ask, assert, close, looks, open, phone, picture, run, until, wide } from "./lib.mjs";
 
 const places = { overview: "/", service: "/services/web", day: "/services/postgresql?span=24h", problem: "/none" };
 
@@ -49,7 +48,7 @@ async function lost() {
   await ask("break");
   await notice.waitFor();
   assert.match(await notice.textContent(), /^Connection lost, showing \d\d:\d\d:\d\d\./);
-  await page.screenshot({ path: path.join(pictures, "lost-phone-dark.png") });
+  await picture(page, "lost-phone-dark");
   await ask("mend");
   await notice.waitFor({ state: "hidden" });
   await until("the page follows along again", async () => (await ask("followers")) === "1");

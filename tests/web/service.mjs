@@ -1,6 +1,5 @@
 // The page of a service: its strips and charts, read by pointer, finger and keyboard, over every span.
-import path from "node:path";
-import { accessible, assert, close, fits, looks, open, phone, pictures, run, wide } from "./lib.mjs";
+import { accessible, assert, close, fits, looks, open, phone, picture, run, wide } from "./lib.mjs";
 
 const reading = (page) => page.locator("#reading").innerText();
 
@@ -14,7 +13,7 @@ async function looked() {
 async function spans() {
   for (const [name, where] of [["day", "/services/root-disk?span=24h"], ["week", "/services/postgresql?span=7d"]]) {
     const page = await open({ viewport: wide, colorScheme: "dark" }, where);
-    await page.screenshot({ path: path.join(pictures, `service-${name}.png`), fullPage: true });
+    await picture(page, `service-${name}`, { fullPage: true });
     await close(page);
   }
 }
@@ -34,7 +33,7 @@ async function pointed() {
   assert.ok(Math.abs(dot.x + dot.width / 2 - (x + width / 4)) < 4 && dot.y >= hair.y - 6 && dot.y <= hair.y + hair.height + 6);
   const [words, window] = [await page.locator("#reading").boundingBox(), await page.evaluate(() => innerHeight)];
   assert.ok(words.y >= 0 && words.y + words.height <= window, "what is read is seen without scrolling");
-  await page.screenshot({ path: path.join(pictures, "service-pointed.png") });
+  await picture(page, "service-pointed");
   const strip = page.locator("svg.strip.wide").first();
   await strip.scrollIntoViewIfNeeded();
   const bars = await strip.boundingBox();
@@ -98,7 +97,7 @@ async function byFinger() {
   const box = await page.locator("#reading").boundingBox();
   assert.ok(box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
   await fits(page, "what is read on a phone");
-  await page.screenshot({ path: path.join(pictures, "service-touched.png") });
+  await picture(page, "service-touched");
   await close(page);
 }
 
@@ -122,7 +121,7 @@ async function withoutScript() {
   assert.match(await page.locator("svg.strip.wide title").first().textContent(), /^\w{3} \d+ \w{3} \d\d:\d\d–\d\d:\d\d: /);
   await page.locator("figure summary").first().click();
   assert.equal(await page.locator("figure table").first().locator("tbody tr").count(), 14);
-  await page.locator("figure").first().screenshot({ path: path.join(pictures, "service-table.png") });
+  await picture(page.locator("figure").first(), "service-table");
   await page.context().close();
 }
 
@@ -131,7 +130,7 @@ async function printed() {
   await page.emulateMedia({ media: "print" });
   assert.ok(await page.locator(".kinds").isHidden());
   assert.ok(await page.locator("svg.chart").first().isVisible());
-  await page.screenshot({ path: path.join(pictures, "service-print.png"), fullPage: true });
+  await picture(page, "service-print", { fullPage: true });
   await close(page);
 }
 

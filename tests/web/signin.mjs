@@ -1,12 +1,5 @@
 // Signing in and out, and what each role is shown, with and without a script.
-import { assert, address, open, close, looks, fits, accessible, phone, run, wide, pictures } from "./lib.mjs";
-import path from "node:path";
-
-async function signIn(page, user, password) {
-  await page.getByLabel("Name").fill(user);
-  await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-}
+import { assert, address, open, close, looks, fits, accessible, phone, picture, run, signIn, wide } from "./lib.mjs";
 
 const where = (page) => page.url().slice(address.length);
 
@@ -36,7 +29,7 @@ async function aWrongPasswordIsToldAndTheNameIsKept() {
   assert.equal(await page.evaluate(() => document.activeElement.id), "password");
   await fits(page, "a wrong password");
   await accessible(page, "a wrong password");
-  await page.screenshot({ path: path.join(pictures, "sign-in-wrong.png") });
+  await picture(page, "sign-in-wrong");
   // The keyboard is enough.
   await page.keyboard.type("alice!");
   await page.keyboard.press("Enter");
@@ -60,7 +53,7 @@ async function anAdminSeesWhoDidWhatAndEndsASession() {
       await alice.setViewportSize(viewport);
       await fits(alice, `${name}, ${size}`);
       await accessible(alice, `${name}, ${size}`);
-      await alice.screenshot({ path: path.join(pictures, `${name}-${size}.png`), fullPage: true });
+      await picture(alice, `${name}-${size}`, { fullPage: true });
     }
   }
   await alice.goto(address + "/sessions");

@@ -1,6 +1,5 @@
 // The page for the public: how it looks, without a script, by keyboard, on paper.
-import { accessible, address, assert, close, fits, looks, open, phone, pictures, run, wide } from "./lib.mjs";
-import path from "node:path";
+import { accessible, address, assert, close, fits, looks, open, phone, picture, run, wide } from "./lib.mjs";
 
 async function looks_good() {
   await looks({ status: "/status", "status-older": "/status?page=1" });
@@ -36,7 +35,7 @@ async function bars_say_what_they_are() {
   assert.ok(stops.at(-1).startsWith("Web shop, the last 90 days: down on 20 Nov 2026 (5 min)"), stops.join(" | "));
   assert.ok(await words.isVisible());
   await accessible(page, "a strip with the focus");
-  await page.screenshot({ path: path.join(pictures, "status-focus.png") });
+  await picture(page, "status-focus");
   await close(page);
 }
 
@@ -44,7 +43,7 @@ async function is_printed_and_embedded() {
   const page = await open({ viewport: wide }, "/status");
   await page.emulateMedia({ media: "print" });
   await fits(page, "on paper");
-  await page.screenshot({ path: path.join(pictures, "status-print.png"), fullPage: true });
+  await picture(page, "status-print", { fullPage: true });
   // What the browser makes of the badges, as pictures of a page.
   await page.emulateMedia({ media: "screen" });
   for (const badge of ["status.svg", "icon.svg", "web-shop/status.svg", "web-shop/uptime.svg?days=90", "b-search-find-b/status.svg"]) {
@@ -57,7 +56,7 @@ async function is_printed_and_embedded() {
     }, `${address}/status/badges/${badge}`);
     assert.ok(size[0] > 10 && size[1] > 10, `${badge}: ${size}`);
   }
-  await page.locator("footer").screenshot({ path: path.join(pictures, "status-badges.png") });
+  await picture(page.locator("footer"), "status-badges");
   await close(page);
 }
 

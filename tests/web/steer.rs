@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-const RULES: &str = r#"
+pub const RULES: &str = r#"
 version: 1
 mail: { server: "127.0.0.1:25", tls: none, from: minder@example.org }
 notifiers:

@@ -1,12 +1,15 @@
 //! What stands in for the daemon: a loop that answers, and a past.
 #![allow(dead_code)] // shared by several tests, each of which uses a part
 
+mod obey;
+
 use super::fixture::{AT, DAY, HOSTILE, MINUTE, SECOND, ago, event, events, machine, past_incidents, snapshot};
 use minder::dashboard::{
     Ask, AuditFilter, Bar, Changes, Curve, DaySums, EventFilter, Front, History, IncidentFilter, IncidentSpan,
     IncidentSums, MessageFilter, Often, Rollup, Samples, Step as Stretch, Sum, Wholes,
 };
 use minder::model::*;
+use obey::obey;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -205,6 +208,7 @@ impl History for Past {
                 for (at, values) in &samples.rows {
                     let Some(value) = values[column] else { continue };
                     let one = Sum { samples: 1, count: 1, min: value, max: value, sum: value };
+                    // What does not divide evenly is the last part's.
                     let part = &mut sums[(((at.0 - from.0) / width) as usize).min(parts - 1)];
                     *part = part.and(&one);
                 }
@@ -451,6 +455,8 @@ pub struct World {
     pub nudged: Arc<Mutex<Vec<String>>>,
     /// Those who wait for a restart of `slow`, which ends when the test says so.
     pub waiting: Arc<Mutex<Vec<oneshot::Sender<Answer>>>>,
+    /// Whether commands are done, instead of a few only.
+    pub obeys: Arc<AtomicBool>,
 }
 
 impl World {
@@ -480,6 +486,8 @@ impl World {
         let (its_now, its_asked, its_nudged) = (now.clone(), asked.clone(), nudged.clone());
         let waiting = Arc::new(Mutex::new(Vec::new()));
         let its_waiting = waiting.clone();
+        let obeys = Arc::new(AtomicBool::new(false));
+        let its_obeys = obeys.clone();
         tokio::spawn(async move {
             while let Some(ask) = inbox.recv().await {
                 match ask {
@@ -490,7 +498,17 @@ impl World {
                         match &command {
                             Command::Restart { service } if **service == *"slow" => {
                                 its_waiting.lock().unwrap().push(reply);
+                                continue;
                             }
+                            _ => {}
+                        }
+                        if its_obeys.load(Ordering::Relaxed)
+                            && let Some(answer) = obey(&who, &command, &mut its_now.lock().unwrap())
+                        {
+                            drop(reply.send(answer));
+                            continue;
+                        }
+                        match &command {
                             Command::Restart { service } => {
                                 drop(reply.send(Answer { ok: true, words: format!("{service} is up as pid 4711") }));
                             }
@@ -542,7 +560,7 @@ impl World {
         let clock = Arc::new(Still::default());
         let (plans, of_plans) = watch::channel(Arc::new(plan));
         let front = Front::new(asks, changes.clone(), past.clone(), of_plans, sessions, clock.clone());
-        World { front, plans, clock, now, vitals, past, changes, asked, nudged, kept, waiting }
+        World { front, plans, clock, now, vitals, past, changes, asked, nudged, kept, waiting, obeys }
     }
 
     /// Something happens: the snapshot changes, and those who follow along are told.

@@ -65,3 +65,21 @@ pub(in crate::dashboard) async fn show(
     }
     (caching, [(CONTENT_TYPE, kind)], file.data.into_owned()).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block that is left open swallows all that follows, and nobody says so.
+    #[test]
+    fn every_block_of_the_style_is_closed() {
+        let style = Assets::get("style.css").unwrap();
+        let mut open = 0;
+        for (number, line) in String::from_utf8(style.data.into_owned()).unwrap().lines().enumerate() {
+            assert!(open == 0 || !line.starts_with('@'), "the block before line {} is open", number + 1);
+            open += line.matches('{').count();
+            open -= line.matches('}').count();
+        }
+        assert_eq!(open, 0);
+    }
+}

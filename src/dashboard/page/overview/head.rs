@@ -34,6 +34,13 @@ struct Head<'a> {
     steers: bool,
 }
 
+impl Head<'_> {
+    /// Whether this is said by the brake, which whoever steers can let go.
+    fn is_brake(&self, own: &OwnView) -> bool {
+        self.snapshot.brake.as_ref().is_some_and(|brake| brake.words == own.words)
+    }
+}
+
 /// Something that is wrong.
 enum Trouble<'a> {
     Service { service: &'a ServiceView, firing: Vec<&'a RuleView>, deeds: &'a [Event] },
