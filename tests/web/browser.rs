@@ -358,7 +358,8 @@ fn hostile() -> World {
     for notifier in &mut now.notifiers {
         notifier.why = Some(long.clone());
     }
-    World::by(now, super::steer::RULES)
+    let status = "version: 1\ndashboard: { status: { title: Ours, words: What runs and what does not. } }\n";
+    World::by(now, &super::steer::RULES.replacen("version: 1\n", status, 1))
 }
 
 #[test]
