@@ -53,9 +53,9 @@ async function theConnectionIsLost() {
   }
 }
 
-// As much as happens in a week, on the page that has most to draw.
+// As much as happens in a week, on the page of a service.
 async function nothingPilesUp() {
-  const page = await open({ viewport: wide, storageState: oscar }, "/services/postgresql?span=24h");
+  const page = await open({ viewport: wide, storageState: oscar }, "/services/redis");
   await follow(1);
   const devtools = await page.context().newCDPSession(page);
   const measure = async () => {
