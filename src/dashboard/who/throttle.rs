@@ -90,8 +90,8 @@ impl Throttle {
     /// Takes note of an attempt before it is looked at, so that many at once are no way around this. An error is how long it has
     /// to wait; then it is not to be looked at, and does not count.
     pub fn attempt(&mut self, whence: &Whence, user: &str, now: Mono) -> Result<(), Duration> {
-        let of_user = tries(&mut self.users, &user.to_owned(), now);
-        let many = of_user.count >= MANY && matches!(whence, Whence::Address(_));
+        let of_user = self.users.get(user).filter(|tries| now - tries.last < FORGET);
+        let many = of_user.is_some_and(|tries| tries.count >= MANY) && matches!(whence, Whence::Address(_));
         let (free, first) = if many { (FREE_OF_MANY, FIRST_OF_MANY) } else { (FREE, FIRST) };
         let from_there = tries(&mut self.whence, whence, now);
         let waits = wait(from_there.count, free, first);
@@ -100,6 +100,8 @@ impl Throttle {
             return Err(waits - waited);
         }
         *from_there = Tries { count: from_there.count.saturating_add(1), last: now };
+        // Only now: names at random, from one that is not heard, must not make room of those that are attacked.
+        let of_user = tries(&mut self.users, &user.to_owned(), now);
         *of_user = Tries { count: of_user.count.saturating_add(1), last: now };
         Ok(())
     }
@@ -199,6 +201,19 @@ mod tests {
         for _ in 0..5 {
             throttle.attempt(&known, "alice", at(0)).unwrap();
         }
+    }
+
+    #[test]
+    fn names_at_random_from_one_address_do_not_make_it_forget_who_is_attacked() {
+        let mut throttle = Throttle::default();
+        for i in 0..60 {
+            throttle.attempt(&from(i), "alice", at(0)).unwrap();
+        }
+        for i in 0..2 * KNOWN {
+            let _ = throttle.attempt(&from(1), &format!("name{i}"), at(1));
+        }
+        throttle.attempt(&from(100), "alice", at(1)).unwrap();
+        assert!(throttle.attempt(&from(100), "alice", at(1)).is_err());
     }
 
     #[test]
