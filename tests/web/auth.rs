@@ -698,3 +698,47 @@ async fn a_stream_ends_with_the_session_that_follows_it() {
     let end = tokio::time::timeout(Duration::from_secs(60), to_bytes(ended.into_body(), 1 << 20)).await;
     end.expect("the end of the stream").unwrap();
 }
+
+/// Asks from this address of the machine, and waits for the answer.
+async fn post_from(from: [u8; 4], to: SocketAddr, cookies: &str, form: &str) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    let head = format!("POST /sign-in HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\ncookie: {cookies}");
+    let kind = "content-type: application/x-www-form-urlencoded";
+    let request = format!("{head}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{form}", form.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Comparing a password takes long, and whoever has many addresses can have one compared after the other.
+#[tokio::test]
+async fn a_browser_that_has_signed_in_before_does_not_queue_behind_strangers() {
+    const STRANGERS: u8 = 8;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(32_768, 4, 1, None).unwrap());
+    let slow: phc::PasswordHash = argon2.hash_password_with_salt(b"slow!", b"saltsaltsaltsalt").unwrap();
+    let users = format!("  users:\n    slow: {{ password: \"{slow}\", role: viewer }}\n");
+    let world = World::by(fixture::snapshot(), &rules("").replacen("  users:\n", &users, 1));
+    let listener = bind_tcp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let to = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve_tcp(listener, page(world.front.clone(), to)));
+    let mut alice = signed_in(&world, "alice").await;
+    alice.cookies.remove("minder");
+    let shown = alice.get(&world, "/sign-in").await.body;
+    let cookies: Vec<String> = alice.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let form = |user: &str| format!("user={user}&password={user}!&form={}", hidden("form", &shown));
+    let mut strangers = tokio::task::JoinSet::new();
+    for i in 1..=STRANGERS {
+        let (cookies, form) = (cookies.join("; "), form("slow"));
+        strangers.spawn(async move { post_from([127, 0, 0, i], to, &cookies, &form).await });
+    }
+    strangers.join_next().await;
+    let answer = post_from([127, 0, 0, 99], to, &cookies.join("; "), &form("alice")).await;
+    assert!(answer.contains("303"), "{answer}");
+    while strangers.try_join_next().is_some() {}
+    assert!(strangers.len() >= usize::from(STRANGERS) / 2, "{} still wait", strangers.len());
+    strangers.shutdown().await;
+    serving.abort();
+}

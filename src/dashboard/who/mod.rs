@@ -154,8 +154,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Reached {
 pub(super) struct People {
     sessions: session::Sessions,
     throttle: Mutex<throttle::Throttle>,
-    /// Passwords that are compared.
+    /// Passwords that are compared, and those of browsers that have signed in before.
     checks: Arc<Semaphore>,
+    checks_of_known: Arc<Semaphore>,
     /// For what is derived for those who come by a proxy, and have no secret of their own.
     key: secret::RunKey,
 }
@@ -166,6 +167,7 @@ impl People {
             sessions: session::Sessions::new(sessions),
             throttle: Mutex::default(),
             checks: Arc::new(Semaphore::new(sign_in::CHECKS)),
+            checks_of_known: Arc::new(Semaphore::new(sign_in::CHECKS)),
             key: secret::RunKey::default(),
         }
     }

@@ -12,8 +12,9 @@ use axum::http::header::{HeaderValue, SET_COOKIE, USER_AGENT};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Passwords compared at the same time: each takes a core, and the memory that its hash says.
-pub(super) const CHECKS: usize = 2;
+/// Passwords compared at the same time, for those of whom nothing is known, and for browsers that have signed in before, who do not
+/// queue behind them: each takes a core, and the memory that its hash says.
+pub(super) const CHECKS: usize = 1;
 /// How long somebody waits for his turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How long a form of signing in may lie about, and a browser is known.
@@ -88,7 +89,11 @@ impl Front {
         let attempt = self.people.throttle().attempt(&whence, &user, self.clock.now().mono);
         attempt.map_err(Refused::Wait)?;
 
-        let turn = tokio::time::timeout(TURN, Arc::clone(&self.people.checks).acquire_owned()).await;
+        let checks = match whence {
+            Whence::Address(_) => &self.people.checks,
+            Whence::Browser(_) => &self.people.checks_of_known,
+        };
+        let turn = tokio::time::timeout(TURN, Arc::clone(checks).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(Refused::Wait(TURN)) };
         let (hash, password) = (hash.clone(), password.to_owned());
         let compared = hash.clone();
