@@ -1,5 +1,6 @@
 //! The loop: inputs go into the engine, its effects go to whoever performs them. Nothing in here waits.
 
+use super::kept::Kept;
 use super::owners::Owners;
 use super::pulse::{Pulse, TURN};
 use super::tally::Tally;
@@ -9,8 +10,8 @@ use crate::dashboard::{Ask, Certificate, Changes, Whose};
 use crate::engine::Engine;
 use crate::listen::Listen;
 use crate::model::{
-    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Mono, Name, Plan, Question, Record,
-    Report, RequestId, Snapshot, Vitals, services_words,
+    Act, ActId, Answer, Change, Clock, Effect, Event, EventKind, Input, Kind, Name, Plan, Question, Record, Report,
+    RequestId, Snapshot, Vitals, services_words,
 };
 use crate::notify::Notifiers;
 use crate::probe::{self, Machine, Probes};
@@ -24,9 +25,6 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// A snapshot for people is built anew at most this often.
-const SNAPSHOT_AGE: Duration = Duration::from_millis(100);
 
 /// How many inputs are handled before the loop looks at anything else.
 const BATCH: usize = 256;
@@ -81,7 +79,16 @@ pub(super) struct People {
     /// Those who wait for an answer of the engine.
     waiting: HashMap<RequestId, oneshot::Sender<Answer>>,
     next: u64,
-    snapshot: Option<(Mono, Arc<Snapshot>)>,
+    snapshot: Kept<Snapshot>,
+    vitals: Kept<Vitals>,
+}
+
+impl People {
+    /// Something was done for somebody: if he looks at once, he sees it.
+    fn forget(&mut self) {
+        self.snapshot.forget();
+        self.vitals.forget();
+    }
 }
 
 /// Who waits to hear what came of a reload.
@@ -230,7 +237,7 @@ impl Core {
                 Effect::Reply(request, answer) => {
                     if let Some(reply) = self.people.waiting.remove(&request) {
                         // Whoever is told the outcome sees it, too, if he looks at once.
-                        self.people.snapshot = None;
+                        self.people.forget();
                         let _ = reply.send(answer);
                     }
                 }
@@ -322,13 +329,8 @@ impl Core {
                 let _ = reply.send(snapshot);
             }
             Ask::Vitals(reply) => {
-                let vitals = Vitals {
-                    store_trouble: self.store.trouble().is_some(),
-                    samples_dropped: self.store.dropped(),
-                    waiting: self.engine.waiting(),
-                    ..self.tally.vitals()
-                };
-                let _ = reply.send(Box::new(vitals));
+                let vitals = self.vitals();
+                let _ = reply.send(vitals);
             }
             Ask::Command { who, command, reply } => {
                 let request = self.awaited(reply);
@@ -354,7 +356,7 @@ impl Core {
                         self.step(Input::Beat { service, check, beat });
                     }
                     // Whoever has spoken sees it, too, if he looks at once.
-                    self.people.snapshot = None;
+                    self.people.forget();
                 }
                 let _ = reply.send(found.map(|_| ()));
             }
@@ -405,18 +407,28 @@ impl Core {
 
     fn snapshot(&mut self) -> Arc<Snapshot> {
         let now = self.clock.now();
-        if let Some((at, snapshot)) = &self.people.snapshot
-            && now.mono - *at < SNAPSHOT_AGE
-        {
-            return snapshot.clone();
+        if let Some(snapshot) = self.people.snapshot.get(now.mono) {
+            return snapshot;
         }
         let mut snapshot = self.engine.snapshot(now);
         snapshot.notes.extend(self.notes.iter().chain(&self.plan.notes).cloned());
         snapshot.notes.extend(self.store.trouble());
         snapshot.notes.extend(self.certificate.as_ref().and_then(|certificate| certificate.note(now.wall)));
-        let snapshot = Arc::new(snapshot);
-        self.people.snapshot = Some((now.mono, snapshot.clone()));
-        snapshot
+        self.people.snapshot.put(now.mono, self.clock.now().mono, snapshot)
+    }
+
+    fn vitals(&mut self) -> Arc<Vitals> {
+        let now = self.clock.now().mono;
+        if let Some(vitals) = self.people.vitals.get(now) {
+            return vitals;
+        }
+        let vitals = Vitals {
+            store_trouble: self.store.trouble().is_some(),
+            samples_dropped: self.store.dropped(),
+            waiting: self.engine.waiting(),
+            ..self.tally.vitals()
+        };
+        self.people.vitals.put(now, self.clock.now().mono, vitals)
     }
 
     /// Reads the rules again, beside the loop: a rule file on a dead mount must not stop it.
@@ -474,7 +486,7 @@ impl Core {
                 }
             }
         };
-        self.people.snapshot = None;
+        self.people.forget();
         for reply in self.reloads.under_way.take().into_iter().flatten().flatten() {
             let _ = reply.send(answer.clone());
         }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod core;
+mod kept;
 mod owners;
 pub mod paths;
 mod pulse;

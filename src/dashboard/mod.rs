@@ -77,7 +77,7 @@ pub enum Ask {
     /// How does everything stand?
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
     /// How does minder itself fare, and what has it counted?
-    Vitals(oneshot::Sender<Box<Vitals>>),
+    Vitals(oneshot::Sender<Arc<Vitals>>),
     /// Somebody wants something done. The reply comes when its outcome is known.
     Command {
         /// Who, for the record: `root`, `uid 1000`.

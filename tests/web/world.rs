@@ -492,7 +492,7 @@ impl World {
             while let Some(ask) = inbox.recv().await {
                 match ask {
                     Ask::Snapshot(reply) => drop(reply.send(Arc::new(its_now.lock().unwrap().clone()))),
-                    Ask::Vitals(reply) => drop(reply.send(Box::new(its_vitals.lock().unwrap().clone()))),
+                    Ask::Vitals(reply) => drop(reply.send(Arc::new(its_vitals.lock().unwrap().clone()))),
                     Ask::Command { who, command, reply } => {
                         its_asked.lock().unwrap().push((who.to_string(), command.clone()));
                         match &command {
