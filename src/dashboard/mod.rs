@@ -59,6 +59,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -323,7 +324,8 @@ fn finish(routes: Routes, front: Arc<Front>) -> Router {
         .fallback(problem::nothing_here)
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
         .layer(from_fn(problem::explain))
-        .layer(CompressionLayer::new());
+        // Quickly: whoever looks from afar waits for the line, and minder's machine has other work.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     slow()
         .router
         .layer(from_fn(problem::explain))
