@@ -48,13 +48,15 @@ pub fn live(runtime: &Runtime, world: &World) {
     let told = runtime.block_on(async {
         let (address, serving) = serve(world);
         let mut stream = follow(address).await;
-        world.happen(u64::MAX / 4, 17);
         let mut told = String::new();
-        while !told.contains("event: change") {
-            told.clear();
-            while !told.ends_with("\n\n") {
-                assert!(stream.read_line(&mut told).await.unwrap() > 0);
+        for wanted in ["event: hello", "event: change"] {
+            while !told.contains(wanted) {
+                told.clear();
+                while !told.ends_with("\n\n") {
+                    assert!(stream.read_line(&mut told).await.unwrap() > 0);
+                }
             }
+            world.happen(u64::MAX / 4, 17);
         }
         serving.abort();
         told.len()

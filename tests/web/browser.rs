@@ -137,10 +137,20 @@ fn browse_and_break(script: &str) {
 
 #[test]
 fn the_overview_in_a_browser() {
+    browse_many("overview.mjs");
+}
+
+#[test]
+fn a_page_that_is_left_open() {
+    browse_many("open.mjs");
+}
+
+/// The overview of more services than are in view.
+fn browse_many(script: &str) {
     let runtime = Runtime::new().unwrap();
     let mut snapshot = fixture::snapshot();
     let model = snapshot.services[3].clone();
-    snapshot.services.extend((0..300).map(|i| {
+    snapshot.services.extend((0..150).map(|i| {
         let mut service = model.clone();
         service.name = format!("spare-{i:03}").as_str().into();
         service.group = Some("Spare".into());
@@ -153,7 +163,7 @@ fn the_overview_in_a_browser() {
     };
     let (mut serving, address) = serve(&runtime, &world, SocketAddr::from(([127, 0, 0, 1], 0)));
     let mut turn = 0;
-    browse("overview.mjs", &format!("http://{address}"), |word| {
+    browse(script, &format!("http://{address}"), |word| {
         let (word, about) = word.split_once(' ').unwrap_or((word, ""));
         match word {
             "change" => {

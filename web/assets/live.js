@@ -99,8 +99,11 @@ async function look() {
   const where = location.pathname + location.search;
   const query = new URLSearchParams(location.search);
   query.set("names", names.join(","));
+  // Not AbortSignal.timeout: that holds what was fetched until its time is over.
+  const abort = new AbortController();
+  const late = setTimeout(() => abort.abort(), 10000);
   try {
-    const answer = await fetch(whole ? where : `/fragments/services?${query}`, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    const answer = await fetch(whole ? where : `/fragments/services?${query}`, { cache: "no-store", signal: abort.signal });
     // A service that is gone is an answer too; one that cannot be given is not. Who is signed out is sent to sign in.
     if (answer.status >= 500) throw new Error(answer.statusText);
     if (answer.redirected || answer.status === 401) return location.reload();
@@ -117,6 +120,7 @@ async function look() {
     failures++;
     lose();
   } finally {
+    clearTimeout(late);
     looking = false;
     soon(all || wanted.size ? SOONEST : about(usual()));
   }

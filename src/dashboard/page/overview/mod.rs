@@ -25,7 +25,7 @@ use std::sync::Arc;
 use wanted::{Choices, Wanted};
 
 /// Services that are shown in full at once; the others in brief.
-const IN_FULL: usize = 50;
+const IN_FULL: usize = 30;
 /// Services that are fetched at the same time.
 const FETCHED: usize = 100;
 
