@@ -150,6 +150,7 @@ function takeRows(fresh, names) {
       continue;
     }
     const moves = old.dataset.key !== row.dataset.key;
+    row.hidden = old.hidden; // by a search that the server has not answered yet
     morph(old, document.adoptNode(row));
     old.at = Date.now();
     if (moves) {
