@@ -19,6 +19,9 @@ use std::time::Instant;
 use tower::ServiceExt;
 use world::World;
 
+/// Measures something of the world, and says it.
+type Row = fn(&tokio::runtime::Runtime, &World);
+
 fn main() {
     let wanted = std::env::args().skip(1).find(|a| a != "--bench").unwrap_or_default();
     // As minder does: without it, there would be room for few connections.
@@ -30,7 +33,7 @@ fn main() {
     let world = World::new();
     println!("made in {:.0} s: {} services, 5 checks each", begin.elapsed().as_secs_f64(), world::SERVICES);
     println!("{:60} {:>12} {:>12} {:>7} {:>12}", "figure", "minder", "floor", "ratio", "to reach");
-    let all: &[(&str, fn(&tokio::runtime::Runtime, &World))] = &[
+    let all: &[(&str, Row)] = &[
         ("overview", overview::page),
         ("live", overview::live),
         ("service", past::service),

@@ -92,35 +92,33 @@ pub fn open_pages(runtime: &Runtime, world: &World) {
     let stop = std::sync::Arc::new(AtomicBool::new(false));
     let time = Duration::from_secs(30);
     let idle = used(world, time);
-    let serving = runtime.block_on(async {
-        let (address, serving) = serve(world);
-        for page in 0..PAGES {
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                let mut lines = follow(address).await.lines();
-                let names: Vec<String> = (0..40).map(|i| format!("service-{:04}", (page * 7 + i) % 1000)).collect();
-                let usual = format!("/fragments/services?names={}", names.join(","));
-                tokio::time::sleep(Duration::from_millis(page as u64 * 50)).await;
-                let mut usual_at = tokio::time::interval(Duration::from_secs(10));
-                while !stop.load(Ordering::Relaxed) {
-                    tokio::select! {
-                        _ = usual_at.tick() => fetch(address, &usual).await,
-                        line = lines.next_line() => {
-                            let Ok(Some(line)) = line else {
-                                assert!(stop.load(Ordering::Relaxed), "a page was cut off");
-                                return;
-                            };
-                            if line.starts_with("data:") && line.contains("service-") {
-                                tokio::time::sleep(Duration::from_millis(150 + page as u64 / 2)).await;
-                                fetch(address, "/fragments/services?names=service-0017").await;
-                            }
+    let _inside = runtime.enter();
+    let (address, serving) = serve(world);
+    for page in 0..PAGES {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let mut lines = follow(address).await.lines();
+            let names: Vec<String> = (0..40).map(|i| format!("service-{:04}", (page * 7 + i) % 1000)).collect();
+            let usual = format!("/fragments/services?names={}", names.join(","));
+            tokio::time::sleep(Duration::from_millis(page as u64 * 50)).await;
+            let mut usual_at = tokio::time::interval(Duration::from_secs(10));
+            while !stop.load(Ordering::Relaxed) {
+                tokio::select! {
+                    _ = usual_at.tick() => fetch(address, &usual).await,
+                    line = lines.next_line() => {
+                        let Ok(Some(line)) = line else {
+                            assert!(stop.load(Ordering::Relaxed), "a page was cut off");
+                            return;
+                        };
+                        if line.starts_with("data:") && line.contains("service-") {
+                            tokio::time::sleep(Duration::from_millis(150 + page as u64 / 2)).await;
+                            fetch(address, "/fragments/services?names=service-0017").await;
                         }
                     }
                 }
-            });
-        }
-        serving
-    });
+            }
+        });
+    }
     std::thread::sleep(Duration::from_secs(12));
     let open = used(world, time);
     stop.store(true, Ordering::Relaxed);

@@ -162,7 +162,7 @@ impl Core {
             match ask {
                 None => self.turn(clock.now()),
                 Some(Ask::Snapshot(reply)) => drop(reply.send(self.snapshot(clock.now()))),
-                Some(Ask::Vitals(reply)) => drop(reply.send(Box::default())),
+                Some(Ask::Vitals(reply)) => drop(reply.send(Arc::default())),
                 Some(_) => {}
             }
             *busy.lock().unwrap() += from.elapsed();
@@ -252,7 +252,7 @@ impl World {
                 clock.offset.store(-(clock.started.elapsed().as_millis() as i64), Ordering::Relaxed);
                 ready.send(()).unwrap();
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(core.go_on(&*clock, inbox, &busy));
+                runtime.block_on(core.go_on(&clock, inbox, &busy));
             });
         }
         is_ready.recv().unwrap();
