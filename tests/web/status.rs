@@ -341,7 +341,10 @@ async fn for_programs_there_are_the_same_figures() {
     assert_eq!(json["state"], "down");
     let shop = json["services"].as_array().unwrap().iter().find(|service| service["id"] == "web-shop").unwrap();
     // Down for five minutes, and for nineteen four days ago.
-    assert_eq!(shop["uptime"]["24h"], serde_json::json!({ "percent": 99.652, "known": 86_400, "down": 300 }));
+    assert_eq!(
+        shop["uptime"]["24h"],
+        serde_json::json!({ "percent": 99.652, "known": 86_400, "down": 300, "degraded": 0 })
+    );
     assert_eq!(shop["uptime"]["7d"]["down"], 24 * 60);
     assert_eq!(shop["days"].as_array().unwrap().len(), 90);
     assert_eq!(json["updated"], AT.utc());
