@@ -179,7 +179,12 @@ impl Minder {
     fn changes(&self) -> impl Iterator<Item = std::io::Result<String>> + Send + use<> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET /live HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port).unwrap();
+        write!(
+            stream,
+            "GET /api/v1/events HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nAccept: text/event-stream\r\n\r\n",
+            self.port
+        )
+        .unwrap();
         BufReader::new(stream).lines()
     }
 
