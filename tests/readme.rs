@@ -156,6 +156,9 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
         "NAME" => "ops",
         "ID" => "1",
         "NUMBER" => "--all",
+        "ROLE" => "viewer",
+        // The latest of a service.
+        "INCIDENT" => "nginx",
         "./deploy.sh" => "true",
         word => word,
     };
@@ -231,6 +234,7 @@ fn try_command(minder: &Minder, places: &Places, span: &str) {
             std::fs::write(&file, "version: 1\nservices: { nginx: { checks: [heartbeat: 20s] } }\n").unwrap();
             return drop(minder.ok(&["env", "nginx", "--rules", file.to_str().unwrap()]));
         }
+        "passwd" => return assert!(minder.ok_in_shell(&format!("echo 'correct horse' | {}", words.join(" ")))),
         "start" | "stop" | "restart" | "pause" | "resume" if words.len() == 2 => words.push("nginx"),
         _ => {}
     }

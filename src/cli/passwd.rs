@@ -1,11 +1,13 @@
 //! `minder passwd`: makes what the rules say of a password, or a token for a program.
 
 use super::{Failure, Outcome, code};
+use crate::config;
 use crate::model::{PasswordHash, Role};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::io::{self, BufRead, IsTerminal, Stdin, Write};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Make the hash of a password for the rules, or a token for a program
 #[derive(Debug, clap::Args)]
@@ -14,7 +16,7 @@ use std::io::{self, BufRead, IsTerminal, Stdin, Write};
 )]
 pub(super) struct Args {
     /// Who will sign in, or the program that will ask
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = name)]
     name: Option<String>,
     /// What they may do: viewer, operator or admin
     #[arg(long, value_name = "ROLE", default_value = "viewer", value_parser = role)]
@@ -22,6 +24,12 @@ pub(super) struct Args {
     /// Make a token for a program instead: its secret goes to standard output
     #[arg(long)]
     token: bool,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    // It goes into lines of YAML, and of a token into the name of a file.
+    let may_be = config::is_name_of_user(text) && !text.starts_with('.');
+    may_be.then(|| text.to_owned()).ok_or_else(|| "a name has letters, digits, `.`, `_`, `-`, `@` and `+`".to_owned())
 }
 
 fn role(word: &str) -> Result<Role, String> {
@@ -70,21 +78,33 @@ fn token(args: &Args) -> Result<Outcome, Failure> {
 }
 
 fn ask(name: &str) -> Result<String, Failure> {
-    let ask = |prompt: &str| {
-        let stdin = io::stdin();
-        let hidden = Hidden::new(&stdin);
-        let _hidden =
-            hidden.map_err(|e| Failure::new(code::WRONG, format!("the terminal cannot be told to hide it: {e}")))?;
-        let _ = write!(io::stderr(), "{prompt}");
-        let answer = first_line(stdin.lock());
-        let _ = writeln!(io::stderr());
-        answer
-    };
-    let first = ask(&format!("Password of {name}: "))?;
-    if ask("Once more: ")? == first {
+    let first = hidden(&format!("Password of {name}: "))?;
+    if hidden("Once more: ")? == first {
         return Ok(first);
     }
     Err(Failure::new(code::WRONG, "these are two different passwords"))
+}
+
+/// What is typed at the terminal, which does not show it. Ctrl-C must find its way back to where the terminal is set right.
+fn hidden(prompt: &str) -> Result<String, Failure> {
+    let failed = |e: io::Error| Failure::new(code::WRONG, format!("the terminal cannot be told to hide it: {e}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let stdin = io::stdin();
+    let answer = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let _hidden = Hidden::new(&stdin).map_err(failed)?;
+        let _ = write!(io::stderr(), "{prompt}");
+        let interrupted = || Err(Failure::new(code::WRONG, "interrupted"));
+        let answer = tokio::select! {
+            answer = tokio::task::spawn_blocking(|| first_line(io::stdin().lock())) => answer.unwrap_or_else(|_| interrupted()),
+            _ = interrupt.recv() => interrupted(),
+        };
+        let _ = writeln!(io::stderr());
+        answer
+    });
+    // Whoever still reads is not waited for.
+    runtime.shutdown_background();
+    answer
 }
 
 /// A terminal that does not show what is typed, until this is dropped.

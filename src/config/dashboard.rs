@@ -1,6 +1,7 @@
 //! The page: where it is, and who may see it. A function for each key that is more than a word.
 
 use super::diagnostic::{Diagnostic, Place, nearest, quoted};
+use super::keys::is_name_with;
 use super::plan::Builder;
 use super::tree::{Key, Node, Value};
 use crate::model::{Dashboard, Mistake, PasswordHash, Proxy, Role, Secret, Token, User};
@@ -16,6 +17,11 @@ const TOKEN_LENGTH: RangeInclusive<usize> = 20..=512;
 const ROLES: &str = "a `role` is `viewer`, who looks, `operator`, who also steers, or `admin`";
 const TOKEN: &str = "`minder passwd --token` makes one; put it into a file that only minder can read: `secret: { file: \
                      /etc/minder/NAME.token }`";
+
+/// Whether this can be the name of a user or a token.
+pub fn is_name_of_user(name: &str) -> bool {
+    is_name_with(name, NAME_SIGNS)
+}
 
 impl<'a> Builder<'a> {
     pub(super) fn dashboard(&mut self, node: &'a Node) -> Dashboard {

@@ -18,7 +18,7 @@ pub(super) fn is_name(name: &str) -> bool {
     is_name_with(name, "._-")
 }
 
-fn is_name_with(name: &str, signs: &str) -> bool {
+pub(super) fn is_name_with(name: &str, signs: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
     (1..=NAME_LENGTH).contains(&name.len()) && name.chars().all(good)
 }

@@ -55,6 +55,7 @@ mod tests;
 mod trap;
 mod tree;
 
+pub use dashboard::is_name_of_user;
 pub use diagnostic::{Diagnostic, Place, nearest, render};
 pub use plan::parse;
 pub use scenario::{Mistakes, scenarios};

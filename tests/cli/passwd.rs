@@ -38,6 +38,8 @@ fn what_is_no_password_is_refused() {
         (&["passwd"][..], "hunter2\n", "at least 8 characters", 1),
         (&["passwd"], "", "at least 8 characters", 1),
         (&["passwd"], &"x".repeat(5000), "at most 1024 bytes", 1),
+        (&["passwd", "x: { y"], "correct horse\n", "a name has letters", 2),
+        (&["passwd", "--token", "../../root"], "", "a name has letters", 2),
         (&["passwd", "--role", "root"], "", "expected `viewer`, `operator` or `admin`", 2),
     ] {
         let done = passwd(args, input);
@@ -59,4 +61,36 @@ fn a_token_is_all_that_goes_to_standard_output() {
         advice.contains("prometheus: { secret: { file: /etc/minder/prometheus.token }, role: viewer }"),
         "{advice}"
     );
+}
+
+/// At a terminal nothing is shown of what is typed; and whoever thinks better of it has his terminal back as it was.
+#[test]
+fn a_terminal_is_as_it_was_also_after_an_interruption() {
+    let script = r#"
+import os, pty, sys, termios, time
+pid, tty = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "passwd", "alice"])
+echo = lambda: bool(termios.tcgetattr(tty)[3] & termios.ECHO)
+said = b""
+while b"Password of alice: " not in said:
+    said += os.read(tty, 1000)
+assert not echo(), "it is shown"
+os.write(tty, b"correct hor\x03")
+while True:
+    try:
+        more = os.read(tty, 1000)
+    except OSError:
+        break
+    if not more:
+        break
+    said += more
+assert echo(), "it is not shown any more"
+assert b"horse" not in said and b"interrupted" in said, said
+_, status = os.waitpid(pid, 0)
+assert os.WEXITSTATUS(status) == 1, status
+"#;
+    let mut python = std::process::Command::new("python3");
+    let done = python.args(["-c", script, env!("CARGO_BIN_EXE_minder")]).output().unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
 }

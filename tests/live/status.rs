@@ -46,7 +46,7 @@ fn the_public_reads_what_was_written_for_it_of_an_outage_that_is_over() {
     let incidents: serde_json::Value = serde_json::from_str(incidents.split_once("\r\n\r\n").unwrap().1).unwrap();
     let id = incidents[0]["id"].as_u64().unwrap();
     minder.ok(&["write", &id.to_string(), "rm was run on host db7"]);
-    assert!(minder.any(&["write", "999", "hello"]).contains("there is no incident of 999"));
+    assert!(minder.any(&["write", "999", "hello"]).contains("minder has no incident 999"));
     assert!(minder.any(&["write", &id.to_string(), " "]).contains("nothing was written"));
     wait_until("the page tells it", SOON, || {
         let page = ask(port, "/");

@@ -79,25 +79,29 @@ impl Page<'_> {
     fn figures(&self, service: &Service) -> Vec<(&'static str, Share)> {
         SPANS.map(|(days, words)| (words, self.board.uptime(service, days))).into()
     }
-    /// The bars of all days, in a box 4 wide for each and 24 high. What was well is a low bar, downtime stands on it, as tall as
-    /// its share of the day; what is not known is a line. All pieces of a kind are one path: there are thousands of them.
+    /// The bars of all days, in a box 4 wide for each and 24 high. A day that was well is a low bar; one that was not stands tall,
+    /// with the shares of it that were down and degraded on top; what is not known is a line. All pieces of a kind are one path:
+    /// there are thousands of them.
     fn bars(&self, service: &Service) -> Bars {
         let (mut hits, mut ok, mut none) = (String::new(), String::new(), String::new());
         let (mut low, mut bad) = (String::new(), String::new());
         for (i, (day, date)) in service.days.iter().zip(&self.dates).enumerate() {
             let x = i * 4;
             let _ = write!(hits, "<path d=\"M{x} 0h4v24h-4z\"><title>{date}: {}</title></path>", about(day));
-            let _ = match day.share.known {
-                0 => write!(none, "M{x} 22h3v2h-3z"),
-                _ => write!(ok, "M{x} 10h3v14h-3z"),
+            let Share { known, down, degraded, .. } = day.share;
+            let _ = match (known, down + degraded) {
+                (0, _) => write!(none, "M{x} 22h3v2h-3z"),
+                (_, 0) => write!(ok, "M{x} 10h3v14h-3z"),
+                _ => write!(ok, "M{x} 0h3v24h-3z"),
             };
-            if day.share.degraded > 0 {
-                let _ = write!(low, "M{x} 6h3v8h-3z");
-            }
-            if day.share.down > 0 {
-                // A minute of a day is less than could be seen.
-                let height = 12.0 + 12.0 * (day.share.down as f64 / day.share.known.max(1) as f64).min(1.0);
-                let _ = write!(bad, "M{x} 0h3v{height:.1}h-3z");
+            let mut top = 0.0;
+            for (part, path) in [(down, &mut bad), (degraded, &mut low)] {
+                if part > 0 {
+                    // A minute of a day is less than could be seen.
+                    let height = (24.0 * part as f64 / known.max(1) as f64).clamp(3.0, 24.0 - top);
+                    let _ = write!(path, "M{x} {top:.1}h3v{height:.1}h-3z");
+                    top = (top + height).min(21.0);
+                }
             }
         }
         let mut out = format!("<g class=\"hits\">{hits}</g>");
