@@ -1,6 +1,6 @@
 //! Shows, and takes commands: one axum router, served on TCP and on a unix socket.
 //!
-//! [`page`] is the router for TCP: pages and JSON, for those who may ([`who`]), deaf to every `Host` but its own. [`socket`] is
+//! [`page`] is the router for TCP: pages and JSON, for those who may (`who`), deaf to every `Host` but its own. [`socket`] is
 //! the same for a unix socket whose peers are known by their credentials, and may do everything. Both are clients of the daemon's
 //! loop ([`Ask`]) and of the history ([`History`]); they decide nothing.
 //!

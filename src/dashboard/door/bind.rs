@@ -24,7 +24,7 @@ fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
     bind()
 }
 
-/// Listens on an address. Who may come from where is judged with each request ([`super::guard`]).
+/// Listens on an address. Who may come from where is judged with each request (`door::guard`).
 pub fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
     patiently(|| try_tcp(listen))
 }
