@@ -16,6 +16,10 @@ async function spans() {
     await picture(page, `service-${name}`, { fullPage: true });
     await close(page);
   }
+  // For the README.
+  const page = await open({ viewport: wide }, "/services/postgresql?span=24h#checks");
+  await picture(page, "service-charts");
+  await close(page);
 }
 
 async function pointed() {
