@@ -118,7 +118,7 @@ pub(super) async fn explain(request: Request, next: Next) -> Response {
 }
 
 /// What programs ask, and is described to them.
-fn is_api(uri: &Uri) -> bool {
+pub(super) fn is_api(uri: &Uri) -> bool {
     uri.path().starts_with("/api/") || matches!(uri.path(), "/metrics" | "/healthz" | "/readyz" | "/status.json")
 }
 

@@ -25,7 +25,7 @@ pub(super) use meant::is_from_elsewhere;
 pub(super) use reader::Reader;
 pub(super) use sign_in::{Refused, form, with_cookies};
 
-use super::problem::ProblemPage;
+use super::problem::{ProblemPage, is_api};
 use super::{Front, Problem};
 use crate::model::{Dashboard, Proxy, Role, Session};
 use axum::body::Body;
@@ -313,13 +313,8 @@ fn while_known(
     Response::from_parts(head, Body::from_stream(body.into_data_stream().take_until(Box::pin(is_over))))
 }
 
-/// Whether programs ask there, who are told in JSON.
-fn is_for_programs(uri: &Uri) -> bool {
-    uri.path().starts_with("/api/")
-}
-
 fn refuse(uri: &Uri, problem: Problem) -> Response {
-    if is_for_programs(uri) { problem.into_response() } else { ProblemPage(problem).into_response() }
+    if is_api(uri) { problem.into_response() } else { ProblemPage(problem).into_response() }
 }
 
 /// A stranger who wants to see a page signs in first, and is then brought there. What asks by itself, a script or a stream, is told
@@ -327,7 +322,7 @@ fn refuse(uri: &Uri, problem: Problem) -> Response {
 fn sign_in_first(request: &Request) -> Response {
     let mode = request.headers().get("sec-fetch-mode");
     let asks_by_itself = mode.is_some_and(|mode| mode.as_bytes() != b"navigate");
-    if is_for_programs(request.uri()) || asks_by_itself || request.uri().path() == "/metrics" {
+    if is_api(request.uri()) || asks_by_itself {
         let detail = "This needs somebody who may see it: sign in at /sign-in, or send a token in a header, \
                       `Authorization: Bearer TOKEN`.";
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, "Not signed in", detail).into_response();
