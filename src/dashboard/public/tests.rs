@@ -391,23 +391,8 @@ fn a_hundred_services_are_shown_from_the_store_in_no_time() {
     let reader = crate::store::Reader::of(dir.path());
     let statuses: Vec<(&str, Status)> = names.iter().map(|name| (name.as_str(), Status::Ok)).collect();
     let mut facts = Facts::default();
-    let mut last = None;
-    for what in ["first", "then", "then"] {
-        let begin = std::time::Instant::now();
-        let board = board(&reader, &rules, &statuses, &mut facts);
-        let looked = begin.elapsed();
-        let page = super::page::render(&board, super::Place::Alone, 0);
-        let rendered = begin.elapsed();
-        let packed = super::Packed::new(page);
-        println!(
-            "{what}: looked up in {looked:.1?} (plan read anew), rendered by {rendered:.1?}, packed by {:.1?}: {} bytes of {}",
-            begin.elapsed(),
-            packed.gzip.len(),
-            packed.plain.len()
-        );
-        last = Some((board, packed));
-    }
-    let (board, packed) = last.unwrap();
+    let board = board(&reader, &rules, &statuses, &mut facts);
+    let packed = super::Packed::new(super::page::render(&board, super::Place::Alone, 0));
     // It is watched since two weeks ago, or its first outage: that was before.
     assert!(board.has_past);
     assert_eq!(board.uptime(&board.services[7], 90), share(76 * DAY + 3 * HOUR, 20 * HOUR));
