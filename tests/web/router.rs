@@ -347,6 +347,18 @@ async fn hostile_words_stay_words() {
 }
 
 #[tokio::test]
+async fn a_disk_that_hangs_leaves_the_page_to_say_what_is_wrong() {
+    let world = world();
+    world.past.hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    let got = tokio::time::timeout(std::time::Duration::from_secs(9), get(&world, "/services/web")).await;
+    world.past.hangs.store(false, std::sync::atomic::Ordering::SeqCst);
+    let got = got.expect("before the request as such is given up");
+    assert_eq!(got.status, 200);
+    assert!(got.body.contains("The history cannot be read: it did not answer within 4 s"), "{}", got.body);
+    assert!(got.body.contains("restarting did not keep it up"));
+}
+
+#[tokio::test]
 async fn without_a_history_the_page_still_says_what_is_wrong() {
     let world = world();
     *world.past.broken.lock().unwrap() = Some("the disk is gone".into());
