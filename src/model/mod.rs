@@ -1,5 +1,6 @@
 //! The words of the design as plain data. Imports nothing of ours, touches nothing.
 
+mod command;
 mod condition;
 pub mod controls;
 mod cron;
@@ -35,6 +36,7 @@ mod values;
 mod vitals;
 mod words;
 
+pub use command::*;
 pub use condition::*;
 pub use cron::{Cron, Zone};
 pub use event::*;
